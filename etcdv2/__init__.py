@@ -1,0 +1,115 @@
+"""A typed client, sync and async, for the etcd v2 HTTP API.
+
+`Client` and `AsyncClient` have the same surface. Start with `client.keys`.
+"""
+
+from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncRolesAPI, AsyncStatsAPI, AsyncUsersAPI
+from etcdv2._async.client import AsyncClient
+from etcdv2._async.keys import AsyncKeysAPI
+from etcdv2._async.watch import AsyncWatcher
+from etcdv2._errors import (
+    ApiError,
+    Attempt,
+    BadRequest,
+    ClusterChanged,
+    ClusterUnavailable,
+    CompareFailed,
+    Conflict,
+    DeadlineExceeded,
+    DirNotEmpty,
+    EtcdError,
+    Gone,
+    HistoryCleared,
+    InvalidRequest,
+    KeyExists,
+    KeyNotFound,
+    LeaderElection,
+    NotDir,
+    NotFile,
+    NotFound,
+    OutcomeUnknown,
+    OutcomeUnknownTimeout,
+    RaftInternal,
+    RootReadOnly,
+    StaleRead,
+    Unauthorized,
+    UnexpectedAnswer,
+    V2ApiDisabled,
+    WatcherCleared,
+)
+from etcdv2._hooks import AttemptInfo
+from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Response
+from etcdv2._settings import Timeout
+from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
+from etcdv2._sync.client import Client
+from etcdv2._sync.keys import KeysAPI
+from etcdv2._sync.watch import Watcher
+from etcdv2._tls import TLS
+from etcdv2._version import __version__
+from etcdv2_api import Health, LeaderStats, Member, Node, Role, SelfStats, StoreStats, User, UserState, Version
+
+__all__ = [
+    "TLS",
+    "Ack",
+    "ApiError",
+    "AsyncAuthAPI",
+    "AsyncClient",
+    "AsyncKeysAPI",
+    "AsyncMembersAPI",
+    "AsyncRolesAPI",
+    "AsyncStatsAPI",
+    "AsyncUsersAPI",
+    "AsyncWatcher",
+    "Attempt",
+    "AttemptInfo",
+    "AuthAPI",
+    "BadRequest",
+    "Client",
+    "ClusterChanged",
+    "ClusterHealth",
+    "ClusterUnavailable",
+    "CompareFailed",
+    "Conflict",
+    "DeadlineExceeded",
+    "DirNotEmpty",
+    "EndpointHealth",
+    "EtcdError",
+    "Event",
+    "Gone",
+    "Health",
+    "HistoryCleared",
+    "InvalidRequest",
+    "KeyExists",
+    "KeyNotFound",
+    "KeysAPI",
+    "LeaderElection",
+    "LeaderStats",
+    "Member",
+    "MembersAPI",
+    "Node",
+    "NotDir",
+    "NotFile",
+    "NotFound",
+    "OutcomeUnknown",
+    "OutcomeUnknownTimeout",
+    "RaftInternal",
+    "Response",
+    "Role",
+    "RolesAPI",
+    "RootReadOnly",
+    "SelfStats",
+    "StaleRead",
+    "StatsAPI",
+    "StoreStats",
+    "Timeout",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "User",
+    "UserState",
+    "UsersAPI",
+    "V2ApiDisabled",
+    "Version",
+    "Watcher",
+    "WatcherCleared",
+    "__version__",
+]

@@ -1,0 +1,92 @@
+"""Arguments of the members and auth API into request bodies, with their local refusals. Sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etcdv2_api import KeyPatterns, MemberPeers, Permissions, RoleChange, UserChange
+
+LONGEST_PASSWORD = 72
+"""Bytes; bcrypt drops the rest, so a longer one would be accepted with any ending (seen on 3.5.1, 3.4.23)."""
+
+
+def several(what: str, given: str | Iterable[str]) -> tuple[str, ...]:
+    """One text or several. Raises TypeError for anything else."""
+    texts = (given,) if isinstance(given, str) else tuple(given)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{what}: {text!r} is not a str")
+    return texts
+
+
+def peers(urls: str | Iterable[str]) -> MemberPeers:
+    texts = several("peer_urls", urls)
+    if not texts:
+        raise ValueError("peer_urls: give at least one, like 'http://10.0.0.4:2380'")
+    return MemberPeers(peer_urls=texts)
+
+
+def new_user(name: str, password: str, roles: Iterable[str]) -> UserChange:
+    return UserChange(user=_user_name(name), password=_password(password), roles=several("roles", roles) or None)
+
+
+def new_password(name: str, password: str) -> UserChange:
+    return UserChange(user=name, password=_password(password))
+
+
+def grant_user(name: str, roles: Iterable[str]) -> UserChange:
+    return UserChange(user=name, grant=_some_roles(roles))
+
+
+def revoke_user(name: str, roles: Iterable[str]) -> UserChange:
+    return UserChange(user=name, revoke=_some_roles(roles))
+
+
+def new_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
+    return RoleChange(role=name, permissions=_patterns(read, write))
+
+
+def grant_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
+    return RoleChange(role=name, grant=_some(_patterns(read, write)))
+
+
+def revoke_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
+    return RoleChange(role=name, revoke=_some(_patterns(read, write)))
+
+
+def _user_name(name: str) -> str:
+    if ":" in name:
+        raise ValueError(f"user name {name!r}: with a colon it could never log in")
+    return name
+
+
+def _password(password: str) -> str:
+    if not isinstance(password, str):
+        raise TypeError("password: must be a str")
+    size = len(password.encode())
+    if not 0 < size <= LONGEST_PASSWORD:
+        raise ValueError(
+            f"password: has {size} bytes; the server takes 1 to {LONGEST_PASSWORD} and would cut a longer one"
+        )
+    return password
+
+
+def _some_roles(roles: Iterable[str]) -> tuple[str, ...]:
+    texts = several("roles", roles)
+    if not texts:
+        raise ValueError("roles: name at least one")
+    return texts
+
+
+def _patterns(read: str | Iterable[str], write: str | Iterable[str]) -> Permissions:
+    reads, writes = several("read", read), several("write", write)
+    for pattern in (*reads, *writes):
+        if not (pattern.startswith("/") or pattern == "*"):
+            raise ValueError(f"pattern {pattern!r}: must begin with '/' or be '*'")
+    return Permissions(kv=KeyPatterns(read=reads, write=writes))
+
+
+def _some(permissions: Permissions) -> Permissions:
+    if not permissions.kv.read and not permissions.kv.write:
+        raise ValueError("name at least one pattern to read or to write")
+    return permissions

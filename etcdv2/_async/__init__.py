@@ -1,0 +1,1 @@
+"""The shell, written once: what waits and does I/O. `etcdv2/_sync` is derived from `etcdv2/_async`."""

@@ -1,0 +1,205 @@
+"""Members, statistics and auth: thin over the generated operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from etcdv2 import _admin
+from etcdv2._async.caller import AsyncCaller
+from etcdv2._attempts import rules_for
+from etcdv2._errors import Conflict, NotFound
+from etcdv2._settings import UNSET, TimeoutLike, Unset
+from etcdv2_api import (
+    Call,
+    LeaderStats,
+    Member,
+    Message,
+    Role,
+    SelfStats,
+    StoreStats,
+    User,
+    UserState,
+    operations,
+)
+
+Answer = TypeVar("Answer")
+
+
+class AsyncSection:
+    """What the sections share: one way to send."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    async def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
+        rules = rules_for(call, repeat=self._caller.repeat_writes, session=False, quorum=False)
+        return (await self._caller.perform(call, rules, timeout)).answer
+
+
+class AsyncMembersAPI(AsyncSection):
+    """The members of the cluster. Changing them needs the root user where auth is on."""
+
+    async def list(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[Member, ...]:
+        """Every member; one that was added but never started has no name and no client URLs."""
+        return (await self._send(operations.list_members(), timeout)).members
+
+    async def leader(self, *, timeout: TimeoutLike | Unset = UNSET) -> Member:
+        """The leader; asked again during an election, until the time is over."""
+        return await self._send(operations.get_leader(), timeout)
+
+    async def add(self, peer_urls: str | Iterable[str], *, timeout: TimeoutLike | Unset = UNSET) -> Member:
+        """Announce a member by its peer URLs. Raises Conflict when one is in use, BadRequest for a bad URL.
+
+        A cluster that would lose its quorum by it refuses with status 500, which cannot be told from a lost commit:
+        OutcomeUnknown.
+        """
+        return await self._send(operations.add_member(_admin.peers(peer_urls)), timeout)
+
+    async def update(self, id: str, peer_urls: str | Iterable[str], *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Give a member other peer URLs. Raises NotFound, Conflict, BadRequest."""
+        await self._send(operations.update_member(id, _admin.peers(peer_urls)), timeout)
+
+    async def remove(self, id: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Remove a member for good. Raises NotFound, or Gone when it was removed before."""
+        await self._send(operations.remove_member(id), timeout)
+
+
+class AsyncStatsAPI(AsyncSection):
+    """Statistics, of whichever member answers (`leader`: of the leader)."""
+
+    async def self_(self, *, timeout: TimeoutLike | Unset = UNSET) -> SelfStats:
+        """The answering member's own state and counters (`/v2/stats/self`)."""
+        return await self._send(operations.get_self_stats(), timeout)
+
+    async def leader(self, *, timeout: TimeoutLike | Unset = UNSET) -> LeaderStats:
+        """The leader's view of its followers, latencies in milliseconds. Endpoints are asked until one is it."""
+        return await self._send(operations.get_leader_stats(), timeout)
+
+    async def store(self, *, timeout: TimeoutLike | Unset = UNSET) -> StoreStats:
+        """Counts of operations since the member's start, internal ones included."""
+        return await self._send(operations.get_store_stats(), timeout)
+
+
+class AsyncUsersAPI(AsyncSection):
+    """Users. Everything here needs the root user where auth is on."""
+
+    async def list(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[User, ...]:
+        """All users but those whose names begin with "_"; roles that were deleted are left out."""
+        return (await self._send(operations.list_users(), timeout)).users or ()
+
+    async def get(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> User:
+        """One user with its roles. NotFound also when a role of the user no longer exists: the message names it."""
+        return await self._send(operations.get_user(name), timeout)
+
+    async def create(
+        self, name: str, password: str, roles: Iterable[str] = (), *, timeout: TimeoutLike | Unset = UNSET
+    ) -> UserState:
+        """Create a user. A server changes the password of a user that is there already, unless roles are given.
+
+        So the name is looked up first, and Conflict raised when it is taken. Passwords over 72 bytes are refused: the
+        server would cut them.
+        """
+        body = _admin.new_user(name, password, roles)
+        if await self._exists(name, timeout):
+            raise Conflict(f"User {name} already exists; use change_password() or grant()", status=409)
+        return await self._send(operations.put_user(name, body), timeout)
+
+    async def change_password(self, name: str, password: str, *, timeout: TimeoutLike | Unset = UNSET) -> UserState:
+        """Give a user another password. Raises NotFound: the server itself would create the user."""
+        body = _admin.new_password(name, password)
+        if not await self._exists(name, timeout):
+            raise NotFound(f"User {name} does not exist; use create()", status=404)
+        return await self._send(operations.put_user(name, body), timeout)
+
+    async def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
+        """Give a user roles. Raises NotFound, or Conflict when it has one already."""
+        return await self._send(operations.put_user(name, _admin.grant_user(name, roles)), timeout)
+
+    async def revoke(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
+        """Take roles from a user. Raises NotFound, or Conflict when it does not have one."""
+        return await self._send(operations.put_user(name, _admin.revoke_user(name, roles)), timeout)
+
+    async def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Raises NotFound; ApiError with status 403 for root while auth is on."""
+        await self._send(operations.delete_user(name), timeout)
+
+    async def _exists(self, name: str, timeout: TimeoutLike | Unset) -> bool:
+        if not name.startswith("_"):
+            return any(user.user == name for user in await self.list(timeout=timeout))
+        try:  # names with "_" are not listed (seen on 3.5.1, 3.4.23)
+            await self.get(name, timeout=timeout)
+        except NotFound:
+            return False
+        return True
+
+
+class AsyncRolesAPI(AsyncSection):
+    """Roles: key patterns to read and write. A pattern that ends in "*" is a prefix, any other one exact.
+
+    Patterns are compared with the key as sent, so `/app/*` permits `/app/` and what is below, but not `/app`.
+    """
+
+    async def list(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[Role, ...]:
+        return (await self._send(operations.list_roles(), timeout)).roles
+
+    async def get(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> Role:
+        """Raises NotFound."""
+        return await self._send(operations.get_role(name), timeout)
+
+    async def create(
+        self,
+        name: str,
+        *,
+        read: str | Iterable[str] = (),
+        write: str | Iterable[str] = (),
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Role:
+        """Raises Conflict when it exists. Patterns begin with "/" or are "*"; an empty one would crash the server."""
+        return await self._send(operations.put_role(name, _admin.new_role(name, read, write)), timeout)
+
+    async def grant(
+        self,
+        name: str,
+        *,
+        read: str | Iterable[str] = (),
+        write: str | Iterable[str] = (),
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Role:
+        """Add patterns. Raises NotFound, or Conflict for one that is there already."""
+        return await self._send(operations.put_role(name, _admin.grant_role(name, read, write)), timeout)
+
+    async def revoke(
+        self,
+        name: str,
+        *,
+        read: str | Iterable[str] = (),
+        write: str | Iterable[str] = (),
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Role:
+        """Take patterns away. Raises NotFound, or BadRequest when nothing changes."""
+        return await self._send(operations.put_role(name, _admin.revoke_role(name, read, write)), timeout)
+
+    async def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Users keep the name of a deleted role; `users.get` of such a user raises NotFound. Revoke it first."""
+        await self._send(operations.delete_role(name), timeout)
+
+
+class AsyncAuthAPI(AsyncSection):
+    """Authentication: on or off, users, roles."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        super().__init__(caller)
+        self.users = AsyncUsersAPI(caller)
+        self.roles = AsyncRolesAPI(caller)
+
+    async def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
+        return (await self._send(operations.get_auth_state(), timeout)).enabled
+
+    async def enable(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Turn authentication on. Raises Conflict when it is on, or when there is no user root."""
+        await self._send(operations.enable_auth(), timeout)
+
+    async def disable(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Turn authentication off. Raises Conflict when it is off, Unauthorized unless root."""
+        await self._send(operations.disable_auth(), timeout)

@@ -1,0 +1,223 @@
+"""Carries out calls: asks the core whom to try, sends, sleeps, reports back. Owns the transport and the credentials."""
+
+from __future__ import annotations
+
+import base64
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from etcdv2._attempts import LOCAL_READ, Answered, Attempts, Rules, Try
+from etcdv2._cluster import ClusterView, Meta, meta_of
+from etcdv2._endpoints import Endpoint
+from etcdv2._errors import V2ApiDisabled
+from etcdv2._hooks import AttemptInfo, Hook, tell
+from etcdv2._pool import Pool
+from etcdv2._primitives import async_sleep
+from etcdv2._settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
+from etcdv2._wire import AsyncStream, AsyncTransport, Headers, Limits, Reply, Request, Sent, TransportFailure
+from etcdv2_api import Call, KeysError, Message, operations
+
+Answer = TypeVar("Answer")
+
+
+class AsyncPoll(NamedTuple):
+    """A watch that the server has registered."""
+
+    stream: AsyncStream
+    meta: Meta
+    endpoint: Endpoint
+
+
+class AsyncCloseable(Protocol):
+    async def close(self) -> None: ...
+
+
+class AsyncCaller:
+    """One per client; shared by its keys, members, auth and watchers."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        transport: AsyncTransport,
+        timeout: Timeout,
+        user_agent: str,
+        *,
+        consistency: Consistency = "local",
+        repeat_writes: bool = False,
+        before_attempt: Hook | None = None,
+        after_attempt: Hook | None = None,
+    ) -> None:
+        self.pool = pool
+        self.view = ClusterView()
+        self.timeout = timeout
+        self.consistency: Consistency = consistency
+        self.repeat_writes = repeat_writes
+        self.closed = False
+        self.before_call: Callable[[], Awaitable[None]] | None = None
+        """Carried out before each call of `perform`."""
+        self.watches: set[AsyncCloseable] = set()
+        """Begun and not yet closed."""
+        self._transport = transport
+        self._user_agent = user_agent
+        self._headers: Headers = (("User-Agent", user_agent),)
+        self._before = before_attempt
+        self._after = after_attempt
+        self._rng = random.Random()
+
+    def authenticate(self, username: str | None, password: str | None) -> None:
+        """Use these credentials from the next request on; None for none."""
+        agent = ("User-Agent", self._user_agent)
+        if username is None:
+            self._headers = (agent,)
+            return
+        token = base64.b64encode(f"{username}:{password or ''}".encode()).decode("ascii")
+        self._headers = (agent, ("Authorization", f"Basic {token}"))
+
+    async def perform(
+        self,
+        call: Call[Answer, KeysError | Message],
+        rules: Rules,
+        timeout: TimeoutLike | Unset = UNSET,
+        deadline: float | None = None,
+    ) -> Answered[Answer]:
+        """The call's answer from whichever endpoint gives it. Raises every error of the tree."""
+        if self.before_call is not None:
+            await self.before_call()
+        attempts = self._begin(call, rules, timeout, deadline)
+        request = self._request(call)
+        while True:
+            step = await self._step(attempts, call)
+            try:
+                reply = await self._attempt(call, request, step)
+            except TransportFailure as failure:
+                attempts.failed(failure, time.monotonic())
+                continue
+            answered = attempts.answered(reply, time.monotonic())
+            if answered is not None:
+                return answered
+
+    async def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> AsyncPoll:
+        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+        attempts = self._begin(call, LOCAL_READ, timeout, None)
+        request = self._request(call)
+        while True:
+            step = await self._step(attempts, call)
+            try:
+                stream = await self._open(call, request, step)
+                if stream.status != 200:
+                    reply = Reply(stream.status, stream.headers, await _read_all(stream, step.limits.answer))
+                    attempts.answered(reply, time.monotonic())
+                    continue
+            except TransportFailure as failure:
+                attempts.failed(failure, time.monotonic())
+                continue
+            meta = attempts.opened(stream.headers, time.monotonic())
+            if meta is not None:
+                return AsyncPoll(stream, meta, step.endpoint)
+            await stream.close()
+
+    async def look(self, endpoint: Endpoint, call: Call[Any, Any]) -> Meta:
+        """The etcd headers of one answer of one endpoint, whatever the answer says. Raises TransportFailure."""
+        reply = await self.ask(endpoint, call)
+        try:
+            return meta_of(reply.headers)
+        except ValueError:
+            return Meta(0, 0, 0, "")
+
+    async def ask(self, endpoint: Endpoint, call: Call[Any, Any]) -> Reply:
+        """One attempt at one endpoint, without any rule. Raises TransportFailure."""
+        total = self.timeout.total
+        limits = Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
+        return await self._attempt(call, self._request(call), Try(endpoint, 1, limits))
+
+    async def close(self) -> None:
+        self.closed = True
+        for watch in list(self.watches):
+            await watch.close()
+        await self._transport.close()
+
+    def _begin(
+        self, call: Call[Any, Any], rules: Rules, timeout: TimeoutLike | Unset, deadline: float | None
+    ) -> Attempts[Any]:
+        if self.closed:
+            raise ValueError("this client is closed")
+        times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
+        return Attempts(call, rules, times, self.pool, self.view, time.monotonic(), self._rng, deadline)
+
+    def _request(self, call: Call[Any, Any]) -> Request:
+        return Request(call.method, call.target, self._headers, call.content_type, call.body or b"")
+
+    async def _step(self, attempts: Attempts[Any], call: Call[Any, Any]) -> Try:
+        while True:
+            try:
+                step = attempts.next(time.monotonic())
+            except V2ApiDisabled as error:
+                raise V2ApiDisabled(error.endpoints, await self._server_version(error.endpoints)) from error
+            if isinstance(step, Try):
+                if self._before is not None:
+                    tell(self._before, _info(call, step))
+                return step
+            await async_sleep(step.seconds)
+
+    async def _attempt(self, call: Call[Any, Any], request: Request, step: Try) -> Reply:
+        if self._after is None:
+            return await self._transport.send(step.endpoint, request, step.limits)
+        started = time.monotonic()
+        try:
+            reply = await self._transport.send(step.endpoint, request, step.limits)
+        except TransportFailure as failure:
+            self._tell_after(call, step, started, None, str(failure))
+            raise
+        self._tell_after(call, step, started, reply.status, None)
+        return reply
+
+    async def _open(self, call: Call[Any, Any], request: Request, step: Try) -> AsyncStream:
+        started = time.monotonic()
+        try:
+            stream = await self._transport.open(step.endpoint, request, step.limits)
+        except TransportFailure as failure:
+            self._tell_after(call, step, started, None, str(failure))
+            raise
+        self._tell_after(call, step, started, stream.status, None)
+        return stream
+
+    def _tell_after(
+        self, call: Call[Any, Any], step: Try, started: float, status: int | None, error: str | None
+    ) -> None:
+        if self._after is not None:
+            elapsed = time.monotonic() - started
+            tell(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
+
+    async def _server_version(self, urls: tuple[str, ...]) -> str | None:
+        for endpoint in self.pool.endpoints:
+            if endpoint.url not in urls:
+                continue
+            call = operations.get_version()
+            try:
+                reply = await self.ask(endpoint, call)
+                answer = call.decode(reply.status, reply.body)
+            except (TransportFailure, ValueError):
+                continue
+            if not isinstance(answer, Message):
+                return answer.etcdserver
+        return None
+
+
+def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
+    return AttemptInfo(call.operation, call.method, call.path, step.endpoint.url, step.number)
+
+
+async def _read_all(stream: AsyncStream, silence: float | None) -> bytes:
+    parts: list[bytes] = []
+    try:
+        while True:
+            part = await stream.read(silence)
+            if part is None:
+                raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    finally:
+        await stream.close()

@@ -1,0 +1,262 @@
+"""The client: settings in, sections out. Builds the transport and owns its life."""
+
+from __future__ import annotations
+
+import os
+import platform
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
+from etcdv2._async.caller import AsyncCaller
+from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.httpx_lane import AsyncHttpxTransport
+from etcdv2._async.keys import AsyncKeysAPI
+from etcdv2._attempts import LOCAL_READ, rules_for
+from etcdv2._endpoints import Endpoint, parse_endpoint, parse_endpoints
+from etcdv2._errors import EtcdError
+from etcdv2._hooks import Hook
+from etcdv2._pool import Pool
+from etcdv2._results import ClusterHealth, EndpointHealth
+from etcdv2._settings import (
+    UNSET,
+    Consistency,
+    Timeout,
+    TimeoutLike,
+    Unset,
+    check_consistency,
+    settings_from_env,
+    timeout_from,
+)
+from etcdv2._tls import TLS
+from etcdv2._version import __version__
+from etcdv2._wire import AsyncTransport, TransportFailure
+from etcdv2_api import Call, Health, KeysError, Message, Version, operations
+
+if TYPE_CHECKING:
+    import httpx
+
+Answer = TypeVar("Answer")
+
+LEADER_AGAIN = 5.0
+"""Seconds between two questions for the leader while it cannot be found among the endpoints."""
+
+
+class AsyncClient:
+    """A client for a cluster's v2 API. One object serves any number of tasks of one event loop.
+
+    `endpoints`: URLs, `host:port` or addresses of several members; one alone as a str. The first to be used is random.
+    `username`, `password`: basic auth, sent with every request. `tls`: files or a context for https endpoints.
+    `timeout`: seconds in total, or a `Timeout`. `consistency` of reads: "local" (what a member has), "session" (never
+    older than what this client has seen), "quorum" (through raft). `repeat_writes`: send a write again when its answer
+    was lost, which can do it twice; without it such a write raises OutcomeUnknown. `prefer_leader`: talk to the leader
+    when it is among the endpoints. `transport`: an httpx transport to send through. `proxy`, `trust_env`: as in httpx.
+    `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt of each call.
+
+    Does no network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError for settings
+    that contradict each other.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Iterable[str] = "http://127.0.0.1:2379",
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        tls: TLS | ssl.SSLContext | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+        consistency: Consistency = "local",
+        repeat_writes: bool = False,
+        prefer_leader: bool = False,
+        max_connections: int = 100,
+        transport: httpx.AsyncBaseTransport | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        user_agent: str | None = None,
+        before_attempt: Hook | None = None,
+        after_attempt: Hook | None = None,
+    ) -> None:
+        parsed = parse_endpoints(endpoints, tls=tls is not None)
+        check_consistency(consistency)
+        secure = any(endpoint.tls for endpoint in parsed)
+        if tls is not None and not secure:
+            raise ValueError("tls= is given, but every endpoint is http://; write https:// or leave tls= out")
+        if transport is not None and (tls is not None or proxy is not None):
+            raise ValueError("transport= has its own TLS and proxy settings; give them to it, not to the client")
+        if max_connections < 1:
+            raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
+        settings = TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
+        lane: AsyncTransport = AsyncHttpxTransport(
+            ssl_context=settings.build() if secure and transport is None else None,
+            server_hostname=settings.server_hostname,
+            max_connections=max_connections,
+            transport=transport,
+            proxy=proxy,
+            trust_env=trust_env,
+        )
+        self._caller = AsyncCaller(
+            Pool(parsed),
+            lane,
+            timeout_from(timeout, Timeout()),
+            user_agent or f"etcdv2/{__version__} python/{platform.python_version()}",
+            consistency=consistency,
+            repeat_writes=repeat_writes,
+            before_attempt=before_attempt,
+            after_attempt=after_attempt,
+        )
+        self.set_credentials(username, password)
+        if prefer_leader:
+            self._caller.before_call = self._find_leader
+        self._leader_asked = float("-inf")
+        self._leader_endpoint: Endpoint | None = None
+        self._follower = AsyncFollower(self._caller)
+        self.keys = AsyncKeysAPI(self._caller, self._follower)
+        """The keys API."""
+        self.members = AsyncMembersAPI(self._caller)
+        self.stats = AsyncStatsAPI(self._caller)
+        self.auth = AsyncAuthAPI(self._caller)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """A client with the settings of etcdctl's variables: see the README for the list. Raises ValueError."""
+        return cls(**settings_from_env(os.environ if environ is None else environ))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(self.endpoints)}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all watches and close all connections. Calls after it raise ValueError."""
+        await self._follower.close()
+        await self._caller.close()
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The configured endpoints and those that `sync` found."""
+        return tuple(endpoint.url for endpoint in self._caller.pool.endpoints)
+
+    @property
+    def cluster_id(self) -> str:
+        """The X-Etcd-Cluster-Id of the cluster, "" before its first answer."""
+        return self._caller.view.cluster_id
+
+    def set_credentials(self, username: str | None, password: str | None = None) -> None:
+        """Use other credentials from the next request on; None for none. Raises ValueError."""
+        if username is None and password is not None:
+            raise ValueError("password= is given without username=")
+        if username is not None:
+            if password is None:
+                raise ValueError("username= is given without password=")
+            if not username or ":" in username:
+                raise ValueError(f"username {username!r}: must not be empty, and basic auth allows no colon in it")
+        self._caller.authenticate(username, password)
+
+    async def send(
+        self,
+        call: Call[Answer, KeysError | Message],
+        *,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Answer:
+        """Send any generated call, with failover, the rules for writes, and the errors of the tree."""
+        repeat = self._caller.repeat_writes if repeat_writes is None else repeat_writes
+        quorum = ("quorum", "true") in call.query
+        rules = rules_for(call, repeat=repeat, session=False, quorum=quorum)
+        if ("wait", "true") in call.query:
+            raise ValueError("send() does not wait for events; use keys.watch()")
+        return (await self._caller.perform(call, rules, timeout)).answer
+
+    async def machines(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
+        """The client URLs that the started members advertise."""
+        text = (await self._caller.perform(operations.list_machines(), LOCAL_READ, timeout)).answer
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+
+    async def version(self, *, timeout: TimeoutLike | Unset = UNSET) -> Version:
+        """The versions of the member that answers and of the cluster; also where the v2 API is off."""
+        return (await self._caller.perform(operations.get_version(), LOCAL_READ, timeout)).answer
+
+    async def health(self) -> ClusterHealth:
+        """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`. Raises nothing."""
+        return ClusterHealth(tuple([await self._health_of(one) for one in self._caller.pool.endpoints]))
+
+    async def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
+        """Take the members' advertised client URLs as further endpoints, once each has answered for the same cluster.
+
+        The configured endpoints are kept in any case; found ones that are no longer advertised are dropped. Returns
+        all endpoints.
+        """
+        members = await self.members.list(timeout=timeout)
+        usable: list[Endpoint] = []
+        for url in dict.fromkeys(url for member in members for url in member.client_urls):
+            endpoint = _advertised(url)
+            if endpoint is not None and await self._is_member(endpoint):
+                usable.append(endpoint)
+        self._caller.pool.discovered(usable)
+        return self.endpoints
+
+    async def _is_member(self, endpoint: Endpoint) -> bool:
+        if endpoint in self._caller.pool.endpoints:
+            return True
+        if endpoint.tls and not any(known.tls for known in self._caller.pool.endpoints):
+            return False
+        call = operations.list_members()
+        try:
+            reply = await self._caller.ask(endpoint, call)
+            answer = call.decode(reply.status, reply.body)
+        except (TransportFailure, ValueError):
+            return False
+        same = reply.headers.get("x-etcd-cluster-id", "") == self._caller.view.cluster_id
+        return same and not isinstance(answer, Message)
+
+    async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
+        started = time.monotonic()
+        call = operations.get_health()
+        try:
+            reply = await self._caller.ask(endpoint, call)
+            answer = call.decode(reply.status, reply.body)
+        except (TransportFailure, ValueError) as error:
+            return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
+        elapsed = time.monotonic() - started
+        if isinstance(answer, Health):
+            healthy = answer.health == "true"
+            reason = "" if healthy else answer.reason or "the member says so, without a reason"
+            return EndpointHealth(endpoint.url, healthy, reason, elapsed)
+        return EndpointHealth(endpoint.url, False, answer.message, elapsed)
+
+    async def _find_leader(self) -> None:
+        """Make the leader the current endpoint, when it is one of them; a failure changes nothing."""
+        pool = self._caller.pool
+        now = time.monotonic()
+        if pool.first == self._leader_endpoint or now - self._leader_asked < LEADER_AGAIN:
+            return
+        self._leader_asked = now
+        attempt = self._caller.timeout.attempt
+        try:
+            rules = LOCAL_READ
+            leader = (await self._caller.perform(operations.get_leader(), rules, attempt)).answer
+        except EtcdError:
+            return
+        for url in leader.client_urls:
+            endpoint = _advertised(url)
+            if endpoint is not None and endpoint in pool.endpoints:
+                self._leader_endpoint = endpoint
+                pool.prefer(endpoint)
+                return
+
+
+def _advertised(url: str) -> Endpoint | None:
+    """None for what cannot be connected to, such as unix sockets."""
+    try:
+        return parse_endpoint(url)
+    except ValueError:
+        return None

@@ -1,0 +1,146 @@
+"""Follows each watched member's store index with one small read for all watchers of a client, and renews their polls.
+
+A poll's own header index grows as old as the poll, and the server keeps 1,000 events only; so does the promise that a
+watch of a quiet key survives. Also finds members that have stopped answering while a watch waits silently.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Protocol
+
+from etcdv2._async.caller import AsyncCaller
+from etcdv2._endpoints import Endpoint
+from etcdv2._pace import RENEW_AFTER, Pace
+from etcdv2._primitives import AsyncPulse, AsyncWorker
+from etcdv2._wire import TransportFailure
+from etcdv2_api import operations
+
+logger = logging.getLogger("etcdv2")
+
+
+class AsyncFollowed(Protocol):
+    """A waiting poll, as the follower sees it."""
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """Keys whose reading its user is allowed, cheapest first."""
+        ...
+
+    @property
+    def registered(self) -> int:
+        """X-Etcd-Index of the poll's headers."""
+        ...
+
+    def renew(self, index: int) -> None:
+        """End the poll and begin it anew; the store is at `index` (0: not known)."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The member does not answer: go on elsewhere."""
+        ...
+
+
+class AsyncFollower:
+    """One per client."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+        self._members: dict[Endpoint, AsyncMemberFollower] = {}
+        self._lock = threading.Lock()
+
+    def add(self, poll: AsyncFollowed, endpoint: Endpoint) -> None:
+        with self._lock:
+            member = self._members.get(endpoint)
+            if member is None or not member.add(poll):
+                self._members[endpoint] = member = AsyncMemberFollower(self._caller, endpoint)
+                member.add(poll)
+                member.start()
+
+    def remove(self, poll: AsyncFollowed, endpoint: Endpoint) -> None:
+        with self._lock:
+            member = self._members.get(endpoint)
+            if member is not None and member.remove(poll):
+                del self._members[endpoint]
+
+    async def close(self) -> None:
+        with self._lock:
+            members = list(self._members.values())
+            self._members.clear()
+        for member in members:
+            await member.close()
+
+
+class AsyncMemberFollower:
+    """The looks at one member; ends when no poll waits there any more."""
+
+    def __init__(self, caller: AsyncCaller, endpoint: Endpoint) -> None:
+        self._caller = caller
+        self._endpoint = endpoint
+        self._polls: dict[AsyncFollowed, None] = {}
+        self._pace = Pace()
+        self._probe: str | None = None
+        self._ended = False
+        self._pulse = AsyncPulse()
+
+    def start(self) -> None:
+        self._worker = AsyncWorker(self._run, "etcdv2-index")
+
+    def add(self, poll: AsyncFollowed) -> bool:
+        """False when it has ended already."""
+        if self._ended:
+            return False
+        self._polls[poll] = None
+        return True
+
+    def remove(self, poll: AsyncFollowed) -> bool:
+        """True when it was the last one and the looks have ended."""
+        self._polls.pop(poll, None)
+        if self._probe is not None and not any(self._probe in other.probes for other in list(self._polls)):
+            self._probe = None
+        if not self._polls:
+            self._ended = True
+            self._pulse.set()
+        return self._ended
+
+    async def close(self) -> None:
+        self._ended = True
+        self._pulse.set()
+        self._worker.cancel()
+        await self._worker.join(0.2)
+
+    async def _run(self) -> None:
+        while not await self._pulse.wait(self._pace.interval):
+            try:
+                index = await self._look()
+            except TransportFailure as failure:
+                if not self._ended:
+                    self._caller.pool.failed(self._endpoint, time.monotonic(), str(failure))
+                    logger.debug("watched member %s does not answer: %s", self._endpoint, failure)
+                    for poll in list(self._polls):
+                        poll.lost(f"{self._endpoint} does not answer: {failure}")
+                continue
+            now = time.monotonic()
+            self._pace.saw(index, now)
+            for poll in list(self._polls):
+                if index == 0 or index - poll.registered >= RENEW_AFTER:
+                    poll.renew(index)
+
+    async def _look(self) -> int:
+        """The member's store index; 0 when none of the watchers' users may read beside its key."""
+        if self._probe is not None:
+            index = await self._index_by(self._probe)
+            if index:
+                return index
+        for poll in list(self._polls):
+            for probe in poll.probes:
+                index = await self._index_by(probe)
+                if index:
+                    self._probe = probe
+                    return index
+        return 0
+
+    async def _index_by(self, probe: str) -> int:
+        return (await self._caller.look(self._endpoint, operations.get_key(probe))).index

@@ -1,0 +1,479 @@
+"""The keys API: get, set, create, compare-and-swap, delete and watch, for the whole store or below a prefix."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar, overload
+
+from etcdv2 import _keys
+from etcdv2._async.caller import AsyncCaller
+from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.watch import AsyncWatcher
+from etcdv2._attempts import Answered, Rules
+from etcdv2._cursor import Cursor
+from etcdv2._errors import CompareFailed, DeadlineExceeded, KeyExists, KeyNotFound, NotDir, UnexpectedAnswer
+from etcdv2._keys import TTL, KeysCall
+from etcdv2._primitives import async_sleep
+from etcdv2._results import Ack, Event, Response, ack_from, response_from
+from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds, timeout_from
+from etcdv2_api import KeysEvent, Node
+
+Default = TypeVar("Default")
+_QUORUM_READ: Final = Rules(write=False, repeat=False, session=False, commit=True)
+_SESSION_READ: Final = Rules(write=False, repeat=False, session=True, commit=False)
+_LOCAL_READ: Final = Rules(write=False, repeat=False, session=False, commit=False)
+_WRITE: Final = Rules(write=True, repeat=False, session=False, commit=True)
+_REPEATED_WRITE: Final = Rules(write=True, repeat=True, session=False, commit=True)
+
+
+class AsyncKeysAPI:
+    """`client.keys`, or a view below a prefix made by `at`.
+
+    Every call takes `timeout=` (seconds in total, a `Timeout`, or None) and raises the errors of `etcdv2.EtcdError`;
+    ValueError and TypeError are raised before anything is sent. Keys: a leading slash is optional, in a view forbidden.
+    """
+
+    def __init__(self, caller: AsyncCaller, follower: AsyncFollower, prefix: str = "") -> None:
+        self._caller = caller
+        self._follower = follower
+        self._prefix = prefix
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._prefix or '/'}>"
+
+    @property
+    def prefix(self) -> str:
+        """The directory that keys are relative to, "" for the whole store."""
+        return self._prefix
+
+    def at(self, prefix: str) -> AsyncKeysAPI:
+        """A view below `prefix`: its keys are relative, "" is the directory itself; nodes carry absolute keys."""
+        return AsyncKeysAPI(self._caller, self._follower, _keys.view_prefix(prefix, self._prefix))
+
+    @overload
+    async def get(
+        self,
+        key: str,
+        *,
+        recursive: bool = ...,
+        sorted: bool = ...,
+        quorum: bool = ...,
+        consistency: Consistency | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response: ...
+    @overload
+    async def get(
+        self,
+        key: str,
+        *,
+        default: Default,
+        recursive: bool = ...,
+        sorted: bool = ...,
+        quorum: bool = ...,
+        consistency: Consistency | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response | Default: ...
+    async def get(
+        self,
+        key: str,
+        *,
+        default: Default | Unset = UNSET,
+        recursive: bool = False,
+        sorted: bool = False,
+        quorum: bool = False,
+        consistency: Consistency | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response | Default:
+        """Read a key, or a directory's children (all below with `recursive`), in key order with `sorted`.
+
+        `quorum=True` reads through raft: never stale, one commit slower, and it needs a leader. `consistency` says the
+        same with "quorum"; "session" refuses answers older than what this client has seen, "local" takes what the
+        member has. `default` is returned where the key is not there, instead of raising KeyNotFound. Hidden keys (a
+        segment beginning with "_") are left out of listings by the server.
+        """
+        rules = self._read_rules(quorum, consistency)
+        call = _keys.get(self._absolute(key), recursive=recursive, sort=sorted, quorum=rules.commit)
+        try:
+            return _response(await self._caller.perform(call, rules, timeout))
+        except KeyNotFound:
+            if default is UNSET:
+                raise
+            return default
+
+    @overload
+    async def set(
+        self,
+        key: str,
+        value: str,
+        *,
+        no_value_on_success: Literal[True],
+        ttl: TTL | None = ...,
+        prev_value: str | None = ...,
+        prev_index: int | None = ...,
+        prev_exist: bool | None = ...,
+        repeat_writes: bool | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Ack: ...
+    @overload
+    async def set(
+        self,
+        key: str,
+        value: str,
+        *,
+        no_value_on_success: Literal[False] = ...,
+        ttl: TTL | None = ...,
+        prev_value: str | None = ...,
+        prev_index: int | None = ...,
+        prev_exist: bool | None = ...,
+        repeat_writes: bool | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response: ...
+    async def set(
+        self,
+        key: str,
+        value: str,
+        *,
+        ttl: TTL | None = None,
+        prev_value: str | None = None,
+        prev_index: int | None = None,
+        prev_exist: bool | None = None,
+        no_value_on_success: bool = False,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response | Ack:
+        """Write a file, creating parents; with conditions, compare and swap (CompareFailed, KeyNotFound, KeyExists).
+
+        `ttl`: seconds or timedelta until it expires; None clears a TTL that the key had. Conditions: `prev_value` (not
+        ""), `prev_index` (the node's modified index), `prev_exist`. Conditions keep the created index, a plain set
+        makes a new one. `no_value_on_success` saves the answer's body and returns an Ack. Never sent twice unless
+        `repeat_writes`: OutcomeUnknown when the answer was lost.
+        """
+        call = _keys.put(
+            self._absolute(key),
+            value,
+            ttl=ttl,
+            prev_value=prev_value,
+            prev_index=prev_index,
+            prev_exist=prev_exist,
+            no_value_on_success=no_value_on_success,
+        )
+        return await self._write(call, no_value_on_success, repeat_writes, timeout)
+
+    async def create(
+        self,
+        key: str,
+        value: str,
+        *,
+        ttl: TTL | None = None,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Write a file that is not there yet. Raises KeyExists."""
+        call = _keys.put(self._absolute(key), value, ttl=ttl, prev_exist=False)
+        return await self._written(call, repeat_writes, timeout)
+
+    async def update(
+        self,
+        key: str,
+        value: str,
+        *,
+        ttl: TTL | None = None,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Write a file that is there, keeping its created index; without `ttl` its TTL is gone. Raises KeyNotFound."""
+        call = _keys.put(self._absolute(key), value, ttl=ttl, prev_exist=True)
+        return await self._written(call, repeat_writes, timeout)
+
+    @overload
+    async def create_in_order(
+        self,
+        key: str,
+        value: str,
+        *,
+        no_value_on_success: Literal[True],
+        ttl: TTL | None = ...,
+        repeat_writes: bool | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Ack: ...
+    @overload
+    async def create_in_order(
+        self,
+        key: str,
+        value: str,
+        *,
+        no_value_on_success: Literal[False] = ...,
+        ttl: TTL | None = ...,
+        repeat_writes: bool | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response: ...
+    async def create_in_order(
+        self,
+        key: str,
+        value: str,
+        *,
+        ttl: TTL | None = None,
+        no_value_on_success: bool = False,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response | Ack:
+        """Add a file below the directory `key`, named by its index so that names sort in creation order.
+
+        The name is in `response.node.key`. `no_value_on_success` loses it.
+        """
+        call = _keys.create_in_order(self._absolute(key), value, ttl=ttl, no_value_on_success=no_value_on_success)
+        return await self._write(call, no_value_on_success, repeat_writes, timeout)
+
+    async def delete(
+        self,
+        key: str,
+        *,
+        prev_value: str | None = None,
+        prev_index: int | None = None,
+        recursive: bool = False,
+        dir: bool = False,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Delete a file; an empty directory with `dir`, a whole tree with `recursive`.
+
+        With `prev_value` or `prev_index`: only if it still is so (files only). Raises KeyNotFound, CompareFailed,
+        NotFile for a directory, DirNotEmpty.
+        """
+        call = _keys.delete(
+            self._absolute(key), prev_value=prev_value, prev_index=prev_index, recursive=recursive, directory=dir
+        )
+        return await self._written(call, repeat_writes, timeout)
+
+    async def refresh(
+        self,
+        key: str,
+        ttl: TTL,
+        *,
+        prev_value: str | None = None,
+        prev_index: int | None = None,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Give a file a new TTL, keeping its value and telling no watcher (etcd 2.3 and newer). Raises KeyNotFound.
+
+        The modified index grows: take it from this response for a later prev_index.
+        """
+        if ttl is None:
+            raise ValueError("refresh needs a ttl; persist() takes a TTL away")
+        call = _keys.put(
+            self._absolute(key),
+            None,
+            ttl=ttl,
+            prev_value=prev_value,
+            prev_index=prev_index,
+            prev_exist=True,
+            refresh=True,
+        )
+        return await self._written(call, repeat_writes, timeout)
+
+    async def persist(self, key: str, *, timeout: TimeoutLike | Unset = UNSET) -> Response:
+        """Take a file's TTL away, keeping its value: a read and a compare-and-swap, again when somebody was quicker.
+
+        A key without TTL is left as it is; then the response is that of the read.
+        """
+        return await self._exchange(
+            key, lambda node: node.value if node.expiration is not None else None, None, timeout
+        )
+
+    async def modify(
+        self,
+        key: str,
+        change: Callable[[str], str | None],
+        *,
+        default: str | None = None,
+        ttl: TTL | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Read the value, change it, write it if nobody else did meanwhile; else read again, until the time is over.
+
+        `change` gets the value (`default` where the key is not there, if given) and returns the new one, or None to
+        leave the key alone; it may be called several times. `ttl` is that of the new value, as in `set`.
+        """
+        _keys.ttl_seconds(ttl)
+        if default is not None and not isinstance(default, str):
+            raise TypeError(f"default {default!r}: must be a str, the value to change where the key is not there")
+        return await self._exchange(key, lambda node: change(_text_of(node)), ttl, timeout, change, default)
+
+    async def make_dir(
+        self,
+        key: str,
+        *,
+        ttl: TTL | None = None,
+        exist_ok: bool = False,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Create a directory and its parents. Raises KeyExists for a file, and for a directory unless `exist_ok`.
+
+        `ttl` holds for the whole tree below. With `exist_ok` an existing directory is returned as it is, with its TTL.
+        """
+        full = self._absolute(key)
+        call = _keys.make_dir(full, ttl)
+        try:
+            return await self._written(call, repeat_writes, timeout)
+        except KeyExists:
+            if not exist_ok:
+                raise
+            found = await self.get(key, quorum=True, timeout=timeout)
+            if found.node.dir:
+                return found
+            raise
+
+    async def remove_dir(
+        self,
+        key: str,
+        *,
+        recursive: bool = False,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response:
+        """Delete an empty directory, or a whole tree with `recursive`. Raises NotDir for a file, DirNotEmpty.
+
+        The server itself would delete a file too, so it is looked at first: two requests.
+        """
+        full = self._absolute(key)
+        found = await self.get(key, quorum=True, timeout=timeout)
+        if not found.node.dir:
+            raise NotDir("Not a directory", code=104, cause=found.node.key, index=found.index)
+        call = _keys.delete(full, prev_value=None, prev_index=None, recursive=recursive, directory=not recursive)
+        return await self._written(call, repeat_writes, timeout)
+
+    async def exists(
+        self,
+        key: str,
+        *,
+        quorum: bool = False,
+        consistency: Consistency | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> bool:
+        """Whether there is a file or directory of that name."""
+        found = await self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout)
+        return found is not None
+
+    def watch(
+        self,
+        key: str,
+        *,
+        recursive: bool = False,
+        after_index: int | None = None,
+        patience: float | None = None,
+        buffer: int = 1000,
+    ) -> AsyncWatcher[Event]:
+        """The changes of a key, or of everything below it with `recursive`, one by one and in order.
+
+        `after_index`: None is "from now" (from entering `with`, or the first `next`), n is what came after index n, 0
+        the oldest that the server still has (1,000 events of the whole store). A deletion of a directory above comes
+        as an event with `ancestor` set. `patience`: seconds to endure a cluster that does not answer before
+        ClusterUnavailable, None for ever. `buffer`: events read ahead. Raises HistoryCleared when events are lost.
+        """
+        check_seconds("patience", patience)
+        if isinstance(buffer, bool) or not isinstance(buffer, int):
+            raise TypeError(f"buffer {buffer!r}: must be a number of events")
+        if buffer < 1:
+            raise ValueError(f"buffer {buffer!r}: must be at least 1 event")
+        full = self._absolute(key)
+        cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
+        return AsyncWatcher(self._caller, self._follower, full, cursor, patience, buffer)
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _absolute(self, key: str) -> str:
+        return _keys.absolute(key, self._prefix)
+
+    def _read_rules(self, quorum: bool, consistency: Consistency | None) -> Rules:
+        if consistency is None:
+            consistency = "quorum" if quorum else self._caller.consistency
+        else:
+            check_consistency(consistency)
+            if quorum and consistency != "quorum":
+                raise ValueError(f"quorum=True and consistency={consistency!r} contradict each other")
+        if consistency == "local":
+            return _LOCAL_READ
+        return _QUORUM_READ if consistency == "quorum" else _SESSION_READ
+
+    async def _write(
+        self, call: KeysCall, acknowledge: bool, repeat: bool | None, timeout: TimeoutLike | Unset
+    ) -> Response | Ack:
+        rules = _REPEATED_WRITE if (self._caller.repeat_writes if repeat is None else repeat) else _WRITE
+        answered = await self._caller.perform(call, rules, timeout)
+        return ack_from(answered.answer, answered.meta) if acknowledge else _response(answered)
+
+    async def _written(self, call: KeysCall, repeat: bool | None, timeout: TimeoutLike | Unset) -> Response:
+        rules = _REPEATED_WRITE if (self._caller.repeat_writes if repeat is None else repeat) else _WRITE
+        return _response(await self._caller.perform(call, rules, timeout))
+
+    async def _exchange(
+        self,
+        key: str,
+        change: Callable[[Node], str | None],
+        ttl: TTL | None,
+        timeout: TimeoutLike | Unset,
+        create: Callable[[str], str | None] | None = None,
+        default: str | None = None,
+    ) -> Response:
+        """Read with quorum, change, compare and swap by index, until it fits or the time is over."""
+        full = self._absolute(key)
+        total = timeout_from(timeout, self._caller.timeout).total
+        deadline = None if total is None else time.monotonic() + total
+        read = _keys.get(full, recursive=False, sort=False, quorum=True)
+        tries = 0
+        conditions: dict[str, Any]
+        while True:
+            tries += 1
+            try:
+                found = _response(await self._caller.perform(read, _QUORUM_READ, timeout, deadline))
+            except KeyNotFound:
+                if default is None or create is None:
+                    raise
+                new, conditions = create(default), {"prev_exist": False}
+                if new is None:
+                    raise
+            else:
+                found.value  # noqa: B018  # raises NotFile for a directory
+                new, conditions = change(found.node), {"prev_index": found.node.modified_index}
+                if new is None:
+                    return found
+            try:
+                return await self._swap(full, new, ttl, conditions, timeout, deadline)
+            except (CompareFailed, KeyExists, KeyNotFound) as error:
+                pause = random.uniform(0, min(0.1, 0.002 * 2 ** min(tries, 10)))
+                if deadline is not None and time.monotonic() + pause >= deadline:
+                    raise DeadlineExceeded(f"{full}: somebody else was quicker {tries} times") from error
+            await async_sleep(pause)
+
+    async def _swap(
+        self,
+        full: str,
+        new: str,
+        ttl: TTL | None,
+        conditions: dict[str, Any],
+        timeout: TimeoutLike | Unset,
+        deadline: float | None,
+    ) -> Response:
+        call = _keys.put(full, new, ttl=ttl, **conditions)
+        return _response(await self._caller.perform(call, _WRITE, timeout, deadline))
+
+
+def _response(answered: Answered[KeysEvent]) -> Response:
+    response = response_from(answered.answer, answered.meta)
+    if response is None:
+        raise UnexpectedAnswer(
+            "an answer without node",
+            status=answered.status,
+            content_type="application/json",
+            body=b"",
+            endpoint=answered.endpoint.url,
+        )
+    return response
+
+
+def _text_of(node: Node) -> str:
+    return node.value or ""

@@ -1,0 +1,359 @@
+"""One call over several endpoints: whom to ask next, how long, and what an end of an attempt means.
+
+Owns the retry rules (DESIGN promises 1, 3, 4, 5). No I/O, no clock of its own, no sleep: the shell carries out each
+`Try` and `Pause` and reports back. Every final error comes out of `next`, `failed` or `answered`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+
+from etcdv2._cluster import ClusterView, Meta, meta_of
+from etcdv2._endpoints import Endpoint
+from etcdv2._errors import (
+    Attempt,
+    ClusterChanged,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    OutcomeUnknownTimeout,
+    StaleRead,
+    UnexpectedAnswer,
+    V2ApiDisabled,
+    class_of,
+)
+from etcdv2._pool import Pool
+from etcdv2._results import answered_by
+from etcdv2._settings import Timeout
+from etcdv2._wire import Limits, Reply, Sent, TransportFailure
+from etcdv2_api import Call, KeysError, Message, UndescribedAnswer
+
+Answer = TypeVar("Answer")
+
+SECOND_ROUND_WITHIN = 0.5
+"""Seconds between the first round over all endpoints and the second, at most."""
+LONGEST_PAUSE = 2.0
+ROUNDS_WITHOUT_TOTAL = 8
+"""Rounds for a cluster that has no leader, when there is no total time."""
+
+
+class Rules(NamedTuple):
+    """How one call may be tried."""
+
+    write: bool
+    repeat: bool
+    """Repeat a write whose answer was lost: at least once instead of at most once."""
+    session: bool
+    """Refuse answers older than what the client has seen."""
+    commit: bool
+    """Whether it goes through raft and so has `Timeout.commit` for one try."""
+
+
+LOCAL_READ = Rules(write=False, repeat=False, session=False, commit=False)
+
+
+class Try(NamedTuple):
+    """Send the call there now."""
+
+    endpoint: Endpoint
+    number: int
+    """From 1 on."""
+    limits: Limits
+
+
+class Pause(NamedTuple):
+    """Wait that long before the next step."""
+
+    seconds: float
+
+
+class Answered(NamedTuple, Generic[Answer]):
+    """The answer that ends a call."""
+
+    answer: Answer
+    meta: Meta
+    status: int
+    endpoint: Endpoint
+
+
+class Attempts(Generic[Answer]):
+    """The course of one call."""
+
+    __slots__ = (
+        "_by",
+        "_call",
+        "_cause",
+        "_disabled",
+        "_foreign",
+        "_leaderless",
+        "_pool",
+        "_queue",
+        "_records",
+        "_rng",
+        "_round",
+        "_rules",
+        "_stale",
+        "_started",
+        "_timeout",
+        "_trying",
+        "_unexpected",
+        "_view",
+        "number",
+    )
+
+    def __init__(
+        self,
+        call: Call[Answer, KeysError | Message],
+        rules: Rules,
+        timeout: Timeout,
+        pool: Pool,
+        view: ClusterView,
+        now: float,
+        rng: random.Random,
+        deadline: float | None = None,
+    ) -> None:
+        self._call = call
+        self._rules = rules
+        self._timeout = timeout
+        self._pool = pool
+        self._view = view
+        self._rng = rng
+        self._started = now
+        self._by = deadline if timeout.total is None else now + timeout.total
+        if deadline is not None and self._by is not None:
+            self._by = min(deadline, self._by)
+        self._queue: list[Endpoint] | None = None
+        self._round = 0
+        self._trying = (pool.first, now)
+        self._records: list[Attempt] = []
+        self._cause: BaseException | None = None
+        self._disabled: set[str] = set()
+        self._foreign: dict[str, str] = {}
+        self._leaderless = False
+        self._stale = 0
+        self._unexpected: UnexpectedAnswer | None = None
+        self.number = 0
+
+    # --- what to do next -------------------------------------------------------------------------------------------
+
+    def next(self, now: float) -> Try | Pause:
+        """The next step. Raises the final error when there is none."""
+        if self._by is not None and now >= self._by:
+            self._out_of_time()
+        if self._queue is None:
+            self._queue = self._pool.order(now)
+            self._round = 1
+        elif not self._queue:
+            pause = self._next_round(now)
+            self._queue = self._pool.order(now + pause)
+            return Pause(pause)
+        self.number += 1
+        endpoint = self._queue.pop(0)
+        self._trying = (endpoint, now)
+        if self._rules.commit:
+            one = self._timeout.commit
+        else:
+            one = self._timeout.attempt
+            if self._by is not None and self._queue:
+                # A short total is shared out, so that a silent member does not use up the time of the others.
+                share = (self._by - now) / (len(self._queue) + 1)
+                one = share if one is None else min(one, share)
+        return Try(endpoint, self.number, Limits(self._timeout.connect, one, self._by))
+
+    def _next_round(self, now: float) -> float:
+        """Raises when another round cannot help; else how long to wait for it."""
+        reached = len(self._disabled) + len(self._foreign)
+        everywhere = len(self._pool.endpoints)
+        if self._disabled and len(self._disabled) >= everywhere - len(self._foreign):
+            raise V2ApiDisabled(sorted(self._disabled)) from self._cause
+        if self._foreign and (reached >= everywhere or self._round >= 2):
+            self._change_cluster()
+        if self._unexpected is not None and self._round >= 2:
+            raise self._unexpected
+        waits = self._leaderless or self._stale > 0
+        if self._round >= (ROUNDS_WITHOUT_TOTAL if waits else 2) and (not waits or self._by is None):
+            if self._disabled and all(attempt.status == 404 for attempt in self._records if attempt.status):
+                raise V2ApiDisabled(sorted(self._disabled)) from self._cause
+            self._nobody()
+        pause = min(LONGEST_PAUSE, SECOND_ROUND_WITHIN * 2.0 ** (self._round - 1)) * self._rng.uniform(0.5, 1.0)
+        if self._by is not None:
+            if now + pause >= self._by and not waits:
+                self._nobody()
+            pause = max(0.0, min(pause, self._by - now))
+        self._round += 1
+        return pause
+
+    # --- what came of it -------------------------------------------------------------------------------------------
+
+    def failed(self, failure: TransportFailure, now: float) -> None:
+        """The attempt under way ended without a whole answer. Raises OutcomeUnknown for a write that may be applied."""
+        endpoint, since = self._trying
+        self._record(failure.phase, str(failure), now, None)
+        self._cause = failure
+        if failure.phase != "pool" and not failure.aborted:
+            self._pool.failed(endpoint, now, str(failure))
+        if self._rules.write and failure.sent is Sent.WHOLE and not self._rules.repeat:
+            self._unknown(f"{failure} after {now - since:.2f} s", failure, timed_out=failure.timed_out)
+        if failure.aborted:
+            raise ClusterUnavailable("the client was closed during the call", self._records) from failure
+
+    def answered(self, reply: Reply, now: float) -> Answered[Answer] | None:
+        """The end of the call, or None when another endpoint has to be asked. Raises what the answer says."""
+        status = reply.status
+        try:
+            answer = self._call.decode(status, reply.body)
+            meta = meta_of(reply.headers)
+        except ValueError as error:
+            self._undescribed(reply, error, now)
+            return None
+        endpoint = self._trying[0]
+        view = self._view
+        foreign = view.is_foreign(meta.cluster_id)
+        if isinstance(answer, (KeysError, Message)):
+            if foreign and self._rules.write and status >= 500:
+                self._unknown(f"status {status} from another cluster", ValueError(answer.message), timed_out=False)
+            elif foreign:
+                self._from_another_cluster(meta, now)
+            else:
+                view.note(meta)
+                self._refused(answer, meta, status, now)
+            return None
+        if foreign:
+            if self._rules.write:
+                self._applied_elsewhere(answer, meta, status, now)
+            self._from_another_cluster(meta, now)
+            return None
+        if self._rules.session and view.is_behind(meta):
+            self._stale = max(self._stale, meta.index)
+            self._record("answer", f"older state: index {meta.index}, term {meta.raft_term}", now, status)
+            return None
+        view.note(meta)
+        self._pool.succeeded(endpoint)
+        return Answered(answer, meta, status, endpoint)
+
+    def opened(self, headers: Mapping[str, str], now: float) -> Meta | None:
+        """Headers of a watch with status 200 arrived: its meta, or None when it comes from another cluster."""
+        try:
+            meta = meta_of(headers)
+        except ValueError as error:
+            self._undescribed(Reply(200, headers, b""), error, now)
+            return None
+        if not meta.cluster_id:
+            self._undescribed(Reply(200, headers, b""), ValueError("a watch without X-Etcd-Cluster-Id"), now)
+            return None
+        if self._view.is_foreign(meta.cluster_id):
+            self._from_another_cluster(meta, now)
+            return None
+        self._view.note(meta)
+        self._pool.succeeded(self._trying[0])
+        return meta
+
+    # --- verdicts --------------------------------------------------------------------------------------------------
+
+    def _refused(self, body: KeysError | Message, meta: Meta, status: int, now: float) -> None:
+        endpoint = self._trying[0]
+        code, cause, index = 0, "", meta.index
+        if isinstance(body, KeysError):
+            code, cause, index = body.error_code, body.cause, body.index or meta.index
+        error = class_of(code, status)(
+            body.message, code=code, cause=cause, index=index, status=status, endpoint=endpoint.url
+        )
+        if code in (300, 301) or (code == 0 and status >= 500):
+            # 3.5 cannot change the TTL of a directory and says so with 300: nothing was done (seen on 3.5.1).
+            if code == 300 and "Not a file" in cause:
+                raise error
+            text = f"{body.message}{f': {cause}' if cause else ''}"
+            self._record("answer", text, now, status)
+            self._cause = error
+            # A proxy that has no member to forward to has forwarded nothing (seen on 2.3.8, 3.4.23, 3.5.1).
+            forwarded = "zero endpoints currently available" not in body.message
+            if self._rules.write and forwarded and not self._rules.repeat:
+                self._unknown(f"status {status}, {text}", error, timed_out="timed out" in cause)
+            self._leaderless = True
+            self._pool.failed(endpoint, now, text)
+            return
+        if status == 403 and self._call.operation == "get_leader_stats":
+            self._record("answer", body.message, now, status)
+            self._cause = error
+            self._leaderless = True
+            return
+        self._pool.succeeded(endpoint)
+        raise error
+
+    def _undescribed(self, reply: Reply, error: ValueError, now: float) -> None:
+        endpoint = self._trying[0]
+        content_type = reply.headers.get("content-type", "")
+        reason = error.reason if isinstance(error, UndescribedAnswer) else str(error)
+        unexpected = UnexpectedAnswer(
+            reason, status=reply.status, content_type=content_type, body=reply.body, endpoint=endpoint.url
+        )
+        unexpected.__cause__ = error
+        self._cause = unexpected
+        v2 = self._call.path.startswith("/v2/")
+        if reply.status == 404 and v2 and "x-etcd-cluster-id" not in reply.headers:
+            self._record("answer", "no v2 API here (404 page not found)", now, 404)
+            self._disabled.add(endpoint.url)
+            self._pool.without_v2(endpoint, now)
+            return
+        self._record("answer", f"unexpected answer {reply.status}: {reason}", now, reply.status)
+        self._pool.failed(endpoint, now, f"unexpected answer {reply.status}")
+        if self._rules.write and not self._rules.repeat:
+            if reply.status >= 500 and reply.status != 501:
+                self._unknown(f"status {reply.status}, not described", unexpected, timed_out=False)
+            raise unexpected from error
+        self._unexpected = unexpected
+
+    def _from_another_cluster(self, meta: Meta, now: float) -> None:
+        endpoint = self._trying[0]
+        self._record("answer", f"belongs to another cluster: {meta.cluster_id}", now, None)
+        self._foreign[endpoint.url] = meta.cluster_id
+        self._pool.set_aside(endpoint, now, meta.cluster_id)
+
+    def _applied_elsewhere(self, answer: Answer, meta: Meta, status: int, now: float) -> NoReturn:
+        endpoint = self._trying[0]
+        self._pool.set_aside(endpoint, now, meta.cluster_id)
+        old = self._view.cluster_id
+        if self._pool.all_aside():
+            self._adopt(meta.cluster_id)
+        raise ClusterChanged(old, meta.cluster_id, endpoint.url, answered_by(answer, meta))
+
+    def _change_cluster(self) -> NoReturn:
+        url, new = next(iter(self._foreign.items()))
+        old = self._view.cluster_id
+        self._adopt(new)
+        raise ClusterChanged(old, new, url)
+
+    def _adopt(self, cluster_id: str) -> None:
+        self._view.adopt(cluster_id)
+        self._pool.forgive()
+
+    def _unknown(self, cause: str, source: BaseException, *, timed_out: bool) -> NoReturn:
+        kind = OutcomeUnknownTimeout if timed_out else OutcomeUnknown
+        raise kind(self._call, self._trying[0].url, cause, self._records) from source
+
+    def _out_of_time(self) -> NoReturn:
+        if self._stale and not self._leaderless:
+            raise StaleRead(self._view.index, self._stale, self._records) from self._cause
+        if self._unexpected is not None and all(attempt.phase == "answer" for attempt in self._records):
+            raise self._unexpected
+        spent = (self._by or self._started) - self._started
+        raise DeadlineExceeded(f"no usable answer within {spent:.3g} s", self._records) from self._cause
+
+    def _nobody(self) -> NoReturn:
+        if self._stale:
+            raise StaleRead(self._view.index, self._stale, self._records) from self._cause
+        raise ClusterUnavailable("no endpoint gave a usable answer", self._records) from self._cause
+
+    # --- bookkeeping -----------------------------------------------------------------------------------------------
+
+    def _record(self, phase: str, cause: str, now: float, status: int | None) -> None:
+        endpoint, since = self._trying
+        self._records.append(Attempt(endpoint.url, phase, cause, now - since, status))
+
+
+def rules_for(call: Call[Any, Any], *, repeat: bool, session: bool, quorum: bool) -> Rules:
+    """GET and HEAD are reads; everything else writes."""
+    write = call.method not in ("GET", "HEAD")
+    return Rules(write=write, repeat=repeat and write, session=session and not write, commit=write or quorum)

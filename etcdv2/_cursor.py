@@ -1,0 +1,70 @@
+"""Where a watch stands, and which of the server's events belong to it.
+
+Owns the resume rule and the filters for the server's false positives (PROTOCOL section 11). No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from etcdv2._results import Event
+from etcdv2_api import KeysEvent
+
+_REMOVALS = ("delete", "expire", "compareAndDelete")
+
+
+class Cursor:
+    """The position of one watch: `wait_index` is asked for next, None means "from now"."""
+
+    __slots__ = ("_registered", "key", "recursive", "wait_index")
+
+    def __init__(self, key: str, *, recursive: bool, wait_index: int | None) -> None:
+        self.key = key.rstrip("/") or "/"
+        self.recursive = recursive
+        self.wait_index = wait_index
+        self._registered = 0
+
+    @property
+    def registered(self) -> int:
+        """X-Etcd-Index when the last poll was registered."""
+        return self._registered
+
+    def opened(self, index: int) -> None:
+        """A poll was registered when the store was at `index`. From now on no event after that can be missed."""
+        self._registered = index
+        if self.wait_index is None:
+            self.wait_index = index + 1
+
+    def stayed_quiet(self) -> None:
+        """The last poll stayed open without an event: everything up to its registration was looked through."""
+        self.wait_index = max(self.wait_index or 0, self._registered + 1)
+
+    def accept(self, change: KeysEvent) -> Event | None:
+        """Moves on behind `change`. Returns it as an event, or None when it was seen before or is not of this watch."""
+        node = change.node
+        if node is None:
+            return None
+        index = node.modified_index
+        if self.wait_index is not None and index < self.wait_index:
+            return None
+        self.wait_index = index + 1
+        key = node.key
+        ancestor = False
+        if key != self.key:
+            ancestor = self.is_above(key)
+            if ancestor:
+                if change.action not in _REMOVALS:
+                    return None
+            elif not self.is_below(key):
+                return None
+        value = None if change.action in _REMOVALS else node.value
+        return Event(change.action, node, change.prev_node, value, ancestor)
+
+    def is_above(self, key: str) -> bool:
+        """Whether `key` is a directory above the watched key. The server's history test has no slash: /fo for /foo."""
+        return self.key.startswith(f"{key.rstrip('/')}/") and key != self.key
+
+    def is_below(self, key: str) -> bool:
+        """Whether `key` is below the watched key and visible from there: history also delivers hidden keys."""
+        if not self.recursive:
+            return False
+        start = "/" if self.key == "/" else f"{self.key}/"
+        return key.startswith(start) and "/_" not in key[len(start) - 1 :]

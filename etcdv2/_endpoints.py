@@ -1,0 +1,97 @@
+"""What an endpoint is: reading what a person wrote into scheme, host, port and path prefix.
+
+Owns parsing and refusal; knows nothing of whether an endpoint answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+DEFAULT_PORT = 2379
+
+
+class Endpoint(NamedTuple):
+    """One member's client URL, taken apart. Equal URLs are equal endpoints."""
+
+    scheme: str
+    """`http` or `https`."""
+    host: str
+    """A name or address, IPv6 without brackets."""
+    port: int
+    prefix: str = ""
+    """A path before `/v2`, without trailing slash: for a cluster behind a reverse proxy."""
+
+    @property
+    def tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """`host:port` as the Host header has it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.prefix}"
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
+    """Read a URL, `host`, `host:port` or a bare IPv6 address.
+
+    Without a scheme it is https when `tls`, else http, and the port is 2379 unless given. A URL without port means 80
+    or 443, as everywhere. Raises ValueError (also for credentials, query, fragment) with what to write instead.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"endpoint {text!r}: must be a str like 'http://10.0.0.1:2379'")
+    written = text.strip()
+    if not written:
+        raise ValueError("endpoint '': is empty; write it like 'http://10.0.0.1:2379'")
+    if any(c.isspace() or ord(c) < 32 for c in written):
+        raise ValueError(f"endpoint {text!r}: has white space or control characters within")
+    bare = "://" not in written
+    if bare:
+        if written.count(":") > 1 and not written.startswith("["):
+            written = f"[{written}]"
+        written = f"{'https' if tls else 'http'}://{written}"
+    try:
+        parts = urlsplit(written)
+        port, host = parts.port, parts.hostname
+    except ValueError as error:
+        raise ValueError(f"endpoint {text!r}: {error}") from error
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"endpoint {text!r}: the scheme must be http or https")
+    if "@" in parts.netloc:
+        shown = text.rpartition("@")[2]
+        raise ValueError(f"endpoint '...@{shown}': put credentials into username= and password=, not into the URL")
+    if parts.query or parts.fragment or "?" in written or "#" in written:
+        raise ValueError(f"endpoint {text!r}: must have no query and no fragment")
+    if not host:
+        raise ValueError(f"endpoint {text!r}: has no host")
+    if port == 0:
+        raise ValueError(f"endpoint {text!r}: port 0 cannot be connected to")
+    if port is None:
+        port = DEFAULT_PORT if bare else (443 if parts.scheme == "https" else 80)
+    return Endpoint(parts.scheme, _ascii(host, text), port, parts.path.rstrip("/"))
+
+
+def parse_endpoints(given: str | Iterable[str], *, tls: bool = False) -> tuple[Endpoint, ...]:
+    """Every endpoint once, in the order given; a lone string is one endpoint."""
+    texts = [given] if isinstance(given, str) else list(given)
+    found = tuple(dict.fromkeys(parse_endpoint(text, tls=tls) for text in texts))
+    if not found:
+        raise ValueError("endpoints: the list is empty; give at least one, like 'http://127.0.0.1:2379'")
+    return found
+
+
+def _ascii(host: str, text: str) -> str:
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"endpoint {text!r}: the host name cannot be encoded: {error}") from error

@@ -1,0 +1,346 @@
+"""The built-in transport for asyncio: pools per event loop, connections as protocols.
+
+Owns the async pool and who waits for it; connections are `_lanes.protocol`'s, HTTP is `_lanes.parse`'s. No retries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import weakref
+from collections.abc import Mapping
+from math import inf
+from time import monotonic
+from typing import Any
+
+from etcdv2._endpoints import Endpoint
+from etcdv2._lanes.failures import Aborted, LimitReached, before_request, failure
+from etcdv2._lanes.limits import begin, connected_by
+from etcdv2._lanes.parse import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
+from etcdv2._lanes.pool import IDLE_SECONDS, Pool
+from etcdv2._lanes.protocol import AsyncConnection
+from etcdv2._wire import Limits, Reply, Request, Sent, TransportFailure
+
+_Pool = Pool[AsyncConnection, asyncio.Future[None]]
+_RECEIVE_BYTES = 1 << 18
+_HAPPY_EYEBALLS_DELAY = 0.25
+
+
+class _Lane:
+    """What belongs to one event loop."""
+
+    __slots__ = ("connecting", "live", "loop", "pools", "view")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.pools: dict[Endpoint, _Pool] = {}
+        self.live: set[AsyncConnection] = set()
+        self.connecting: set[asyncio.Timeout] = set()
+        self.view = memoryview(bytearray(_RECEIVE_BYTES))
+        """All connections receive into this: what came is parsed before anything else runs on the loop."""
+
+    def discard(self, connection: AsyncConnection) -> None:
+        self.live.discard(connection)
+        for pool in self.pools.values():
+            if connection in pool.idle:
+                pool.idle.remove(connection)
+
+    def end(self) -> None:
+        for pool in self.pools.values():
+            while pool.waiting:
+                waiter = pool.waiting.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+        for connection in list(self.live):
+            connection.end(Aborted())
+        for limit in self.connecting:
+            limit.reschedule(self.loop.time() - 1)
+
+    def forget(self) -> None:
+        for connection in list(self.live):
+            connection.forget()
+
+
+class AsyncFastTransport:
+    """An `AsyncTransport` on asyncio. `max_connections` holds per endpoint and for `send`; streams are not counted.
+
+    `server_hostname` replaces the endpoint's host in SNI and in the check of the certificate. May be used from several
+    event loops; each has its own connections, and those of a loop that was closed are given up.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        max_connections: int = 100,
+        max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    ) -> None:
+        if max_connections < 1:
+            raise ValueError("max_connections: must be at least 1")
+        self._ssl_context = ssl_context
+        self._server_hostname = server_hostname
+        self._max_connections = max_connections
+        self._max_header_bytes = max_header_bytes
+        self._max_body_bytes = max_body_bytes
+        self._closed = False
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
+        _transports.add(self)
+
+    async def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
+        """Send and read the whole answer. Raises TransportFailure, and ValueError for a request that cannot be sent."""
+        lane = self._lanes.get(asyncio.get_running_loop()) or self._new_lane()
+        pool = lane.pools.get(endpoint) or self._new_pool(lane, endpoint)
+        data = pool.encoder.encode(request)
+        ends = begin(limits)
+        if self._closed:
+            raise failure(Aborted(), "pool", Sent.NOTHING)
+        if not pool.enter():
+            await self._wait_turn(lane, pool, ends)
+        try:
+            connection = _idle_connection(pool) or await self._connect(lane, pool, request, limits, ends)
+            try:
+                await connection.start(data, limits, ends, streaming=False)
+                connection.finish()
+            except BaseException:
+                connection.end(Aborted())
+                raise
+            reply = connection.reader.reply()
+            self.give_back(pool, connection)
+        finally:
+            _leave(pool)
+        return reply
+
+    async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncFastStream:
+        """Send and return when the answer's headers are there; `limits` end with that."""
+        lane = self._lanes.get(asyncio.get_running_loop()) or self._new_lane()
+        pool = lane.pools.get(endpoint) or self._new_pool(lane, endpoint)
+        data = pool.encoder.encode(request)
+        ends = begin(limits)
+        if self._closed:
+            raise failure(Aborted(), "pool", Sent.NOTHING)
+        connection = _idle_connection(pool) or await self._connect(lane, pool, request, limits, ends)
+        try:
+            await connection.start(data, limits, ends, streaming=True)
+            connection.finish()
+        except BaseException:
+            connection.end(Aborted())
+            raise
+        return AsyncFastStream(self, pool, connection, lane.loop)
+
+    async def close(self) -> None:
+        """Close every connection; calls under way fail with TransportFailure(aborted), and so does every later one."""
+        self._closed = True
+        running = asyncio.get_running_loop()
+        lanes, self._lanes = self._lanes, {}
+        for loop, lane in lanes.items():
+            if loop is running:
+                lane.end()
+            elif loop.is_closed():
+                lane.forget()
+            else:
+                loop.call_soon_threadsafe(lane.end)
+        for _ in range(3):  # closing takes a turn of the loop, under TLS two
+            await asyncio.sleep(0)
+
+    def give_back(self, pool: _Pool, connection: AsyncConnection) -> None:
+        """Keep a connection for the next call if nothing is left over on it, else close it."""
+        if connection.is_reusable() and not self._closed and pool.keep(connection):
+            connection.rest(monotonic())
+        else:
+            connection.end(Aborted())
+
+    def forget_connections(self) -> None:
+        """In a forked child: the parent's connections and loops are not ours."""
+        self._lanes = {}
+
+    def _new_lane(self) -> _Lane:
+        if self._closed:
+            raise failure(Aborted(), "pool", Sent.NOTHING)
+        for loop in [loop for loop in self._lanes if loop.is_closed()]:
+            self._lanes.pop(loop).forget()
+        loop = asyncio.get_running_loop()
+        self._lanes[loop] = lane = _Lane(loop)
+        return lane
+
+    def _new_pool(self, lane: _Lane, endpoint: Endpoint) -> _Pool:
+        pool: _Pool = Pool(endpoint, self._max_connections)
+        lane.pools[endpoint] = pool
+        return pool
+
+    async def _wait_turn(self, lane: _Lane, pool: _Pool, ends: float) -> None:
+        waiter = lane.loop.create_future()
+        pool.waiting.append(waiter)
+        try:
+            async with asyncio.timeout_at(None if ends == inf else ends):
+                await waiter
+        except BaseException as error:
+            if waiter in pool.waiting:
+                pool.waiting.remove(waiter)
+            elif waiter.done() and not waiter.cancelled():
+                _leave(pool)
+            if isinstance(error, TimeoutError):
+                raise failure(LimitReached("every connection is in use"), "pool", Sent.NOTHING) from error
+            raise
+        if self._closed:
+            raise failure(Aborted(), "pool", Sent.NOTHING)
+
+    async def _connect(
+        self, lane: _Lane, pool: _Pool, request: Request, limits: Limits, ends: float
+    ) -> AsyncConnection:
+        endpoint = pool.endpoint
+        loop = lane.loop
+        reader = AnswerReader(self._max_header_bytes, self._max_body_bytes)
+        connection = AsyncConnection(loop, lane.view, reader, lane.discard, tls=endpoint.tls)
+        until = connected_by(limits, ends)
+        context = None
+        if endpoint.tls:
+            context = self._ssl_context = self._ssl_context or ssl.create_default_context()
+        hostname = (self._server_hostname or endpoint.host) if endpoint.tls else None
+        options: dict[str, Any] = {}
+        if isinstance(loop, asyncio.BaseEventLoop):  # uvloop's does not know it
+            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
+        limit = asyncio.timeout_at(None if until == inf else until)
+        try:
+            async with limit:
+                lane.connecting.add(limit)
+                try:
+                    await loop.create_connection(
+                        lambda: connection,
+                        endpoint.host,
+                        endpoint.port,
+                        ssl=context,
+                        server_hostname=hostname,
+                        **options,
+                    )
+                finally:
+                    lane.connecting.discard(limit)
+            lane.live.add(connection)
+            if self._closed:
+                raise failure(Aborted(), "connect", Sent.NOTHING)
+            if pool.encoder.needs_used_connection(request):
+                await self._warm_up(pool, connection, limits, ends)
+        except (OSError, ValueError) as error:
+            connection.end(Aborted())
+            reason: BaseException = error
+            if self._closed:
+                raise failure(Aborted(), "connect", Sent.NOTHING) from None
+            if limit.expired():
+                reason = LimitReached("no time left")
+            raise failure(reason, "connect", Sent.NOTHING) from error
+        except BaseException:
+            connection.end(Aborted())
+            raise
+        return connection
+
+    async def _warm_up(self, pool: _Pool, connection: AsyncConnection, limits: Limits, ends: float) -> None:
+        await connection.start(pool.encoder.warm_up(), limits, ends, streaming=False)
+        try:
+            connection.finish()
+        except TransportFailure as error:
+            raise before_request(error) from error.__cause__
+        connection.reader.take()
+        if not connection.is_reusable():
+            bad = BadAnswer("the server keeps no connection, and takes a request line this long only on a used one")
+            raise failure(bad, "connect", Sent.NOTHING) from bad
+
+
+class AsyncFastStream:
+    """An answer whose body is still arriving. One task reads; any thread may `abort()`."""
+
+    __slots__ = ("_aborted", "_connection", "_ended", "_loop", "_pool", "_transport", "headers", "status")
+
+    def __init__(
+        self, transport: AsyncFastTransport, pool: _Pool, connection: AsyncConnection, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._transport = transport
+        self._pool = pool
+        self._connection = connection
+        self._loop = loop
+        self._aborted = False
+        self._ended = False
+        self.status: int = connection.reader.status
+        self.headers: Mapping[str, str] = connection.reader.headers
+
+    async def read(self, timeout: float | None = None) -> bytes | None:
+        """The next bytes, `b""` at the proper end, `None` when nothing came within `timeout` seconds.
+
+        A cancelled read loses nothing: the stream goes on.
+        """
+        if self._ended:
+            raise ValueError("read of a closed stream")
+        connection = self._connection
+        reader = connection.reader
+        ends = None if timeout is None else self._loop.time() + timeout
+        while True:
+            if self._aborted:
+                raise failure(Aborted(), "read", Sent.WHOLE)
+            data = connection.take()
+            if data or reader.done:
+                return data
+            if connection.error is not None:
+                raise connection.failure()
+            if ends is not None and self._loop.time() >= ends:
+                return None
+            waiter = connection.next_bytes()
+            timer = None if ends is None else self._loop.call_at(ends, _set, waiter)
+            try:
+                await waiter
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def abort(self) -> None:
+        """End it now. Safe from any thread, any number of times."""
+        self._aborted = True
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            self._connection.end(Aborted())
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._connection.end, Aborted())
+
+    async def close(self) -> None:
+        """Give the connection back when the body was read to its end, else close it."""
+        if not self._ended:
+            self._ended = True
+            self._transport.give_back(self._pool, self._connection)
+
+
+def _idle_connection(pool: _Pool) -> AsyncConnection | None:
+    while pool.idle:
+        connection = pool.idle.pop()
+        if monotonic() - connection.idle_since < IDLE_SECONDS and connection.is_quiet():
+            return connection
+        connection.end(Aborted())
+    return None
+
+
+def _leave(pool: _Pool) -> None:
+    """Give a place up, to the first of those waiting who has not been cancelled meanwhile."""
+    successor = pool.leave()
+    while successor is not None and successor.done():
+        successor = pool.leave()
+    if successor is not None:
+        successor.set_result(None)
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+_transports: weakref.WeakSet[AsyncFastTransport] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for transport in list(_transports):
+        transport.forget_connections()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,38 @@
+"""How often to look at a store's index so that a watch is renewed in time. No I/O, no clock of its own.
+
+The server keeps the last 1,000 events of the whole store; a poll that waits with an older index gets "cleared" when it
+has to be asked again (PROTOCOL section 11, same on 2.3 to 3.5).
+"""
+
+from __future__ import annotations
+
+RENEW_AFTER = 400
+"""Events after which a waiting poll is renewed from its header index."""
+LOOK_EVERY = 150
+"""Events between two looks, at the measured rate."""
+FASTEST = 0.02
+SLOWEST = 5.0
+
+
+class Pace:
+    """Measures the write rate from what each look shows and says when to look next."""
+
+    __slots__ = ("_index", "_rate", "_seen_at", "interval")
+
+    def __init__(self) -> None:
+        self._index = 0
+        self._seen_at = 0.0
+        self._rate = 0.0
+        self.interval = FASTEST
+        """Seconds until the next look."""
+
+    def saw(self, index: int, now: float) -> None:
+        """A look at `now` found the store at `index`."""
+        if self._index and index >= self._index and now > self._seen_at:
+            rate = (index - self._index) / (now - self._seen_at)
+            # Up at once, down slowly: a lull within a burst must not make the next look late.
+            self._rate = rate if rate > self._rate else (self._rate + rate) / 2
+            wanted = LOOK_EVERY / self._rate if self._rate else SLOWEST
+            self.interval = min(SLOWEST, max(FASTEST, min(wanted, 2 * self.interval)))
+        self._index = index
+        self._seen_at = now

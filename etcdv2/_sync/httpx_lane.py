@@ -1,0 +1,220 @@
+# Derived from etcdv2/_async/httpx_lane.py by scripts/unasync.py: change that file, make generate.
+"""The transport over httpx: any httpx transport, proxies, environment settings.
+
+What httpx cannot promise, all in this one place:
+- `Limits.answer` and `Limits.deadline` hold for each socket operation, not for their sum: a server that drips a byte
+  now and then stretches a blocking call. The async lane is ended on time by asyncio.
+- `read(timeout)` does not time out: it waits for bytes, the end, or `abort()`.
+- `abort()` wakes a blocked read where the transport shows its socket (httpx's own do); it does not wake a thread that
+  still connects or waits for the first byte: `Limits` end that.
+- `close()` does not wake calls of other threads; their `Limits` end them.
+- `Sent.PART` is told only by httpcore's trace, which httpx's own transports have; elsewhere a failure after connecting
+  is WHOLE.
+- Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused with ValueError.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from etcdv2._endpoints import Endpoint
+from etcdv2._keys import MAX_REQUEST_LINE
+from etcdv2._primitives import deadline
+from etcdv2._wire import Limits, Phase, Reply, Request, Sent, Stream, TransportFailure
+
+_LONGEST_URL = 65_000
+
+
+class _Progress:
+    """How far httpcore's trace says a request has come."""
+
+    def __init__(self) -> None:
+        self.sent = Sent.WHOLE
+        self.phase: Phase = "connect"
+        self.traced = False
+
+    def trace(self, name: str, info: Mapping[str, Any]) -> None:
+        del info
+        if not self.traced:
+            self.traced, self.sent = True, Sent.NOTHING
+        if name.endswith(("send_request_headers.started", "send_request_body.started")):
+            self.sent, self.phase = Sent.PART, "send"
+        elif name.endswith("send_request_body.complete"):
+            self.sent, self.phase = Sent.WHOLE, "wait"
+        elif name.endswith("receive_response_body.started"):
+            self.phase = "read"
+
+    def failure(self, error: Exception) -> TransportFailure:
+        """What an exception of httpx, or the end of the time, means."""
+        timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
+        phase, sent = self.phase, self.sent
+        if isinstance(error, httpx.PoolTimeout):
+            phase, sent = "pool", Sent.NOTHING
+        elif isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)):
+            phase, sent = "connect", Sent.NOTHING
+        reason = "timed out" if timed_out else str(error) or type(error).__name__
+        return TransportFailure(reason, phase, sent, timed_out=timed_out)
+
+
+class HttpxTransport:
+    """`Transport` over one httpx client for calls and one, without a connection limit, for watches."""
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        max_connections: int = 100,
+        transport: httpx.BaseTransport | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        self._server_hostname = server_hostname
+
+        def client(limit: int | None) -> httpx.Client:
+            return httpx.Client(
+                verify=ssl_context if ssl_context is not None else False,
+                transport=transport,
+                proxy=proxy,
+                trust_env=trust_env,
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=limit, max_keepalive_connections=max_connections),
+            )
+
+        self._calls = client(max_connections)
+        self._watches = self._calls if transport is not None else client(None)
+
+    def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
+        progress = _Progress()
+        built = self._build(self._calls, endpoint, request, limits, progress)
+        try:
+            with deadline(limits.deadline):
+                response = self._calls.send(built, stream=True)
+                try:
+                    body = b"".join([part for part in response.iter_raw()])
+                finally:
+                    response.close()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            raise progress.failure(error) from error
+        _refuse_encoding(response)
+        return Reply(response.status_code, _lower(response), body)
+
+    def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> Stream:
+        progress = _Progress()
+        built = self._build(self._watches, endpoint, request, limits, progress)
+        try:
+            with deadline(limits.deadline):
+                response = self._watches.send(built, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            raise progress.failure(error) from error
+        if response.status_code == 200:
+            # httpcore reads this when the body is first asked for: a watch is silent for as long as it likes.
+            built.extensions["timeout"]["read"] = None
+        try:
+            _refuse_encoding(response)
+        except TransportFailure:
+            response.close()
+            raise
+        return HttpxStream(response, progress)
+
+    def close(self) -> None:
+        self._calls.close()
+        self._watches.close()
+
+    def _build(
+        self, client: httpx.Client, endpoint: Endpoint, request: Request, limits: Limits, progress: _Progress
+    ) -> httpx.Request:
+        line = len(request.method) + len(endpoint.prefix) + len(request.target) + len("  HTTP/1.1\r\n")
+        if line > MAX_REQUEST_LINE and not endpoint.tls:
+            raise ValueError(
+                f"the request line has {line} bytes; over plain http etcd takes {MAX_REQUEST_LINE}:"
+                " use a shorter key, or prev_index= instead of a long prev_value="
+            )
+        if line > _LONGEST_URL:
+            raise ValueError(f"the request line has {line} bytes; httpx takes {_LONGEST_URL}")
+        left = None if limits.deadline is None else max(0.001, limits.deadline - time.monotonic())
+
+        def within(seconds: float | None) -> float | None:
+            return left if seconds is None else seconds if left is None else min(seconds, left)
+
+        headers = [*request.headers, ("Host", endpoint.authority), ("Accept-Encoding", "identity")]
+        if request.content_type is not None:
+            headers.append(("Content-Type", request.content_type))
+        extensions: dict[str, Any] = {
+            "trace": progress.trace,
+            "timeout": httpx.Timeout(
+                connect=within(limits.connect), read=within(limits.answer), write=within(limits.answer), pool=left
+            ).as_dict(),
+        }
+        if self._server_hostname is not None and endpoint.tls:
+            extensions["sni_hostname"] = self._server_hostname
+        return httpx.Request(
+            request.method,
+            endpoint.url + request.target,
+            headers=headers,
+            content=request.body if request.content_type is not None else None,
+            extensions=extensions,
+        )
+
+
+class HttpxStream:
+    """`Stream` over an httpx response."""
+
+    def __init__(self, response: httpx.Response, progress: _Progress) -> None:
+        self._response = response
+        self._progress = progress
+        self._parts: Iterator[bytes] = response.iter_raw()
+        self._aborted = False
+        self._ended = False
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = _lower(response)
+
+    def read(self, timeout: float | None = None) -> bytes | None:
+        del timeout
+        self._progress.phase = "read"
+        try:
+            return next(self._parts)
+        except StopIteration:
+            self._ended = True
+            return b""
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:
+            if self._aborted:
+                raise TransportFailure("aborted", "read", Sent.WHOLE, aborted=True) from error
+            raise self._progress.failure(error) from error
+
+    def abort(self) -> None:
+        self._aborted = True
+        stream = self._response.extensions.get("network_stream")
+        raw = None if stream is None else stream.get_extra_info("socket")
+        try:
+            if isinstance(raw, socket.socket):
+                # Not SSLSocket.shutdown, which forgets its TLS state while another thread reads.
+                socket.socket.shutdown(raw, socket.SHUT_RDWR)
+            elif raw is not None:
+                raw.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        if not self._ended:
+            self.abort()
+        try:
+            self._response.close()
+        except (httpx.HTTPError, RuntimeError, OSError):
+            return
+
+
+def _lower(response: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _refuse_encoding(response: httpx.Response) -> None:
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise TransportFailure(f"the answer is encoded ({encoding}), which was not asked for", "read", Sent.WHOLE)

@@ -1,0 +1,90 @@
+"""TLS settings and the `ssl.SSLContext` made of them: files are read when a client is built, not when it connects."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+FilePath: TypeAlias = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLS:
+    """How to talk to https endpoints. Without it they are verified against the system's certificates."""
+
+    ca_file: FilePath | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+    cert_file: FilePath | None = None
+    """PEM file of the client certificate (and its chain), for servers with --client-cert-auth."""
+    key_file: FilePath | None = None
+    """PEM file of its private key; None when it is in cert_file."""
+    key_password: str | bytes | None = field(default=None, repr=False)
+    """For an encrypted key."""
+    server_hostname: str | None = None
+    """The name to ask for and to verify instead of the endpoint's host."""
+    verify: bool = True
+    """False accepts any certificate of anybody: no protection against a man in the middle. A warning says so."""
+    context: ssl.SSLContext | None = None
+    """A ready context instead of all of the above but `server_hostname`."""
+
+    def __post_init__(self) -> None:
+        files = (self.ca_file, self.cert_file, self.key_file, self.key_password)
+        if self.context is not None and (any(part is not None for part in files) or not self.verify):
+            raise ValueError("tls: a ready context= has its own files and verification; give one or the other")
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("tls: key_file= needs cert_file=, the certificate that the key belongs to")
+        if self.key_password is not None and self.cert_file is None:
+            raise ValueError("tls: key_password= needs cert_file= and key_file=")
+        if not self.verify and self.ca_file is not None:
+            raise ValueError("tls: verify=False does not use ca_file=; leave one of them out")
+
+    def build(self) -> ssl.SSLContext:
+        """The context. Raises ValueError that names the file and what is wrong with it."""
+        if self.context is not None:
+            return self.context
+        if not self.verify:
+            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=4)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif self.ca_file is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            _readable("ca_file", self.ca_file)
+            try:
+                context.load_verify_locations(cafile=self.ca_file)
+            except (ssl.SSLError, OSError) as error:
+                raise ValueError(
+                    f"tls: ca_file {os.fspath(self.ca_file)!r} holds no usable certificate: {error}"
+                ) from error
+        else:
+            context = ssl.create_default_context()
+        if self.cert_file is not None:
+            self._load_pair(context, self.cert_file)
+        return context
+
+    def _load_pair(self, context: ssl.SSLContext, cert_file: FilePath) -> None:
+        _readable("cert_file", cert_file)
+        if self.key_file is not None:
+            _readable("key_file", self.key_file)
+        # Without a password OpenSSL would ask for one on the terminal; an empty one makes it fail instead.
+        password = self.key_password if self.key_password is not None else ""
+        try:
+            context.load_cert_chain(cert_file, self.key_file, password=password)
+        except (ssl.SSLError, OSError, ValueError, TypeError) as error:
+            pair = f"cert_file {os.fspath(cert_file)!r}"
+            if self.key_file is not None:
+                pair += f" and key_file {os.fspath(self.key_file)!r}"
+            raise ValueError(
+                f"tls: {pair} cannot be used: broken PEM, not a pair, or a wrong or missing key_password ({error})"
+            ) from error
+
+
+def _readable(what: str, path: FilePath) -> None:
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise ValueError(f"tls: {what} {os.fspath(path)!r} cannot be read: {error.strerror}") from error

@@ -1,0 +1,126 @@
+# Made from scripts/templates/call.py by scripts/generate.py (make generate). Not to be edited.
+"""What an operation returns: one HTTP call as plain data, and how to read its answer.
+
+Owns the percent-encoding of paths and forms. Knows no HTTP library, no server, no headers of answers.
+"""
+
+from __future__ import annotations
+
+import json as _json
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
+
+# Only one of the two is covariant: with both, pyright 1.1.414 cannot tell them apart in `Answer | ErrorBody`.
+Answer = TypeVar("Answer")
+ErrorBody = TypeVar("ErrorBody", covariant=True)
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+
+
+class UndescribedAnswer(ValueError):
+    """A status or body that the description does not have: a proxy's page, a server without the v2 API, a cut body."""
+
+    def __init__(self, status: int, body: bytes, reason: str) -> None:
+        super().__init__(status, body, reason)
+        self.status = status
+        self.body = body
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"status {self.status}: {self.reason}; the body begins {self.body[:80]!r}"
+
+
+class Call(NamedTuple, Generic[Answer, ErrorBody]):
+    """One call: send `method` to `target` with `headers` and `body`; then give status and body to `decode`."""
+
+    operation: str
+    """The operationId in the description."""
+    method: str
+    path: str
+    """Percent-encoded, from `/v2/` on."""
+    query: tuple[tuple[str, str], ...]
+    form: tuple[tuple[str, str], ...] | None
+    """Goes into the body of PUT and POST; the server ignores the body of DELETE."""
+    json: str | None
+    decode: Callable[[int, bytes], Answer | ErrorBody]
+    """Reads an answer (status, whole body). Raises `UndescribedAnswer`."""
+    secret: bool = False
+    """Whether `json` holds a password."""
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they go into the request line."""
+        if not self.query:
+            return self.path
+        return f"{self.path}?{urlencode(self.query, quote_via=quote)}"
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of `body`; the server ignores a form that has another one."""
+        if self.form is not None:
+            return FORM
+        return None if self.json is None else JSON
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the request needs beside its own standard headers."""
+        kind = self.content_type
+        return {} if kind is None else {"Content-Type": kind}
+
+    @property
+    def body(self) -> bytes | None:
+        if self.form is not None:
+            return urlencode(self.form).encode("ascii")
+        return None if self.json is None else self.json.encode()
+
+    def masked(self) -> Call[Answer, ErrorBody]:
+        """The same call without its password: for logs and errors."""
+        if not self.secret or self.json is None:
+            return self
+        content = _json.loads(self.json)
+        if "password" in content:
+            content["password"] = "***"
+        return self._replace(json=_json.dumps(content), secret=False)
+
+    def __repr__(self) -> str:
+        shown = self.masked()
+        body = shown.json if shown.form is None else urlencode(shown.form)
+        return f"<Call {self.operation}: {self.method} {self.target}{f' {body[:200]}' if body else ''}>"
+
+
+def key_path(key: str) -> str:
+    """`key` percent-encoded segment by segment, with a leading slash; a trailing one is kept (role patterns see it).
+
+    Raises ValueError for empty, `.` and `..` segments: the server would clean the path and store under another key.
+    """
+    if key in ("", "/"):
+        return "/"
+    inner = key.removeprefix("/")
+    segments = inner.split("/")
+    last = len(segments) - 1
+    for position, segment in enumerate(segments):
+        if segment in (".", "..") or (segment == "" and position != last):
+            shown = segment or "an empty segment"
+            raise ValueError(f"key {key!r}: {shown} is not a name; write the key without empty, '.' or '..' segments")
+    return "/" + encoded(inner, "/")
+
+
+def path_segment(name: str) -> str:
+    """One path segment: a user, role or member. Raises ValueError for what would leave its place in the path."""
+    if name in ("", ".", "..") or "/" in name:
+        raise ValueError(f"name {name!r}: must not be empty, '.' or '..', and must have no slash")
+    return encoded(name, "")
+
+
+def encoded(text: str, safe: str) -> str:
+    """Percent-encode UTF-8. Raises ValueError for text that is not valid Unicode (a lone surrogate)."""
+    try:
+        return quote(text, safe=safe)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text!r} cannot be written as UTF-8: {error.reason} at position {error.start}") from error
+
+
+def flag(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,55 @@
+# Made from scripts/templates/node.py by scripts/generate.py (make generate). Not to be edited.
+"""What the generated models are built on: how they read the wire, and how to walk a tree of nodes.
+
+Knows nothing of HTTP and of single operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from etcdv2_api.models import Node
+
+
+def wire_name(field: str) -> str:
+    """The name of a field on the wire: camel case, with `URLs` as etcd writes it."""
+    return to_camel(field).replace("Urls", "URLs")
+
+
+class Model(BaseModel):
+    """Frozen; read from the names of the wire or of the fields; members that are not described are ignored."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True, alias_generator=wire_name
+    )
+
+
+class Tree(Model):
+    """What `Node` can do beside holding its fields."""
+
+    @property
+    def name(self) -> str:
+        """The last segment of the key; "" for the root."""
+        return cast("Node", self).key.rpartition("/")[2]
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """The nodes directly below, as far as they were read: none for a file or a directory not expanded."""
+        return cast("Node", self).nodes
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it, as far as they were read, depth first."""
+        waiting = [cast("Node", self)]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.nodes))
+
+    def leaves(self) -> Iterator[Node]:
+        """The files among `walk()`."""
+        return (node for node in self.walk() if not node.dir)

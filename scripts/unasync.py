@@ -1,0 +1,185 @@
+"""Derives the sync trees from the async ones by rewriting tokens: `python scripts/unasync.py [--check]`.
+
+`async` before def, with and for, and `await`, are dropped; all else changes by RULES only. In comments and docstrings
+the rules hold too, for whole words; other strings stay as they are unless a rule names them with their quotes.
+Fails on a rule that is never used and on a derived file without a source; --check also on a file that differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TREES = {"etcdv2/_async": "etcdv2/_sync", "tests/_async": "tests/_sync"}
+
+# Files of the derived trees that are written by hand; a source of the same name is not derived.
+BY_HAND: frozenset[str] = frozenset()
+
+# One or several tokens -> what stands for them. The longest match wins.
+RULES = {
+    "etcdv2._async": "etcdv2._sync",
+    "AsyncAuthAPI": "AuthAPI",
+    "AsyncBaseTransport": "BaseTransport",
+    "AsyncCaller": "Caller",
+    "AsyncChannel": "Channel",
+    "AsyncClient": "Client",
+    "AsyncCloseable": "Closeable",
+    "AsyncFeed": "Feed",
+    "AsyncFollowed": "Followed",
+    "AsyncFollower": "Follower",
+    "AsyncHttpxStream": "HttpxStream",
+    "AsyncHttpxTransport": "HttpxTransport",
+    "AsyncIterator": "Iterator",
+    "AsyncKeysAPI": "KeysAPI",
+    "AsyncMemberFollower": "MemberFollower",
+    "AsyncMembersAPI": "MembersAPI",
+    "AsyncPoll": "Poll",
+    "AsyncPulse": "Pulse",
+    "AsyncRolesAPI": "RolesAPI",
+    "AsyncSection": "Section",
+    "AsyncStatsAPI": "StatsAPI",
+    "AsyncStream": "Stream",
+    "AsyncTransport": "Transport",
+    "AsyncUsersAPI": "UsersAPI",
+    "AsyncWatcher": "Watcher",
+    "AsyncWorker": "Worker",
+    "Awaitable[None]": "None",
+    "from collections.abc import Awaitable, Callable": "from collections.abc import Callable",
+    "StopAsyncIteration": "StopIteration",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
+    "aclose": "close",
+    "aiter_raw": "iter_raw",
+    "anext": "next",
+    "async_deadline": "deadline",
+    "async_sleep": "sleep",
+}
+
+LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT}
+IN_TEXT = re.compile(r"\basync (?=(?:def|with|for)\b)|\bawait (?=[\w.]+\()")
+F_STRING = re.compile(r"[rR]?[fFtT]")  # where Python 3.11 has one token; newer ones have several, of these kinds:
+F_STRING_PARTS = {code for code, name in tokenize.tok_name.items() if re.fullmatch(r"[FT]STRING_\w+", name)}
+
+
+class Rewriter:
+    """One table of rules, and which of them were used so far."""
+
+    def __init__(self, rules: dict[str, str]) -> None:
+        self.rules = rules
+        self.used: set[str] = set()
+        self._sequences = sorted(((words(rule), rule) for rule in rules), key=lambda pair: -len(pair[0]))
+
+    def rewrite(self, source: str) -> str:
+        """The sync text of one module. Raises ValueError for an f-string that would have to change within."""
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+        lines = [0]
+        for line in source.splitlines(keepends=True):
+            lines.append(lines[-1] + len(line))
+        spans = [
+            (lines[token.start[0] - 1] + token.start[1], lines[token.end[0] - 1] + token.end[1]) for token in tokens
+        ]
+        result, copied, at, nested = "", 0, 0, 0
+        while at < len(tokens) - 1:
+            token, (begin, end), size = tokens[at], spans[at], 1
+            text = source[begin:end]
+            if token.type in F_STRING_PARTS:
+                kind = tokenize.tok_name[token.type]
+                nested += kind.endswith("START") - kind.endswith("END")
+            if nested or token.type in F_STRING_PARTS or (token.type == tokenize.STRING and F_STRING.match(text)):
+                if self._in_text(text) != text:
+                    raise ValueError(f"line {token.start[0]}: take what would change out of the f-string")
+            elif token.type == tokenize.COMMENT or is_docstring(tokens, at):
+                text = self._in_text(text)
+            elif text == "await" or (text == "async" and tokens[at + 1].string in {"def", "with", "for"}):
+                text, end = "", spans[at + 1][0]
+            else:
+                for sequence, rule in self._sequences:
+                    if sequence == [token.string for token in tokens[at : at + len(sequence)]]:
+                        self.used.add(rule)
+                        size = len(sequence)
+                        text, end = self.rules[rule], spans[at + size - 1][1]
+                        break
+            result += source[copied:begin] + text
+            copied, at = end, at + size
+        return result + source[copied:]
+
+    def _in_text(self, text: str) -> str:
+        text = IN_TEXT.sub("", text)
+        for rule, replacement in self.rules.items():
+            if re.fullmatch(r"[\w.]+", rule):
+                text, count = re.subn(rf"(?<!\w){re.escape(rule)}(?!\w)", replacement, text)
+                self.used |= {rule} if count else set()
+        return text
+
+
+def words(rule: str) -> list[str]:
+    return [token.string for token in tokenize.generate_tokens(io.StringIO(rule).readline) if token.string.strip()]
+
+
+def is_docstring(tokens: list[tokenize.TokenInfo], at: int) -> bool:
+    """Whether the token is a string that is a statement, as the docstrings of modules, classes and attributes are."""
+    before = next((token.type for token in reversed(tokens[:at]) if token.type not in LAYOUT), tokenize.NEWLINE)
+    return (tokens[at].type, before, tokens[at + 1].type) == (tokenize.STRING, tokenize.NEWLINE, tokenize.NEWLINE)
+
+
+def tidy(text: str, path: str, root: Path) -> str:
+    """Sorted imports and the project's format, since names and lines have become shorter."""
+    for arguments in (["check", "--quiet", "--fix-only", "--select", "I"], ["format", "--quiet"]):
+        command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", path, "-"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, cwd=root)
+        if done.returncode != 0:
+            raise ValueError(f"ruff cannot read what was derived: {done.stderr.strip()}")
+        text = done.stdout
+    return text
+
+
+def derive(root: Path, trees: dict[str, str], rules: dict[str, str], by_hand: frozenset[str], check: bool) -> list[str]:
+    """Write (or compare) all derived files below `root`; what is wrong, one line each."""
+    rewriter, wrong = Rewriter(rules), [f"{path}: is not there" for path in by_hand if not (root / path).is_file()]
+    for source_tree, target_tree in trees.items():
+        found = {path.relative_to(root / target_tree).as_posix() for path in (root / target_tree).rglob("*.py")}
+        sources = {path.relative_to(root / source_tree).as_posix(): path for path in (root / source_tree).rglob("*.py")}
+        wrong += [] if sources else [f"{source_tree}: has no source files"]
+        wrong += [
+            f"{target_tree}/{name}: has no source in {source_tree}"
+            for name in sorted(found - sources.keys())
+            if f"{target_tree}/{name}" not in by_hand
+        ]
+        for name, source in sorted(sources.items()):
+            target = root / target_tree / name
+            if f"{target_tree}/{name}" in by_hand:
+                continue
+            try:
+                header = (
+                    f"# Derived from {source_tree}/{name} by scripts/unasync.py: change that file, make generate.\n"
+                )
+                text = tidy(header + rewriter.rewrite(source.read_text()), f"{target_tree}/{name}", root)
+            except ValueError as error:
+                wrong.append(f"{source_tree}/{name}: {error}")
+                continue
+            if not check:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text)
+            elif not target.is_file() or target.read_text() != text:
+                wrong.append(f"{target_tree}/{name}: stale, run: make generate")
+    return wrong + [f"rule {rule!r} is never used" for rule in rules if rule not in rewriter.used]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when a derived file differs")
+    wrong = derive(ROOT, TREES, RULES, BY_HAND, parser.parse_args().check)
+    print("".join(f"unasync: {line}\n" for line in wrong), end="", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,330 @@
+"""Servers for faults that no real etcd can be told to make: `FaultServer` (scripted), `TcpProxy` (before a real one).
+
+Own sockets and threads, and end them when their `with` ends. They know HTTP/1.1 just enough to read a request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
+
+from etcdv2._endpoints import Endpoint
+
+
+class Received(NamedTuple):
+    """A request as it came. Header names are lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    """Which of the accepted connections it came on, from 1."""
+
+
+class Peer:
+    """What a behaviour acts on: one accepted connection."""
+
+    def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
+        self.sock = sock
+        self.stopping = stopping
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def reset(self) -> None:
+        """Make the close that follows an RST."""
+        _reset_on_close(self.sock)
+
+    def say_goodbye(self) -> None:
+        """Under TLS, say that no more will come."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.settimeout(0.1)
+            with contextlib.suppress(OSError):
+                self.sock.unwrap()
+
+
+class Behaviour(NamedTuple):
+    """What to do with one request, or `at_once` with a connection before anything is read from it.
+
+    `act` returns whether the connection goes on.
+    """
+
+    act: Callable[[Peer], bool]
+    at_once: bool = False
+
+
+def answer(status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Behaviour:
+    """A proper answer with Content-Length; the connection is kept unless a header says `Connection: close`."""
+    return raw(answer_bytes(status, headers, body), close=(headers or {}).get("Connection") == "close")
+
+
+def answer_bytes(status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
+    lines = [f"HTTP/1.1 {status} Reason", *(f"{name}: {value}" for name, value in (headers or {}).items())]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def raw(data: bytes, *, close: bool = False, cut: bool = False, stall: bool = False) -> Behaviour:
+    """Send exactly this, be it an answer or not; then go on, close, close without TLS goodbye, or say nothing more."""
+
+    def act(peer: Peer) -> bool:
+        peer.send(data)
+        if stall:
+            peer.stopping.wait()
+        if close:
+            peer.say_goodbye()
+        return not (close or cut or stall)
+
+    return Behaviour(act)
+
+
+def stall() -> Behaviour:
+    """Never answer; keep the connection."""
+    return raw(b"", stall=True)
+
+
+def close() -> Behaviour:
+    """Close without an answer, after the whole request was read."""
+    return raw(b"", close=True)
+
+
+def reset() -> Behaviour:
+    """Reset the connection after the whole request was read."""
+
+    def act(peer: Peer) -> bool:
+        peer.reset()
+        return False
+
+    return Behaviour(act)
+
+
+def drip(data: bytes | Sequence[bytes], every: float) -> Behaviour:
+    """Send byte after byte, or part after part, one every so many seconds, then go on."""
+    parts = [data[at : at + 1] for at in range(len(data))] if isinstance(data, bytes) else data
+
+    def act(peer: Peer) -> bool:
+        for part in parts:
+            peer.send(part)
+            if peer.stopping.wait(every):
+                return False
+        return True
+
+    return Behaviour(act)
+
+
+def before_reading(behaviour: Behaviour) -> Behaviour:
+    """Do it as soon as the connection is there: `before_reading(close())`, `before_reading(stall())`."""
+    return Behaviour(behaviour.act, at_once=True)
+
+
+def _reset_on_close(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class _Listener:
+    """Accepts on 127.0.0.1, a thread per connection; leaves none behind."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._threads: list[threading.Thread] = []
+        self._socks: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self.port: int = self._listening.getsockname()[1]
+        self.connections = 0
+        """How many were accepted so far."""
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._stop()
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
+        while self._threads:
+            self._threads.pop().join()
+        self._listening.close()
+
+    def hang_up(self) -> None:
+        """End every connection that is open, by FIN."""
+        with self._lock:
+            for sock in self._socks:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def _stop(self) -> None:
+        """For what else must be woken."""
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._start(self._serve_and_close, sock, self.connections)
+
+    def _serve_and_close(self, sock: socket.socket, number: int) -> None:
+        with self._held(sock), contextlib.suppress(OSError, ValueError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._serve(sock, number)
+
+    @contextlib.contextmanager
+    def _held(self, sock: socket.socket) -> Generator[None]:
+        with self._lock:
+            self._socks.add(sock)
+        try:
+            if not self._stopping.is_set():
+                yield
+        finally:
+            with self._lock:
+                self._socks.discard(sock)
+            sock.close()
+
+
+class FaultServer(_Listener):
+    """Does what the script says: its next behaviour for each request (or connection), `default` when it has run out.
+
+    `requests` records what came, so that a test can say how often a write was sent.
+    """
+
+    def __init__(
+        self, *script: Behaviour, default: Behaviour | None = None, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__()
+        self.script = deque(script)
+        self.default = default or answer()
+        self.requests: list[Received] = []
+        self._ssl_context = ssl_context
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint("https" if self._ssl_context else "http", "127.0.0.1", self.port)
+
+    def _next(self, *, at_once: bool) -> Behaviour | None:
+        with self._lock:
+            if self.script and self.script[0].at_once == at_once:
+                return self.script.popleft()
+        return self.default if self.default.at_once == at_once else None
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        first = self._next(at_once=True)
+        if first is not None and not first.act(Peer(sock, self._stopping)):
+            return
+        if self._ssl_context is None:
+            self._serve_requests(sock, number)
+            return
+        secured = self._ssl_context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        with self._held(secured):
+            secured.do_handshake()
+            self._serve_requests(secured, number)
+
+    def _serve_requests(self, sock: socket.socket, number: int) -> None:
+        with sock.makefile("rb") as stream:
+            while (received := _read_request(stream, number)) is not None:
+                self.requests.append(received)
+                behaviour = self._next(at_once=False)
+                if behaviour is None or not behaviour.act(Peer(sock, self._stopping)):
+                    return
+
+
+def _read_request(stream: BinaryIO, connection: int) -> Received | None:
+    line = stream.readline()
+    if not line.endswith(b"\r\n"):
+        return None
+    method, target, _ = line.decode("latin-1").split(" ")
+    headers: dict[str, str] = {}
+    while (line := stream.readline()) not in (b"\r\n", b""):
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.lower()] = value.strip()
+    length = int(headers.get("content-length", "0"))
+    body = stream.read(length)
+    return Received(method, target, headers, body, connection) if len(body) == length else None
+
+
+class TcpProxy(_Listener):
+    """Forwards to a real server, until told to stop. `refusing`: accept and close at once."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__()
+        self._target = (host, port)
+        self._going = threading.Event()
+        self._going.set()
+        self._ended = 0
+        self.refusing = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint("http", "127.0.0.1", self.port)
+
+    def stall(self) -> None:
+        """Forward nothing from now on; connections stay open, new ones are accepted."""
+        self._going.clear()
+
+    def go(self) -> None:
+        """Forward again, also what came meanwhile."""
+        self._going.set()
+
+    def cut(self) -> None:
+        """Reset every connection that is open; what was stalled is lost."""
+        self._end(reset=True)
+
+    def end_cleanly(self) -> None:
+        """Close every connection that is open, by FIN; what was stalled is lost."""
+        self._end(reset=False)
+
+    def _end(self, *, reset: bool) -> None:
+        with self._lock:
+            self._ended += 1
+            for sock in self._socks:
+                with contextlib.suppress(OSError):
+                    if reset:
+                        _reset_on_close(sock)
+                    sock.shutdown(socket.SHUT_RD)  # wakes its thread without a FIN
+        if not self._going.is_set():
+            self._going.set()
+            self._going.clear()
+
+    def _stop(self) -> None:
+        self._going.set()
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        if self.refusing:
+            return
+        with socket.create_connection(self._target) as upstream, self._held(upstream):
+            back = threading.Thread(target=self._pump, args=(upstream, sock))
+            back.start()
+            self._pump(sock, upstream)
+            back.join()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        ended = self._ended
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._going.wait()
+                if self._ended != ended:
+                    break
+                sink.sendall(data)
+        for sock in (source, sink):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RD)
