@@ -111,8 +111,8 @@ def operations(spec: Json) -> Iterator[Operation]:
                 continue
             if "operationId" in item[method]:
                 yield operation(spec, path, method, item)
-            elif "x-same-as" not in item:
-                raise DescriptionError(f"{method} {path}: no operationId, and the path is not x-same-as another one")
+            elif "x-same-as" not in item and not item[method].get("x-no-function"):
+                raise DescriptionError(f"{method} {path}: no operationId, no x-no-function, no x-same-as of the path")
 
 
 def operation(spec: Json, path: str, method: str, item: Json) -> Operation:

@@ -30,11 +30,12 @@ class Received(NamedTuple):
 
 
 class Peer:
-    """What a behaviour acts on: one accepted connection."""
+    """What a behaviour acts on: one accepted connection, and the request that came last on it."""
 
     def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
         self.sock = sock
         self.stopping = stopping
+        self.received: Received | None = None
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -64,6 +65,17 @@ class Behaviour(NamedTuple):
 def answer(status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Behaviour:
     """A proper answer with Content-Length; the connection is kept unless a header says `Connection: close`."""
     return raw(answer_bytes(status, headers, body), close=(headers or {}).get("Connection") == "close")
+
+
+def echo() -> Behaviour:
+    """Answer with the request's target as body."""
+
+    def act(peer: Peer) -> bool:
+        assert peer.received is not None
+        peer.send(answer_bytes(body=peer.received.target.encode()))
+        return True
+
+    return Behaviour(act)
 
 
 def answer_bytes(status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
@@ -141,6 +153,11 @@ class _Listener:
         self.connections = 0
         """How many were accepted so far."""
 
+    @property
+    def open_connections(self) -> int:
+        with self._lock:
+            return len(self._socks)
+
     def _serve(self, sock: socket.socket, number: int) -> None:
         raise NotImplementedError
 
@@ -197,9 +214,9 @@ class _Listener:
             if not self._stopping.is_set():
                 yield
         finally:
+            sock.close()
             with self._lock:
                 self._socks.discard(sock)
-            sock.close()
 
 
 class FaultServer(_Listener):
@@ -240,11 +257,13 @@ class FaultServer(_Listener):
             self._serve_requests(secured, number)
 
     def _serve_requests(self, sock: socket.socket, number: int) -> None:
+        peer = Peer(sock, self._stopping)
         with sock.makefile("rb") as stream:
             while (received := _read_request(stream, number)) is not None:
                 self.requests.append(received)
+                peer.received = received
                 behaviour = self._next(at_once=False)
-                if behaviour is None or not behaviour.act(Peer(sock, self._stopping)):
+                if behaviour is None or not behaviour.act(peer):
                     return
 
 

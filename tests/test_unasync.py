@@ -71,13 +71,13 @@ def test_a_string_is_changed_by_a_rule_that_quotes_it() -> None:
 
 def test_docstrings_and_comments_follow_the_rules_for_whole_words() -> None:
     source = (
-        '"""AsyncClient of pkg._async, AsyncClients.\n\n    async with AsyncClient() as c:\n        await c.get()\n"""\n'
+        '"""AsyncClient in pkg._async, AClient.\n\n    async with AsyncClient() as c:\n        await c.get()\n"""\n'
         "LIMIT = 1\n"
         '"""For AsyncClient. Callers await the answer."""\n'
         "x = 1  # an AsyncIterator\n"
     )
     assert rewrite(source) == (
-        '"""Client of pkg._sync, AsyncClients.\n\n    with Client() as c:\n        c.get()\n"""\n'
+        '"""Client in pkg._sync, AClient.\n\n    with Client() as c:\n        c.get()\n"""\n'
         "LIMIT = 1\n"
         '"""For Client. Callers await the answer."""\n'
         "x = 1  # an Iterator\n"

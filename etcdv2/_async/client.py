@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.caller import AsyncCaller
@@ -53,7 +53,7 @@ class AsyncClient:
     `timeout`: seconds in total, or a `Timeout`. `consistency` of reads: "local" (what a member has), "session" (never
     older than what this client has seen), "quorum" (through raft). `repeat_writes`: send a write again when its answer
     was lost, which can do it twice; without it such a write raises OutcomeUnknown. `prefer_leader`: talk to the leader
-    when it is among the endpoints. `transport`: an httpx transport to send through. `proxy`, `trust_env`: as in httpx.
+    when it is among the endpoints. `transport`: an httpx transport to send through, or "httpx" for its standard one. `proxy`, `trust_env`: as in httpx.
     `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt of each call.
 
     Does no network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError for settings
@@ -72,7 +72,7 @@ class AsyncClient:
         repeat_writes: bool = False,
         prefer_leader: bool = False,
         max_connections: int = 100,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | Literal["httpx"] | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
         user_agent: str | None = None,
@@ -84,16 +84,17 @@ class AsyncClient:
         secure = any(endpoint.tls for endpoint in parsed)
         if tls is not None and not secure:
             raise ValueError("tls= is given, but every endpoint is http://; write https:// or leave tls= out")
-        if transport is not None and (tls is not None or proxy is not None):
+        given = None if transport == "httpx" else transport
+        if given is not None and (tls is not None or proxy is not None):
             raise ValueError("transport= has its own TLS and proxy settings; give them to it, not to the client")
         if max_connections < 1:
             raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
         settings = TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
         lane: AsyncTransport = AsyncHttpxTransport(
-            ssl_context=settings.build() if secure and transport is None else None,
+            ssl_context=settings.build() if secure and given is None else None,
             server_hostname=settings.server_hostname,
             max_connections=max_connections,
-            transport=transport,
+            transport=given,
             proxy=proxy,
             trust_env=trust_env,
         )

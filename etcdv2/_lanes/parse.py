@@ -144,7 +144,6 @@ class AnswerReader:
         headers = {names[name]: value.decode("latin-1") for name, value in self._raw.items()}
         self.status = status
         self.headers = headers
-        self.head_done = True
         self.reusable = parser.should_keep_alive()
         length = headers.get("content-length")
         self._until_eof = False
@@ -159,6 +158,7 @@ class AnswerReader:
         coding = headers.get("content-encoding")
         if coding is not None and coding.strip().lower() not in ("", "identity"):
             self.fault = f"an answer with Content-Encoding {coding[:60]!r}, which was not asked for"
+        self.head_done = not self.fault
 
     def on_message_complete(self) -> None:
         if self.head_done and not self.done:

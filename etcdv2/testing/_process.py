@@ -71,6 +71,7 @@ class Process:
 
     def spawn(self, command: Sequence[str | os.PathLike[str]]) -> None:
         """Start the program with its output in the log. A session of its own keeps a terminal's ctrl-C away from it."""
+        self._ended()  # it may have ended by itself
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(

@@ -91,7 +91,7 @@ def _read_deep(model: type[First], status: int, body: bytes, error: ValidationEr
         raise UndescribedAnswer(status, body, TOO_DEEP) from deeper
     except ValidationError as again:
         found = again.errors(include_url=False, include_context=False, include_input=False)[0]
-        reason = TOO_DEEP if found["type"] == "recursion_loop" else _reason(b"{}", found["loc"], found["msg"])
+        reason = TOO_DEEP if found["type"].startswith("recursion_") else _reason(b"{}", found["loc"], found["msg"])
         raise UndescribedAnswer(status, body, reason) from again
 
 

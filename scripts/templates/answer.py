@@ -9,9 +9,10 @@ import gc
 import json
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from etcdv2_api.call import UndescribedAnswer
 from etcdv2_api.node import Model
-from pydantic import ValidationError
 
 First = TypeVar("First", bound=Model)
 Second = TypeVar("Second", bound=Model)
@@ -89,7 +90,7 @@ def _read_deep(model: type[First], status: int, body: bytes, error: ValidationEr
         raise UndescribedAnswer(status, body, TOO_DEEP) from deeper
     except ValidationError as again:
         found = again.errors(include_url=False, include_context=False, include_input=False)[0]
-        reason = TOO_DEEP if found["type"] == "recursion_loop" else _reason(b"{}", found["loc"], found["msg"])
+        reason = TOO_DEEP if found["type"].startswith("recursion_") else _reason(b"{}", found["loc"], found["msg"])
         raise UndescribedAnswer(status, body, reason) from again
 
 

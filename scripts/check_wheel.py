@@ -1,0 +1,110 @@
+"""Installs the built wheel into an empty environment and uses it from another directory, as a user would.
+
+    python scripts/check_wheel.py dist [--etcd BINARY]
+
+Fails when a file is missing or too many, a class exists twice, or the small program at the end does not work; that
+talks to a real etcd: BINARY, or else the one that this Python's environment has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tarfile
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WANTED = ["etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"]
+WANTED += ["etcdv2_api/__init__.py", "etcdv2_api/models.py", "etcdv2_api/operations.py", "etcdv2_api/py.typed"]
+IN_SDIST = ["LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml"]
+IN_SDIST += ["scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed", "etcdv2/py.typed"]
+
+PROGRAM = """
+import asyncio, importlib.util, pathlib, sys
+import etcdv2, etcdv2_api
+from etcdv2.testing import Server
+
+prefix = pathlib.Path(sys.prefix).resolve()
+for module in (etcdv2, etcdv2_api):
+    place = pathlib.Path(module.__file__).resolve().parent
+    assert prefix in place.parents, f"{module.__name__} comes from {place}"
+    assert (place / "py.typed").is_file(), f"{module.__name__} has no py.typed"
+assert importlib.util.find_spec("generated") is None, "the folder `generated` is importable"
+for name in set(etcdv2.__all__) & set(etcdv2_api.__all__):
+    assert getattr(etcdv2, name) is getattr(etcdv2_api, name), f"two classes are called {name}"
+
+
+async def with_async(url):
+    async with etcdv2.AsyncClient(url) as client:
+        return (await client.keys.get("/wheel")).value
+
+
+with Server(sys.argv[1]) as server:
+    with etcdv2.Client(server.url) as client:
+        client.keys.set("/wheel", "round")
+        node = client.keys.get("/wheel").node
+        assert type(node) is etcdv2_api.Node, f"{type(node)} is no etcdv2_api.Node"
+        assert node.value == "round"
+    assert asyncio.run(with_async(server.url)) == "round"
+    print(f"check_wheel: etcdv2 of the wheel works with etcd {server.version}")
+"""
+
+
+def check_contents(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    missing = [name for name in WANTED if name not in names]
+    strange = [
+        name for name in names if name.split("/")[0] not in {"etcdv2", "etcdv2_api"} and ".dist-info/" not in name
+    ]
+    if missing or strange or not any(name.endswith("licenses/LICENSE") for name in names):
+        raise SystemExit(f"check_wheel: {wheel.name}: missing {missing}, not expected {strange}, or LICENSE is missing")
+
+
+def check_source(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    if missing := [name for name in IN_SDIST if name not in names]:
+        raise SystemExit(f"check_wheel: {sdist.name}: missing {missing}")
+
+
+def check_use(wheel: Path, etcd: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="etcdv2-wheel-") as name:
+        place = Path(name)
+        venv.create(place / "env", symlinks=True)
+        python = place / "env" / "bin" / "python"
+        pip = [sys.executable, "-m", "pip", "--python", str(python)]
+        constraints = ["--constraint", str(ROOT / "constraints.txt")]
+        subprocess.run([*pip, "install", "--quiet", *constraints, str(wheel)], check=True)
+        subprocess.run([*pip, "check", "--quiet"], check=True)
+        subprocess.run([python, "-I", "-W", "error", "-c", PROGRAM, etcd], check=True, cwd=place, timeout=60)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("dist", type=Path, help="directory with one wheel, and perhaps its sdist")
+    parser.add_argument("--etcd", type=Path, help="the etcd binary to talk to")
+    options = parser.parse_args()
+    wheels = list(options.dist.resolve().glob("*.whl"))
+    if len(wheels) != 1:
+        raise SystemExit(f"check_wheel: {len(wheels)} wheels in {options.dist}, one is wanted")
+    check_contents(wheels[0])
+    for sdist in options.dist.resolve().glob("*.tar.gz"):
+        check_source(sdist)
+    if options.etcd is None:
+        from etcdv2.testing import find_binary
+
+        options.etcd = find_binary()
+    try:
+        check_use(wheels[0], options.etcd.resolve())
+    except subprocess.SubprocessError as error:
+        raise SystemExit(f"check_wheel: {wheels[0].name}: {error}") from error
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
