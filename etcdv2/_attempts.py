@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 from etcdv2._cluster import ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import (
+    ApiError,
     Attempt,
     ClusterChanged,
     ClusterUnavailable,
@@ -35,6 +36,8 @@ Answer = TypeVar("Answer")
 SECOND_ROUND_WITHIN = 0.5
 """Seconds between the first round over all endpoints and the second, at most."""
 LONGEST_PAUSE = 2.0
+_PERHAPS_OUR_OWN_DOING = (100, 101, 105)
+"""Key not found, compare failed, key exists: what a repeated delete, compare-and-swap or create gets after itself."""
 ROUNDS_WITHOUT_TOTAL = 8
 """Rounds for a cluster that has no leader, when there is no total time."""
 
@@ -88,9 +91,12 @@ class Attempts(Generic[Answer]):
         "_disabled",
         "_foreign",
         "_leaderless",
+        "_maybe_applied",
+        "_old_cluster",
         "_pool",
         "_queue",
         "_records",
+        "_refusal",
         "_rng",
         "_round",
         "_rules",
@@ -98,7 +104,6 @@ class Attempts(Generic[Answer]):
         "_started",
         "_timeout",
         "_trying",
-        "_unexpected",
         "_view",
         "number",
     )
@@ -133,7 +138,9 @@ class Attempts(Generic[Answer]):
         self._foreign: dict[str, str] = {}
         self._leaderless = False
         self._stale = 0
-        self._unexpected: UnexpectedAnswer | None = None
+        self._refusal: UnexpectedAnswer | ApiError | None = None
+        self._maybe_applied = False
+        self._old_cluster = view.cluster_id
         self.number = 0
 
     # --- what to do next -------------------------------------------------------------------------------------------
@@ -143,39 +150,36 @@ class Attempts(Generic[Answer]):
         if self._by is not None and now >= self._by:
             self._out_of_time()
         if self._queue is None:
-            self._queue = self._pool.order(now)
+            self._queue = self._pool.order(now, write=self._rules.write)
             self._round = 1
         elif not self._queue:
             pause = self._next_round(now)
-            self._queue = self._pool.order(now + pause)
+            self._queue = self._pool.order(now + pause, write=self._rules.write)
             return Pause(pause)
         self.number += 1
         endpoint = self._queue.pop(0)
         self._trying = (endpoint, now)
-        if self._rules.commit:
-            one = self._timeout.commit
-        else:
-            one = self._timeout.attempt
-            if self._by is not None and self._queue:
-                # A short total is shared out, so that a silent member does not use up the time of the others.
-                share = (self._by - now) / (len(self._queue) + 1)
+        connect = self._timeout.connect
+        one = self._timeout.commit if self._rules.commit else self._timeout.attempt
+        if self._by is not None and self._queue:
+            # A short total is shared out, so that a silent member does not use up the time of the others; but not the
+            # wait for a write's answer, which nobody else can give.
+            share = (self._by - now) / (len(self._queue) + 1)
+            connect = share if connect is None else min(connect, share)
+            if not self._rules.write:
                 one = share if one is None else min(one, share)
-        return Try(endpoint, self.number, Limits(self._timeout.connect, one, self._by))
+        return Try(endpoint, self.number, Limits(connect, one, self._by))
 
     def _next_round(self, now: float) -> float:
         """Raises when another round cannot help; else how long to wait for it."""
-        reached = len(self._disabled) + len(self._foreign)
-        everywhere = len(self._pool.endpoints)
-        if self._disabled and len(self._disabled) >= everywhere - len(self._foreign):
+        if len(self._disabled) >= len(self._pool.endpoints) and not self._maybe_applied:
             raise V2ApiDisabled(sorted(self._disabled)) from self._cause
-        if self._foreign and (reached >= everywhere or self._round >= 2):
+        if self._foreign and not any(self._view.is_foreign(other) for other in self._foreign.values()):
+            self._foreign.clear()  # another call has gone over to that cluster meanwhile
+        if self._foreign and self._pool.all_aside():
             self._change_cluster()
-        if self._unexpected is not None and self._round >= 2:
-            raise self._unexpected
         waits = self._leaderless or self._stale > 0
         if self._round >= (ROUNDS_WITHOUT_TOTAL if waits else 2) and (not waits or self._by is None):
-            if self._disabled and all(attempt.status == 404 for attempt in self._records if attempt.status):
-                raise V2ApiDisabled(sorted(self._disabled)) from self._cause
             self._nobody()
         pause = min(LONGEST_PAUSE, SECOND_ROUND_WITHIN * 2.0 ** (self._round - 1)) * self._rng.uniform(0.5, 1.0)
         if self._by is not None:
@@ -194,10 +198,10 @@ class Attempts(Generic[Answer]):
         self._cause = failure
         if failure.phase != "pool" and not failure.aborted:
             self._pool.failed(endpoint, now, str(failure))
-        if self._rules.write and failure.sent is Sent.WHOLE and not self._rules.repeat:
-            self._unknown(f"{failure} after {now - since:.2f} s", failure, timed_out=failure.timed_out)
+        if self._rules.write and failure.sent is Sent.WHOLE:
+            self._lost(f"{failure} after {now - since:.2f} s", failure, timed_out=failure.timed_out)
         if failure.aborted:
-            raise ClusterUnavailable("the client was closed during the call", self._records) from failure
+            self._nobody("the client was closed during the call")
 
     def answered(self, reply: Reply, now: float) -> Answered[Answer] | None:
         """The end of the call, or None when another endpoint has to be asked. Raises what the answer says."""
@@ -213,10 +217,10 @@ class Attempts(Generic[Answer]):
         foreign = view.is_foreign(meta.cluster_id)
         if isinstance(answer, (KeysError, Message)):
             if foreign and self._rules.write and status >= 500:
-                self._unknown(f"status {status} from another cluster", ValueError(answer.message), timed_out=False)
+                self._lost(f"status {status} from another cluster", ValueError(answer.message), timed_out=False)
             elif foreign:
                 self._from_another_cluster(meta, now)
-            else:
+            elif not self._too_old(meta, status, now):
                 view.note(meta)
                 self._refused(answer, meta, status, now)
             return None
@@ -225,12 +229,10 @@ class Attempts(Generic[Answer]):
                 self._applied_elsewhere(answer, meta, status, now)
             self._from_another_cluster(meta, now)
             return None
-        if self._rules.session and view.is_behind(meta):
-            self._stale = max(self._stale, meta.index)
-            self._record("answer", f"older state: index {meta.index}, term {meta.raft_term}", now, status)
+        if self._too_old(meta, status, now):
             return None
         view.note(meta)
-        self._pool.succeeded(endpoint)
+        self._succeeded()
         return Answered(answer, meta, status, endpoint)
 
     def opened(self, headers: Mapping[str, str], now: float) -> Meta | None:
@@ -247,7 +249,7 @@ class Attempts(Generic[Answer]):
             self._from_another_cluster(meta, now)
             return None
         self._view.note(meta)
-        self._pool.succeeded(self._trying[0])
+        self._succeeded()
         return meta
 
     # --- verdicts --------------------------------------------------------------------------------------------------
@@ -269,17 +271,19 @@ class Attempts(Generic[Answer]):
             self._cause = error
             # A proxy that has no member to forward to has forwarded nothing (seen on 2.3.8, 3.4.23, 3.5.1).
             forwarded = "zero endpoints currently available" not in body.message
-            if self._rules.write and forwarded and not self._rules.repeat:
-                self._unknown(f"status {status}, {text}", error, timed_out="timed out" in cause)
+            if self._rules.write and forwarded:
+                self._lost(f"status {status}, {text}", error, timed_out="timed out" in cause)
             self._leaderless = True
             self._pool.failed(endpoint, now, text)
             return
         if status == 403 and self._call.operation == "get_leader_stats":
             self._record("answer", body.message, now, status)
             self._cause = error
-            self._leaderless = True
+            self._refusal = error
             return
-        self._pool.succeeded(endpoint)
+        self._succeeded()
+        if self._maybe_applied and code in _PERHAPS_OUR_OWN_DOING:
+            self._unknown(f"a first try was lost, and a second one was answered: {error}", error, timed_out=False)
         raise error
 
     def _undescribed(self, reply: Reply, error: ValueError, now: float) -> None:
@@ -299,11 +303,13 @@ class Attempts(Generic[Answer]):
             return
         self._record("answer", f"unexpected answer {reply.status}: {reason}", now, reply.status)
         self._pool.failed(endpoint, now, f"unexpected answer {reply.status}")
-        if self._rules.write and not self._rules.repeat:
-            if reply.status >= 500 and reply.status != 501:
-                self._unknown(f"status {reply.status}, not described", unexpected, timed_out=False)
-            raise unexpected from error
-        self._unexpected = unexpected
+        if self._rules.write:
+            # 501 is what a read-only proxy answers: nothing was done (seen on 2.3.8, 3.4.23, 3.5.1).
+            if 200 <= reply.status < 300 or (reply.status >= 500 and reply.status != 501):
+                self._lost(f"status {reply.status}, {reason}", unexpected, timed_out=False)
+            elif not self._maybe_applied:
+                raise unexpected from error
+        self._refusal = unexpected
 
     def _from_another_cluster(self, meta: Meta, now: float) -> None:
         endpoint = self._trying[0]
@@ -314,14 +320,14 @@ class Attempts(Generic[Answer]):
     def _applied_elsewhere(self, answer: Answer, meta: Meta, status: int, now: float) -> NoReturn:
         endpoint = self._trying[0]
         self._pool.set_aside(endpoint, now, meta.cluster_id)
-        old = self._view.cluster_id
+        old = self._old_cluster
         if self._pool.all_aside():
             self._adopt(meta.cluster_id)
         raise ClusterChanged(old, meta.cluster_id, endpoint.url, answered_by(answer, meta))
 
     def _change_cluster(self) -> NoReturn:
         url, new = next(iter(self._foreign.items()))
-        old = self._view.cluster_id
+        old = self._old_cluster
         self._adopt(new)
         raise ClusterChanged(old, new, url)
 
@@ -329,24 +335,50 @@ class Attempts(Generic[Answer]):
         self._view.adopt(cluster_id)
         self._pool.forgive()
 
+    def _lost(self, cause: str, source: BaseException, *, timed_out: bool) -> None:
+        """A write may have been applied: the end of it, unless it may be repeated."""
+        self._maybe_applied = True
+        if not self._rules.repeat:
+            self._unknown(cause, source, timed_out=timed_out)
+
     def _unknown(self, cause: str, source: BaseException, *, timed_out: bool) -> NoReturn:
         kind = OutcomeUnknownTimeout if timed_out else OutcomeUnknown
         raise kind(self._call, self._trying[0].url, cause, self._records) from source
 
     def _out_of_time(self) -> NoReturn:
-        if self._stale and not self._leaderless:
-            raise StaleRead(self._view.index, self._stale, self._records) from self._cause
-        if self._unexpected is not None and all(attempt.phase == "answer" for attempt in self._records):
-            raise self._unexpected
+        self._end_as_told()
+        if not self._records:
+            raise DeadlineExceeded("the time was over before the first attempt", ()) from self._cause
         spent = (self._by or self._started) - self._started
         raise DeadlineExceeded(f"no usable answer within {spent:.3g} s", self._records) from self._cause
 
-    def _nobody(self) -> NoReturn:
-        if self._stale:
+    def _nobody(self, reason: str = "no endpoint gave a usable answer") -> NoReturn:
+        self._end_as_told()
+        raise ClusterUnavailable(reason, self._records) from self._cause
+
+    def _end_as_told(self) -> None:
+        """Raise what the attempts together say, when that is more than that nobody answered."""
+        if self._maybe_applied:
+            cause = self._cause or ValueError("no answer")
+            self._unknown("a try was lost, and no later one was answered", cause, timed_out=False)
+        if self._stale and not self._leaderless:
             raise StaleRead(self._view.index, self._stale, self._records) from self._cause
-        raise ClusterUnavailable("no endpoint gave a usable answer", self._records) from self._cause
+        if self._refusal is not None and all(attempt.phase == "answer" for attempt in self._records):
+            raise self._refusal
+
+    def _too_old(self, meta: Meta, status: int, now: float) -> bool:
+        if not (self._rules.session and self._view.is_behind(meta)):
+            return False
+        self._stale = max(self._stale, meta.index)
+        self._record("answer", f"older state: index {meta.index}, term {meta.raft_term}", now, status)
+        return True
 
     # --- bookkeeping -----------------------------------------------------------------------------------------------
+
+    def _succeeded(self) -> None:
+        # /version and /health answer also where the v2 API is off.
+        if self._call.path.startswith("/v2/"):
+            self._pool.succeeded(self._trying[0])
 
     def _record(self, phase: str, cause: str, now: float, status: int | None) -> None:
         endpoint, since = self._trying

@@ -5,6 +5,8 @@ Owns the resume rule and the filters for the server's false positives (PROTOCOL 
 
 from __future__ import annotations
 
+import re
+
 from etcdv2._results import Event
 from etcdv2_api import KeysEvent
 
@@ -14,13 +16,14 @@ _REMOVALS = ("delete", "expire", "compareAndDelete")
 class Cursor:
     """The position of one watch: `wait_index` is asked for next, None means "from now"."""
 
-    __slots__ = ("_registered", "key", "recursive", "wait_index")
+    __slots__ = ("_from_oldest", "_registered", "key", "recursive", "wait_index")
 
     def __init__(self, key: str, *, recursive: bool, wait_index: int | None) -> None:
         self.key = key.rstrip("/") or "/"
         self.recursive = recursive
         self.wait_index = wait_index
         self._registered = 0
+        self._from_oldest = wait_index == 1
 
     @property
     def registered(self) -> int:
@@ -33,9 +36,24 @@ class Cursor:
         if self.wait_index is None:
             self.wait_index = index + 1
 
+    def seek_oldest(self, cause: str) -> bool:
+        """For a watch that begins at the oldest event: take it from a "cleared" error's cause, `... [oldest/asked]`.
+
+        False when the watch did not ask for the oldest, or the cause has no index.
+        """
+        found = re.search(r"\[(\d+)/\d+\]", cause)
+        if not self._from_oldest or found is None:
+            return False
+        self.wait_index = max(int(found[1]), (self.wait_index or 0) + 1)
+        return True
+
     def stayed_quiet(self) -> None:
-        """The last poll stayed open without an event: everything up to its registration was looked through."""
-        self.wait_index = max(self.wait_index or 0, self._registered + 1)
+        """The last poll ended properly without an event: everything up to its registration was looked through."""
+        self.moved_to(self._registered)
+
+    def moved_to(self, index: int) -> None:
+        """Everything up to `index` was looked through, or has come by an earlier poll."""
+        self.wait_index = max(self.wait_index or 0, index + 1)
 
     def accept(self, change: KeysEvent) -> Event | None:
         """Moves on behind `change`. Returns it as an event, or None when it was seen before or is not of this watch."""

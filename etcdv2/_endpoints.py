@@ -51,6 +51,9 @@ def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
     written = text.strip()
     if not written:
         raise ValueError("endpoint '': is empty; write it like 'http://10.0.0.1:2379'")
+    if "@" in written:
+        shown = written.rpartition("@")[2]
+        raise ValueError(f"endpoint '...@{shown}': put credentials into username= and password=, not into the URL")
     if any(c.isspace() or ord(c) < 32 for c in written):
         raise ValueError(f"endpoint {text!r}: has white space or control characters within")
     bare = "://" not in written
@@ -65,9 +68,8 @@ def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
         raise ValueError(f"endpoint {text!r}: {error}") from error
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"endpoint {text!r}: the scheme must be http or https")
-    if "@" in parts.netloc:
-        shown = text.rpartition("@")[2]
-        raise ValueError(f"endpoint '...@{shown}': put credentials into username= and password=, not into the URL")
+    if not parts.path.isascii():
+        raise ValueError(f"endpoint {text!r}: percent-encode the path")
     if parts.query or parts.fragment or "?" in written or "#" in written:
         raise ValueError(f"endpoint {text!r}: must have no query and no fragment")
     if not host:

@@ -103,7 +103,7 @@ class UnexpectedAnswer(EtcdError):
 
 
 class V2ApiDisabled(EtcdError):
-    """Every endpoint that answered has its v2 API off or does not have one any more."""
+    """Every endpoint has its v2 API off, or does not have one any more."""
 
     def __init__(self, endpoints: Sequence[str], server_version: str | None = None) -> None:
         super().__init__(tuple(endpoints), server_version)

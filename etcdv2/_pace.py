@@ -1,7 +1,7 @@
 """How often to look at a store's index so that a watch is renewed in time. No I/O, no clock of its own.
 
-The server keeps the last 1,000 events of the whole store; a poll that waits with an older index gets "cleared" when it
-has to be asked again (PROTOCOL section 11, same on 2.3 to 3.5).
+The server keeps the last 1,000 events of the whole store; a poll that breaks when its index is older cannot be resumed
+(PROTOCOL section 11, same on 2.3 to 3.5). While it lasts it loses nothing, so a late look costs nothing by itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ RENEW_AFTER = 400
 """Events after which a waiting poll is renewed from its header index."""
 LOOK_EVERY = 150
 """Events between two looks, at the measured rate."""
+SURELY_QUIET = 0.25
+"""Seconds to let an old poll run beside the new one: what was on its way by the old one has then come."""
 FASTEST = 0.02
 SLOWEST = 5.0
 
@@ -27,7 +29,10 @@ class Pace:
         """Seconds until the next look."""
 
     def saw(self, index: int, now: float) -> None:
-        """A look at `now` found the store at `index`."""
+        """A look at `now` found the store at `index`; 0 when it could not be told."""
+        if not index:
+            self.interval = min(SLOWEST, 2 * self.interval)
+            return
         if self._index and index >= self._index and now > self._seen_at:
             rate = (index - self._index) / (now - self._seen_at)
             # Up at once, down slowly: a lull within a burst must not make the next look late.

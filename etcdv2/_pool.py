@@ -50,12 +50,17 @@ class Pool:
         """The endpoint that calls go to while it answers."""
         return self._first
 
-    def order(self, now: float) -> list[Endpoint]:
-        """All endpoints: the current one, the others that are well, then the resting ones, longest rested first."""
+    def order(self, now: float, *, write: bool = False) -> list[Endpoint]:
+        """All endpoints: the current one, the others that are well, then the resting ones, longest rested first.
+
+        One that is set aside comes last, and for a write not at all, unless all are set aside.
+        """
         first, health = self._first, self._health
         everyone = self._all
         if len(everyone) == 1:
             return [first]
+        if write and not self.all_aside():
+            everyone = tuple(one for one in everyone if health[one].cluster_id is None)
         start = everyone.index(first) if first in everyone else 0
         turned = everyone[start:] + everyone[:start]
         well: list[Endpoint] = []
@@ -87,9 +92,11 @@ class Pool:
             return
         if not state.failures:
             logger.info("endpoint %s rests: %s", endpoint, why)
-        rest = min(LONGEST_REST, FIRST_REST * 2 ** min(state.failures, 10)) * self._rng.uniform(0.5, 1.0)
-        state.failures += 1
-        state.resting_until = now + rest
+        # Calls that were under way together fail together: that counts once.
+        if now >= state.resting_until:
+            rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(state.failures, 10)) * self._rng.uniform(0.5, 1.0)
+            state.failures += 1
+            state.resting_until = now + rest
         self._leave(endpoint, now)
 
     def without_v2(self, endpoint: Endpoint, now: float) -> None:
@@ -119,11 +126,11 @@ class Pool:
             state.cluster_id = None
 
     def all_aside(self) -> bool:
-        return all(state.cluster_id is not None for state in self._health.values())
+        return all(self._health[endpoint].cluster_id is not None for endpoint in self._all)
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one (the leader, or the next after a silent member)."""
-        if endpoint in self._health:
+        if endpoint in self._all:
             self._first = endpoint
 
     def discovered(self, endpoints: Iterable[Endpoint]) -> None:
@@ -132,10 +139,10 @@ class Pool:
         kept = [endpoint for endpoint in self._all if endpoint in self._configured or endpoint in extra]
         fresh = [endpoint for endpoint in extra if endpoint not in kept]
         self._rng.shuffle(fresh)
-        health = self._health
-        self._health = {endpoint: health.get(endpoint) or _Health() for endpoint in [*kept, *fresh]}
+        # Dropped ones keep their entry: another thread may be about to look it up.
+        self._health = {**{endpoint: _Health() for endpoint in fresh}, **self._health}
         self._all = (*kept, *fresh)
-        if self._first not in self._health:
+        if self._first not in self._all:
             self._first = self._all[0]
 
     def _leave(self, endpoint: Endpoint, now: float) -> None:

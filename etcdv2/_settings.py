@@ -49,7 +49,7 @@ class Timeout:
 
 
 TimeoutLike: TypeAlias = Timeout | float | None
-"""A number alone is the total; None is no limit on anything but the rounds."""
+"""A number alone is the total; None is no total: then rounds over the endpoints are bounded."""
 
 
 def check_seconds(what: str, value: object) -> None:
@@ -69,9 +69,7 @@ def timeout_from(given: TimeoutLike | Unset, standard: Timeout) -> Timeout:
     if isinstance(given, Timeout):
         return given
     check_seconds("timeout", given)
-    if given is None:
-        return Timeout(connect=None, attempt=None, commit=None, total=None)
-    return replace(standard, total=float(given))
+    return replace(standard, total=None if given is None else float(given))
 
 
 def check_consistency(value: str) -> None:

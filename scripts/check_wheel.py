@@ -18,10 +18,14 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WANTED = ["etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"]
-WANTED += ["etcdv2_api/__init__.py", "etcdv2_api/models.py", "etcdv2_api/operations.py", "etcdv2_api/py.typed"]
-IN_SDIST = ["LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml"]
-IN_SDIST += ["scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed", "etcdv2/py.typed"]
+IN_WHEEL = [
+    *("etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"),
+    *("etcdv2_api/__init__.py", "etcdv2_api/models.py", "etcdv2_api/operations.py", "etcdv2_api/py.typed"),
+]
+IN_SDIST = [
+    *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),
+    *("scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed"),
+]
 
 PROGRAM = """
 import asyncio, importlib.util, pathlib, sys
@@ -57,7 +61,7 @@ with Server(sys.argv[1]) as server:
 def check_contents(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    missing = [name for name in WANTED if name not in names]
+    missing = [name for name in IN_WHEEL if name not in names]
     strange = [
         name for name in names if name.split("/")[0] not in {"etcdv2", "etcdv2_api"} and ".dist-info/" not in name
     ]

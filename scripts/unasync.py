@@ -1,7 +1,8 @@
 """Derives the sync trees from the async ones by rewriting tokens: `python scripts/unasync.py [--check]`.
 
 `async` before def, with and for, and `await`, are dropped; all else changes by RULES only. In comments and docstrings
-the rules hold too, for whole words; other strings stay as they are unless a rule names them with their quotes.
+the rules hold too, for whole words; other strings stay as they are unless a rule names them with their quotes, and an
+f-string that would have to change is refused (Python 3.11 and 3.12 split it differently).
 Fails on a rule that is never used and on a derived file without a source; --check also on a file that differs.
 """
 
@@ -60,13 +61,14 @@ RULES = {
     "aiter_raw": "iter_raw",
     "anext": "next",
     "async_deadline": "deadline",
+    "async_foreign_writes": "foreign_writes",
     "async_sleep": "sleep",
+    "tests._async": "tests._sync",
 }
 
 LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT}
 IN_TEXT = re.compile(r"\basync (?=(?:def|with|for)\b)|\bawait (?=[\w.]+\()")
-F_STRING = re.compile(r"[rR]?[fFtT]")  # where Python 3.11 has one token; newer ones have several, of these kinds:
-F_STRING_PARTS = {code for code, name in tokenize.tok_name.items() if re.fullmatch(r"[FT]STRING_\w+", name)}
+F_STRING = re.compile(r"[rR]?[fFtT]")  # one token in Python 3.11, several in newer ones: see f_string_end
 
 
 class Rewriter:
@@ -86,15 +88,14 @@ class Rewriter:
         spans = [
             (lines[token.start[0] - 1] + token.start[1], lines[token.end[0] - 1] + token.end[1]) for token in tokens
         ]
-        result, copied, at, nested = "", 0, 0, 0
+        result, copied, at = "", 0, 0
         while at < len(tokens) - 1:
             token, (begin, end), size = tokens[at], spans[at], 1
             text = source[begin:end]
-            if token.type in F_STRING_PARTS:
-                kind = tokenize.tok_name[token.type]
-                nested += kind.endswith("START") - kind.endswith("END")
-            if nested or token.type in F_STRING_PARTS or (token.type == tokenize.STRING and F_STRING.match(text)):
-                if self._in_text(text) != text:
+            if (last := f_string_end(tokens, at)) is not None:
+                size, end = last - at + 1, spans[last][1]
+                text = source[begin:end]
+                if self._in_text(text) != text or re.search(r"\b(await|async)\b", text):
                     raise ValueError(f"line {token.start[0]}: take what would change out of the f-string")
             elif token.type == tokenize.COMMENT or is_docstring(tokens, at):
                 text = self._in_text(text)
@@ -122,6 +123,19 @@ class Rewriter:
 
 def words(rule: str) -> list[str]:
     return [token.string for token in tokenize.generate_tokens(io.StringIO(rule).readline) if token.string.strip()]
+
+
+def f_string_end(tokens: list[tokenize.TokenInfo], at: int) -> int | None:
+    """Where the f-string ends that begins at this token; None when none does."""
+    if tokens[at].type == tokenize.STRING and F_STRING.match(tokens[at].string):
+        return at
+    depth = 0
+    for place in range(at, len(tokens)):
+        kind = tokenize.tok_name[tokens[place].type]
+        depth += kind.endswith("STRING_START") - kind.endswith("STRING_END")
+        if depth == 0:
+            return place if place > at else None
+    return None
 
 
 def is_docstring(tokens: list[tokenize.TokenInfo], at: int) -> bool:

@@ -15,7 +15,7 @@ from tests import described
 
 pytest_plugins = ["etcdv2.testing.fixtures"]
 
-BINARIES = [Path(path) for path in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep) if path] or [
+BINARIES = [Path(path).absolute() for path in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep) if path] or [
     find_binary(None)
 ]
 VERSIONS = [server_version(path) for path in BINARIES]

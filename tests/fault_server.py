@@ -1,6 +1,6 @@
 """Servers for faults that no real etcd can be told to make: `FaultServer` (scripted), `TcpProxy` (before a real one).
 
-Own sockets and threads, and end them when their `with` ends. They know HTTP/1.1 just enough to read a request.
+Own faults; threads and sockets end with their `with` (`tests.listener`). They know HTTP just enough to read a request.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
-from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, NamedTuple
 
 from etcdv2._endpoints import Endpoint
+from tests.listener import Listener, reset_on_close
 
 
 class Received(NamedTuple):
@@ -42,7 +41,7 @@ class Peer:
 
     def reset(self) -> None:
         """Make the close that follows an RST."""
-        _reset_on_close(self.sock)
+        reset_on_close(self.sock)
 
     def say_goodbye(self) -> None:
         """Under TLS, say that no more will come."""
@@ -136,90 +135,7 @@ def before_reading(behaviour: Behaviour) -> Behaviour:
     return Behaviour(behaviour.act, at_once=True)
 
 
-def _reset_on_close(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-class _Listener:
-    """Accepts on 127.0.0.1, a thread per connection; leaves none behind."""
-
-    def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self._threads: list[threading.Thread] = []
-        self._socks: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self.port: int = self._listening.getsockname()[1]
-        self.connections = 0
-        """How many were accepted so far."""
-
-    @property
-    def open_connections(self) -> int:
-        with self._lock:
-            return len(self._socks)
-
-    def _serve(self, sock: socket.socket, number: int) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._stop()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self.hang_up()
-        while self._threads:
-            self._threads.pop().join()
-        self._listening.close()
-
-    def hang_up(self) -> None:
-        """End every connection that is open, by FIN."""
-        with self._lock:
-            for sock in self._socks:
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    def _stop(self) -> None:
-        """For what else must be woken."""
-
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._start(self._serve_and_close, sock, self.connections)
-
-    def _serve_and_close(self, sock: socket.socket, number: int) -> None:
-        with self._held(sock), contextlib.suppress(OSError, ValueError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._serve(sock, number)
-
-    @contextlib.contextmanager
-    def _held(self, sock: socket.socket) -> Generator[None]:
-        with self._lock:
-            self._socks.add(sock)
-        try:
-            if not self._stopping.is_set():
-                yield
-        finally:
-            sock.close()
-            with self._lock:
-                self._socks.discard(sock)
-
-
-class FaultServer(_Listener):
+class FaultServer(Listener):
     """Does what the script says: its next behaviour for each request (or connection), `default` when it has run out.
 
     `requests` records what came, so that a test can say how often a write was sent.
@@ -239,25 +155,25 @@ class FaultServer(_Listener):
         return Endpoint("https" if self._ssl_context else "http", "127.0.0.1", self.port)
 
     def _next(self, *, at_once: bool) -> Behaviour | None:
-        with self._lock:
+        with self.lock:
             if self.script and self.script[0].at_once == at_once:
                 return self.script.popleft()
         return self.default if self.default.at_once == at_once else None
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         first = self._next(at_once=True)
-        if first is not None and not first.act(Peer(sock, self._stopping)):
+        if first is not None and not first.act(Peer(sock, self.stopping)):
             return
         if self._ssl_context is None:
             self._serve_requests(sock, number)
             return
         secured = self._ssl_context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        with self._held(secured):
+        with self.held(secured):
             secured.do_handshake()
             self._serve_requests(secured, number)
 
     def _serve_requests(self, sock: socket.socket, number: int) -> None:
-        peer = Peer(sock, self._stopping)
+        peer = Peer(sock, self.stopping)
         with sock.makefile("rb") as stream:
             while (received := _read_request(stream, number)) is not None:
                 self.requests.append(received)
@@ -281,7 +197,7 @@ def _read_request(stream: BinaryIO, connection: int) -> Received | None:
     return Received(method, target, headers, body, connection) if len(body) == length else None
 
 
-class TcpProxy(_Listener):
+class TcpProxy(Listener):
     """Forwards to a real server, until told to stop. `refusing`: accept and close at once."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -313,12 +229,12 @@ class TcpProxy(_Listener):
         self._end(reset=False)
 
     def _end(self, *, reset: bool) -> None:
-        with self._lock:
+        with self.lock:
             self._ended += 1
-            for sock in self._socks:
+            for sock in self.socks:
                 with contextlib.suppress(OSError):
                     if reset:
-                        _reset_on_close(sock)
+                        reset_on_close(sock)
                     sock.shutdown(socket.SHUT_RD)  # wakes its thread without a FIN
         if not self._going.is_set():
             self._going.set()
@@ -330,7 +246,7 @@ class TcpProxy(_Listener):
     def _serve(self, sock: socket.socket, number: int) -> None:
         if self.refusing:
             return
-        with socket.create_connection(self._target) as upstream, self._held(upstream):
+        with socket.create_connection(self._target) as upstream, self.held(upstream):
             back = threading.Thread(target=self._pump, args=(upstream, sock))
             back.start()
             self._pump(sock, upstream)

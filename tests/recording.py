@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl
 import httpx
 
 CLUSTER = "cdf818194e3a8c32"
+PREFIX = "/etcd/one"
+"""Where a reverse proxy may have put the API."""
 ETCD_HEADERS = {
     "X-Etcd-Cluster-Id": CLUSTER,
     "X-Etcd-Index": "7",
@@ -57,7 +59,7 @@ ROLE = {"role": "r", "permissions": {"kv": {"read": ["/r*"], "write": []}}}
 
 def usual_answer(noted: Noted) -> Answer:
     """What a server would say on a good day, whatever it is asked."""
-    path = noted.target.partition("?")[0]
+    path = noted.target.partition("?")[0].removeprefix(PREFIX)
     if path.startswith("/v2/keys"):
         actions = {"GET": "get", "PUT": "set", "POST": "create", "DELETE": "delete"}
         return 201 if noted.method == "POST" else 200, {"action": actions[noted.method], "node": NODE}
@@ -125,4 +127,4 @@ class Recorder(httpx.MockTransport):
         self.noted.append(noted)
         status, body = self.answer(noted)
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        return httpx.Response(status, headers=ETCD_HEADERS, content=content)
+        return httpx.Response(status, headers=ETCD_HEADERS, stream=httpx.ByteStream(content))

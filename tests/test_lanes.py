@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -60,17 +61,17 @@ def ca() -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
-def server_tls(ca: trustme.CA) -> ssl.SSLContext:
+def server_tls(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    ca.issue_cert("127.0.0.1", "member.example").private_key_and_cert_chain_pem.write_to_path(str(path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1", "member.example").configure_cert(context)
+    context.load_cert_chain(path)
     return context
 
 
 @pytest.fixture(scope="module")
 def client_tls(ca: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    ca.configure_trust(context)
-    return context
+    return ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
 
 
 def failed(work: Callable[[], object]) -> TransportFailure:
@@ -188,6 +189,29 @@ def test_connection_left_idle_for_long_is_closed(lane: Driver, monkeypatch: pyte
         assert server.connections == 2
 
 
+@pytest.mark.parametrize("limits", [SOON, Limits(None, None, None)])
+def test_idle_connection_is_closed_without_another_call(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
+    monkeypatch.setattr("etcdv2._lanes.protocol.IDLE_SECONDS", 0.05)
+    with FaultServer() as server, start_lane("loop") as lane:
+        lane.send(server.endpoint, GET, limits._replace(answer=limits.answer and 0.05))
+        until(lambda: server.open_connections == 0)
+
+
+def test_idle_connections_beyond_need_are_closed_by_later_calls(
+    monkeypatch: pytest.MonkeyPatch, helpers: ThreadPoolExecutor
+) -> None:
+    monkeypatch.setattr("etcdv2._lanes.threads.IDLE_SECONDS", 0.1)
+    with FaultServer(*[drip(answer_bytes(), 0.002)] * 3) as server, start_lane("threads") as lane:
+        for call in [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(3)]:
+            call.result()
+        assert server.open_connections == 3
+        for _ in range(8):
+            time.sleep(0.03)
+            lane.send(server.endpoint, GET, SOON)
+        until(lambda: server.open_connections == 1)
+        assert server.connections == 3
+
+
 @pytest.mark.parametrize("head", [{"Connection": "close"}, {"Connection": "Close, x"}])
 def test_connection_that_the_server_will_close_is_not_kept(lane: Driver, head: dict[str, str]) -> None:
     with FaultServer(raw(answer_bytes(200, head))) as server:
@@ -247,20 +271,67 @@ def test_refused_connection_says_that_nothing_was_sent(lane: Driver) -> None:
     assert isinstance(failure.__cause__, ConnectionRefusedError)
 
 
-def test_connecting_is_bounded(lane: Driver) -> None:
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
+@contextlib.contextmanager
+def full_server() -> Generator[Endpoint]:
+    """Where no connection is ever made, because the queue of those that nobody accepts is full."""
+    with contextlib.ExitStack() as opened:
+        full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = opened.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
+        yield Endpoint("http", *full.getsockname())
+
+
+def test_connecting_is_bounded(lane: Driver) -> None:
+    with full_server() as silent:
         start = time.monotonic()
-        failure = failed(lambda: lane.send(Endpoint("http", *full.getsockname()), PUT, Limits(0.2, 5, None)))
+        failure = failed(lambda: lane.send(silent, PUT, Limits(0.2, 5, None)))
         assert 0.15 < time.monotonic() - start < 1
-        assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
-        for filler in fillers:
-            filler.close()
+    assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
+
+
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A resolver that answers for addresses at once, for names not before the test is over."""
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: str, port: int, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> object:
+        if not host[0].isdigit() and not flags & socket.AI_NUMERICHOST:
+            over.wait(10)
+        return real(host, port, family, type, proto, flags)
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("slow_names")
+def test_name_look_up_is_bounded_and_freed_by_close(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    endpoint = Endpoint("http", "localhost", 1)
+    start = time.monotonic()
+    failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.1, None, None)))
+    assert time.monotonic() - start < 1
+    assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
+    looking = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, None))
+    time.sleep(0.05)
+    lane.close()
+    failure = failed(lambda: looking.result(timeout=2))
+    assert (failure.phase, failure.sent, failure.aborted) == ("connect", Sent.NOTHING, True)
+
+
+@pytest.mark.parametrize("name", ["threads"])
+def test_address_that_does_not_answer_leaves_time_for_the_next(lane: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer(default=echo()) as server, full_server() as silent:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (silent.port, server.port)
+        ]
+
+        def look_up(*_: object, **__: object) -> object:
+            return found
+
+        monkeypatch.setattr("socket.getaddrinfo", look_up)
+        assert lane.send(server.endpoint, GET, Limits(0.4, 2, None)).body == b"/v2/keys/a"
 
 
 def test_tls_handshake_is_bounded_by_the_connect_limit(lane: Driver) -> None:
@@ -444,6 +515,15 @@ def test_abort_from_another_thread_wakes_the_reader(lane: Driver, helpers: Threa
         assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
 
 
+def test_close_from_another_thread_wakes_the_reader(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(raw(MANY, stall=True)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        reading: Future[bytes | None] = helpers.submit(stream.read)
+        time.sleep(0.05)
+        stream.close()
+        assert failed(lambda: reading.result(timeout=2)).aborted
+
+
 def test_stream_may_carry_more_than_the_limit_for_bodies(name: LaneName) -> None:
     parts = [MANY, *([b"186a0\r\n" + b"x" * 100_000 + b"\r\n"] * 50), b"0\r\n\r\n"]
     with FaultServer(drip(parts, 0)) as server, start_lane(name, max_body_bytes=1000) as lane:
@@ -454,6 +534,30 @@ def test_stream_may_carry_more_than_the_limit_for_bodies(name: LaneName) -> None
             total += len(data)
         stream.close()
     assert total == 5_000_000
+
+
+def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Driver) -> None:
+    sent = 0
+
+    def pour(peer: Peer) -> bool:
+        nonlocal sent
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n")
+        for _ in range(64):
+            peer.send(b"x" * (1 << 20))
+            sent += 1
+        return True
+
+    with FaultServer(Behaviour(pour), default=echo()) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.2)
+        assert sent < 32
+        total = 0
+        while data := stream.read(1):
+            total += len(data)
+        stream.close()
+        assert total == 67108864
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert server.connections == 1
 
 
 def test_opening_is_bounded(lane: Driver) -> None:

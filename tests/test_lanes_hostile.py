@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etcdv2._wire import Limits, TransportFailure
-from tests.fault_server import Behaviour, FaultServer, answer, answer_bytes, close, drip, raw, reset
+from tests.fault_server import Behaviour, FaultServer, Peer, answer, answer_bytes, close, drip, raw, reset
 from tests.lane_drivers import GET, SOON, Driver, LaneName, start_lane
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 WRONG = answer_bytes(body=b"wrong")
-LIMITS = Limits(connect=1, answer=0.2, deadline=None)
+LIMITS = Limits(connect=1, answer=0.1, deadline=None)
 HOSTILE: dict[str, Behaviour] = {
     "nothing": close(),
     "reset": reset(),
@@ -68,7 +68,7 @@ def test_hostile_answer_is_a_failure_in_time_and_harms_nobody_else(name: LaneNam
     with FaultServer(HOSTILE[case], default=answer(body=b"right")) as server:
         with start_lane(name, max_connections=1, max_body_bytes=1_000_000) as lane:
             start = time.monotonic()
-            limits = LIMITS._replace(deadline=start + 0.4)
+            limits = LIMITS._replace(deadline=start + 0.2)
             if streaming:
                 assert_stream_fails(lane, server, limits)
             else:
@@ -130,11 +130,19 @@ MUTATED = [
 ]
 
 
+def then_close(behaviour: Behaviour) -> Behaviour:
+    def act(peer: Peer) -> bool:
+        behaviour.act(peer)
+        return False
+
+    return Behaviour(act)
+
+
 @pytest.mark.parametrize("name", get_args(LaneName))
 def test_fuzzed_answers_raise_nothing_but_transport_failures(name: LaneName) -> None:
     with FaultServer() as server, start_lane(name, max_connections=2) as lane:
 
-        @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(
             st.sampled_from(MUTATED),
             st.lists(st.tuples(st.integers(0, 120), st.integers(0, 3), st.binary(max_size=6)), max_size=3),
@@ -144,7 +152,7 @@ def test_fuzzed_answers_raise_nothing_but_transport_failures(name: LaneName) -> 
             for at, length, put in changes:
                 data = data[:at] + put + data[at + length :]
             parts = [data[at : at + step] for at in range(0, len(data), step)]
-            server.script.append(Behaviour(lambda peer: bool(drip(parts, 0).act(peer)) and False))
+            server.script.append(then_close(drip(parts, 0)))
             with contextlib.suppress(TransportFailure):
                 assert 200 <= lane.send(server.endpoint, GET, SOON).status <= 999
             while server.open_connections:  # what still comes after an answer cannot be told from the next one

@@ -27,7 +27,7 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def server(etcd_binary: Path | None) -> Iterator[Server]:
-    with Server(etcd_binary, fsync=False, heartbeat_interval=50, election_timeout=300) as made:
+    with Server(etcd_binary, fsync=False) as made:
         yield made
 
 

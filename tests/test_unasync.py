@@ -89,7 +89,7 @@ def test_f_strings_stay_as_they_are() -> None:
     assert rewrite(source) == source
 
 
-@pytest.mark.parametrize("inside", ["await b()", "AsyncClient", "anext(x)"])
+@pytest.mark.parametrize("inside", ["await b()", "await b", "AsyncClient", "anext(x)"])
 def test_f_string_that_would_have_to_change_is_refused_with_its_line(inside: str) -> None:
     with pytest.raises(ValueError, match=r"line 2: .*f-string"):
         rewrite(f"x = 1\ntext = f'a {{{inside}}} b'\n")

@@ -118,6 +118,18 @@ class AsyncCaller:
                 return AsyncPoll(stream, meta, step.endpoint)
             await stream.close()
 
+    async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> AsyncPoll | None:
+        """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
+        stream = await self._open(call, self._request(call), Try(endpoint, 1, self._limits()))
+        try:
+            meta = meta_of(stream.headers)
+        except ValueError:
+            meta = Meta(0, 0, 0, "")
+        if stream.status == 200 and meta.index:
+            return AsyncPoll(stream, meta, endpoint)
+        await stream.close()
+        return None
+
     async def look(self, endpoint: Endpoint, call: Call[Any, Any]) -> Meta:
         """The etcd headers of one answer of one endpoint, whatever the answer says. Raises TransportFailure."""
         reply = await self.ask(endpoint, call)
@@ -128,14 +140,12 @@ class AsyncCaller:
 
     async def ask(self, endpoint: Endpoint, call: Call[Any, Any]) -> Reply:
         """One attempt at one endpoint, without any rule. Raises TransportFailure."""
-        total = self.timeout.total
-        limits = Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
-        return await self._attempt(call, self._request(call), Try(endpoint, 1, limits))
+        return await self._attempt(call, self._request(call), Try(endpoint, 1, self._limits()))
 
     async def close(self) -> None:
-        self.closed = True
         for watch in list(self.watches):
             await watch.close()
+        self.closed = True
         await self._transport.close()
 
     def _begin(
@@ -145,6 +155,10 @@ class AsyncCaller:
             raise ValueError("this client is closed")
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         return Attempts(call, rules, times, self.pool, self.view, time.monotonic(), self._rng, deadline)
+
+    def _limits(self) -> Limits:
+        total = self.timeout.total
+        return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
 
     def _request(self, call: Call[Any, Any]) -> Request:
         return Request(call.method, call.target, self._headers, call.content_type, call.body or b"")
@@ -206,7 +220,8 @@ class AsyncCaller:
 
 
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
-    return AttemptInfo(call.operation, call.method, call.path, step.endpoint.url, step.number)
+    operation = "watch" if ("wait", "true") in call.query else call.operation
+    return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
 async def _read_all(stream: AsyncStream, silence: float | None) -> bytes:

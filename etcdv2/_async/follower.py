@@ -1,24 +1,21 @@
 """Follows each watched member's store index with one small read for all watchers of a client, and renews their polls.
 
-A poll's own header index grows as old as the poll, and the server keeps 1,000 events only; so does the promise that a
-watch of a quiet key survives. Also finds members that have stopped answering while a watch waits silently.
+A poll's own header index grows as old as the poll, and a poll that breaks can be resumed within 1,000 events only. Also
+finds members that have stopped answering while a watch waits silently.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import Protocol
 
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._endpoints import Endpoint
-from etcdv2._pace import RENEW_AFTER, Pace
+from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
 from etcdv2._primitives import AsyncPulse, AsyncWorker
 from etcdv2._wire import TransportFailure
 from etcdv2_api import operations
-
-logger = logging.getLogger("etcdv2")
 
 
 class AsyncFollowed(Protocol):
@@ -34,8 +31,13 @@ class AsyncFollowed(Protocol):
         """X-Etcd-Index of the poll's headers."""
         ...
 
-    def renew(self, index: int) -> None:
-        """End the poll and begin it anew; the store is at `index` (0: not known)."""
+    @property
+    def renewing(self) -> bool:
+        """Whether `renew` has begun and wants to be called again."""
+        ...
+
+    async def renew(self) -> None:
+        """Go over to a newer poll, in two calls at least `SURELY_QUIET` apart."""
         ...
 
     def lost(self, why: str) -> None:
@@ -112,21 +114,21 @@ class AsyncMemberFollower:
         await self._worker.join(0.2)
 
     async def _run(self) -> None:
-        while not await self._pulse.wait(self._pace.interval):
+        soon = False
+        while not await self._pulse.wait(min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval):
             try:
                 index = await self._look()
+                self._pace.saw(index, time.monotonic())
+                soon = False
+                for poll in list(self._polls):
+                    if index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
+                        await poll.renew()
+                        soon = soon or poll.renewing
             except TransportFailure as failure:
                 if not self._ended:
                     self._caller.pool.failed(self._endpoint, time.monotonic(), str(failure))
-                    logger.debug("watched member %s does not answer: %s", self._endpoint, failure)
                     for poll in list(self._polls):
                         poll.lost(f"{self._endpoint} does not answer: {failure}")
-                continue
-            now = time.monotonic()
-            self._pace.saw(index, now)
-            for poll in list(self._polls):
-                if index == 0 or index - poll.registered >= RENEW_AFTER:
-                    poll.renew(index)
 
     async def _look(self) -> int:
         """The member's store index; 0 when none of the watchers' users may read beside its key."""

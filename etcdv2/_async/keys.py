@@ -19,6 +19,7 @@ from etcdv2._primitives import async_sleep
 from etcdv2._results import Ack, Event, Response, ack_from, response_from
 from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds, timeout_from
 from etcdv2_api import KeysEvent, Node
+from etcdv2_api.call import key_path
 
 Default = TypeVar("Default")
 _QUORUM_READ: Final = Rules(write=False, repeat=False, session=False, commit=True)
@@ -380,6 +381,7 @@ class AsyncKeysAPI:
         if buffer < 1:
             raise ValueError(f"buffer {buffer!r}: must be at least 1 event")
         full = self._absolute(key)
+        key_path(full)
         cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
         return AsyncWatcher(self._caller, self._follower, full, cursor, patience, buffer)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -14,22 +15,19 @@ from typing import Generic, Self, TypeVar
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._cursor import Cursor
-from etcdv2._errors import ClusterUnavailable, UnexpectedAnswer
+from etcdv2._errors import ClusterChanged, ClusterUnavailable, HistoryCleared, UnexpectedAnswer
 from etcdv2._keys import KeysCall
+from etcdv2._pace import SURELY_QUIET
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker
 from etcdv2._results import Event
 from etcdv2._settings import UNSET, check_seconds
-from etcdv2._wire import AsyncStream, TransportFailure
+from etcdv2._wire import TransportFailure
 from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
 
 logger = logging.getLogger("etcdv2")
 T = TypeVar("T")
 
 LONGEST_BACKOFF = 5.0
-SURELY_QUIET = 0.25
-"""Seconds of silence after which a poll that looked through history is taken to have found nothing there."""
-NEARLY_CLEARED = 700
-"""Events behind the store at which a poll moves on without waiting that long."""
 
 
 class AsyncWatcher(Generic[T]):
@@ -136,11 +134,16 @@ class AsyncFeed:
         self._key = key
         self._cursor = cursor
         self._patience = patience
-        self._stream: AsyncStream | None = None
+        self._lock = threading.Lock()
+        """For the polls, which the follower changes too; never held while waiting."""
+        self._poll: AsyncPoll | None = None
+        self._spare: AsyncPoll | None = None
+        self._spare_since = 0.0
+        self._switching = False
+        self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
         self._stop = AsyncPulse()
-        self._renew_at: int | None = None
         self._short_polls = 0
         self.events: AsyncChannel[Event] = AsyncChannel(buffer)
         self.begun = False
@@ -175,52 +178,82 @@ class AsyncFeed:
         self._caller.watches.discard(self)
         self._stop.set()
         self._ready.set()
-        stream = self._stream
-        if stream is not None:
-            stream.abort()
+        for poll in (self._poll, self._spare):
+            if poll is not None:
+                poll.stream.abort()
         if self._worker is not None:
             self._worker.cancel()
 
-    def renew(self, index: int) -> None:
-        stream = self._stream
-        if stream is not None:
-            self._renew_at = index
-            stream.abort()
-
     def lost(self, why: str) -> None:
+        """The member does not answer: go on elsewhere, from the same index."""
         logger.debug("watch of %s: %s", self._key, why)
-        stream = self._stream
-        if stream is not None:
-            stream.abort()
+        for poll in (self._poll, self._spare):
+            if poll is not None:
+                poll.stream.abort()
+
+    @property
+    def renewing(self) -> bool:
+        return self._spare is not None
+
+    async def renew(self) -> None:
+        """Open a second poll beside the first, and later let go of the first: no moment is without one.
+
+        Everything up to the second one's registration comes by the first, which is open all the while.
+        """
+        poll, spare = self._poll, self._spare
+        if poll is None:
+            return
+        if spare is None:
+            spare = await self._caller.watch_at(poll.endpoint, self._call(None))
+            if spare is None:
+                return
+            with self._lock:
+                wanted = self._poll is poll and not self.closed and spare.meta.cluster_id == poll.meta.cluster_id
+                if wanted:
+                    self._spare, self._spare_since = spare, time.monotonic()
+            if not wanted:
+                await spare.stream.close()
+        elif time.monotonic() - self._spare_since >= SURELY_QUIET:
+            with self._lock:
+                if self._poll is poll:
+                    self._switching = True
+                    poll.stream.abort()
 
     # --- the background ----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        poll: AsyncPoll | None = None
         try:
             while not self.closed:
-                call = operations.get_key(
-                    self._key,
-                    recursive=self._cursor.recursive or None,
-                    wait=True,
-                    wait_index=self._cursor.wait_index,
-                )
-                poll = await self._register(call)
                 if poll is None:
-                    break
-                await self._follow(call, poll)
+                    poll = await self._register()
+                    if poll is None:
+                        break
+                    self._check_cluster(poll)
+                    self._cursor.opened(poll.meta.index)
+                    self._began()
+                else:
+                    self._cursor.opened(poll.meta.index)
+                poll = await self._follow(poll)
         except Exception as error:  # whatever it is, the watcher's user must hear of it
             self.events.end(error)
         finally:
             self.events.end()
             self._ready.set()
+            if poll is not None:
+                await poll.stream.close()
 
-    async def _register(self, call: KeysCall) -> AsyncPoll | None:
+    async def _register(self) -> AsyncPoll | None:
         """Open a poll; endure a dead cluster as long as `patience` says, once the watch has begun. None when closed."""
         since = time.monotonic()
         failures = 0
         while not self.closed:
             try:
-                poll = await self._caller.open_watch(call, UNSET)
+                poll = await self._caller.open_watch(self._call(self._cursor.wait_index), UNSET)
+            except HistoryCleared as error:
+                if self._was_registered or not self._cursor.seek_oldest(error.cause):
+                    raise
+                continue
             except (ClusterUnavailable, UnexpectedAnswer) as error:
                 if self.closed:
                     return None
@@ -241,60 +274,78 @@ class AsyncFeed:
             return poll
         return None
 
-    async def _follow(self, call: KeysCall, poll: AsyncPoll) -> None:
-        """Wait for the poll's one event and hand it on."""
-        began = time.monotonic()
-        self._cursor.opened(poll.meta.index)
-        self._renew_at = None
-        self._stream = poll.stream
+    def _call(self, wait_index: int | None) -> KeysCall:
+        recursive = self._cursor.recursive or None
+        return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index)
+
+    def _check_cluster(self, poll: AsyncPoll) -> None:
+        """Indexes of one cluster mean nothing in another, whoever noticed the change first."""
+        if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
+            raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
+        self._cluster_id = poll.meta.cluster_id
+
+    def _began(self) -> None:
         if not self._was_registered:
             self._was_registered = True
             self.started_at = (self._cursor.wait_index or 1) - 1
-        self._ready.set()
-        self._follower.add(self, poll.endpoint)
+            self._ready.set()
+
+    async def _follow(self, poll: AsyncPoll) -> AsyncPoll | None:
+        """Wait for the poll's one event and hand it on. Returns the poll to go on with, None to register anew."""
+        began = time.monotonic()
         parts: list[bytes] = []
+        with self._lock:
+            self._poll, self._switching = poll, False
+        self._follower.add(self, poll.endpoint)
         try:
             if self.closed:
-                return
+                return None
             while part := await poll.stream.read():
                 parts.append(part)
         except TransportFailure as failure:
-            self._interrupted(poll, failure, began)
-            return
+            if self.closed:
+                return None
+            if self._switching and (spare := self._take_spare()) is not None:
+                self._cursor.moved_to(spare.meta.index)
+                return spare
+            # An event may have been on its way: ask again from the same index, elsewhere.
+            self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            return None
         finally:
-            self._stream = None
+            with self._lock:
+                self._poll = None
             self._follower.remove(self, poll.endpoint)
             await poll.stream.close()
+            spare = self._take_spare()
+            if spare is not None:
+                await spare.stream.close()
         body = b"".join(parts)
-        if body.strip():
-            await self._deliver(call, poll, body)
-        else:
+        if not body.strip():
             await self._ended_early(began)
-
-    async def _deliver(self, call: KeysCall, poll: AsyncPoll, body: bytes) -> None:
-        try:
-            change = call.decode(200, body)
-        except UndescribedAnswer as error:
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
+        elif not await self._deliver(poll, body):
             self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no event")
             await self._ended_early(time.monotonic())
-            return
+        return None
+
+    def _take_spare(self) -> AsyncPoll | None:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        return spare
+
+    async def _deliver(self, poll: AsyncPoll, body: bytes) -> bool:
+        """Whether the body was an event."""
+        try:
+            change = self._call(None).decode(200, body)
+        except UndescribedAnswer as error:
+            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
+            return False
         self._short_polls = 0
         if isinstance(change, (KeysError, Message)):
-            return
+            return False
         event = self._cursor.accept(change)
         if event is not None:
             await self.events.put(event)
-
-    def _interrupted(self, poll: AsyncPoll, failure: TransportFailure, began: float) -> None:
-        if self.closed:
-            return
-        index = self._renew_at
-        if index is None:
-            # The event may have been on its way: ask again from the same index, elsewhere.
-            self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
-        elif time.monotonic() - began >= SURELY_QUIET or index - (self._cursor.wait_index or 0) >= NEARLY_CLEARED:
-            self._cursor.stayed_quiet()
+        return True
 
     async def _ended_early(self, began: float) -> None:
         """A poll ended properly with nothing: proxies do that. Do not hammer them."""

@@ -24,6 +24,7 @@ from etcdv2._lanes.sockets import tune
 from etcdv2._wire import Limits, Phase, Sent, TransportFailure
 
 RECEIVE_BYTES = 65536
+"""More than a TLS record, of which a read takes one: so nothing stays hidden in OpenSSL, and `poll` tells the truth."""
 _LONGEST_WAIT = 86400.0
 
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -152,9 +153,7 @@ class Connection:
     def is_reusable(self) -> bool:
         """Whether nothing of the last exchange is left over."""
         reader = self.reader
-        if not (reader.done and reader.reusable) or self._unsent or self._aborted:
-            return False
-        return self._tls is None or not self._tls.pending()
+        return reader.done and reader.reusable and not self._unsent and not self._aborted
 
     def abort(self) -> None:
         """Wake the thread that uses this connection, which will then fail. Never blocks."""
@@ -168,7 +167,8 @@ class Connection:
                     socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._aborted = True
+        """Also from another thread than the one that uses it, which will then fail."""
+        self.abort()
         self._forget_socket()
 
     def forget(self) -> None:
@@ -254,8 +254,7 @@ class Connection:
 
     def _receive(self, sock: socket.socket, ends: float) -> bool:
         """One read, given to the reader; whether anything came."""
-        if self._tls is None or not self._tls.pending():
-            self._wait_registered(ends)
+        self._wait_registered(ends)
         try:
             data = sock.recv(RECEIVE_BYTES)
         except ssl.SSLWantWriteError:

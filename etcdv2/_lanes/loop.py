@@ -95,8 +95,6 @@ class AsyncFastTransport:
         pool = lane.pools.get(endpoint) or self._new_pool(lane, endpoint)
         data = pool.encoder.encode(request)
         ends = begin(limits)
-        if self._closed:
-            raise failure(Aborted(), "pool", Sent.NOTHING)
         if not pool.enter():
             await self._wait_turn(lane, pool, ends)
         try:
@@ -119,8 +117,6 @@ class AsyncFastTransport:
         pool = lane.pools.get(endpoint) or self._new_pool(lane, endpoint)
         data = pool.encoder.encode(request)
         ends = begin(limits)
-        if self._closed:
-            raise failure(Aborted(), "pool", Sent.NOTHING)
         connection = _idle_connection(pool) or await self._connect(lane, pool, request, limits, ends)
         try:
             await connection.start(data, limits, ends, streaming=True)
@@ -206,6 +202,7 @@ class AsyncFastTransport:
         try:
             async with limit:
                 lane.connecting.add(limit)
+                lane.live.add(connection)
                 try:
                     await loop.create_connection(
                         lambda: connection,
@@ -217,7 +214,6 @@ class AsyncFastTransport:
                     )
                 finally:
                     lane.connecting.discard(limit)
-            lane.live.add(connection)
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING)
             if pool.encoder.needs_used_connection(request):

@@ -102,7 +102,7 @@ class AnswerReader:
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.done:
                 raise BadAnswer(self.fault or f"not HTTP/1.1: {error}") from error
-            self._raw.clear()
+            self.reusable = False
         if self.fault:
             raise BadAnswer(self.fault)
         if self._fed > self._soft_limit:
@@ -150,7 +150,7 @@ class AnswerReader:
         if length is None:
             coding = headers.get("transfer-encoding")
             if coding is None:
-                self._until_eof = status not in (204, 304)
+                self._until_eof = True
             elif coding.strip().lower() != "chunked":
                 self.fault = f"an answer with Transfer-Encoding {coding[:60]!r}"
         elif not self.streaming and int(length) > self._max_body:

@@ -143,6 +143,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._busy = False
         self.idle_since = now
         self._expires = now + IDLE_SECONDS
+        if self._timer is None:
+            self._set_timer(self._expires)
 
     def is_quiet(self) -> bool:
         """Whether an idle connection is as it was left. The loop tells, unless it was busy elsewhere for long."""

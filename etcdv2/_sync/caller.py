@@ -119,6 +119,18 @@ class Caller:
                 return Poll(stream, meta, step.endpoint)
             stream.close()
 
+    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> Poll | None:
+        """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
+        stream = self._open(call, self._request(call), Try(endpoint, 1, self._limits()))
+        try:
+            meta = meta_of(stream.headers)
+        except ValueError:
+            meta = Meta(0, 0, 0, "")
+        if stream.status == 200 and meta.index:
+            return Poll(stream, meta, endpoint)
+        stream.close()
+        return None
+
     def look(self, endpoint: Endpoint, call: Call[Any, Any]) -> Meta:
         """The etcd headers of one answer of one endpoint, whatever the answer says. Raises TransportFailure."""
         reply = self.ask(endpoint, call)
@@ -129,14 +141,12 @@ class Caller:
 
     def ask(self, endpoint: Endpoint, call: Call[Any, Any]) -> Reply:
         """One attempt at one endpoint, without any rule. Raises TransportFailure."""
-        total = self.timeout.total
-        limits = Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
-        return self._attempt(call, self._request(call), Try(endpoint, 1, limits))
+        return self._attempt(call, self._request(call), Try(endpoint, 1, self._limits()))
 
     def close(self) -> None:
-        self.closed = True
         for watch in list(self.watches):
             watch.close()
+        self.closed = True
         self._transport.close()
 
     def _begin(
@@ -146,6 +156,10 @@ class Caller:
             raise ValueError("this client is closed")
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         return Attempts(call, rules, times, self.pool, self.view, time.monotonic(), self._rng, deadline)
+
+    def _limits(self) -> Limits:
+        total = self.timeout.total
+        return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
 
     def _request(self, call: Call[Any, Any]) -> Request:
         return Request(call.method, call.target, self._headers, call.content_type, call.body or b"")
@@ -207,7 +221,8 @@ class Caller:
 
 
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
-    return AttemptInfo(call.operation, call.method, call.path, step.endpoint.url, step.number)
+    operation = "watch" if ("wait", "true") in call.query else call.operation
+    return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
 def _read_all(stream: Stream, silence: float | None) -> bytes:

@@ -47,15 +47,16 @@ LEADER_AGAIN = 5.0
 
 
 class Client:
-    """A client for a cluster's v2 API. One object serves any number of tasks of one event loop.
+    """A client for a cluster's v2 API. Meant to be shared by threads, or by the tasks of one event loop.
 
     `endpoints`: URLs, `host:port` or addresses of several members; one alone as a str. The first to be used is random.
     `username`, `password`: basic auth, sent with every request. `tls`: files or a context for https endpoints.
     `timeout`: seconds in total, or a `Timeout`. `consistency` of reads: "local" (what a member has), "session" (never
     older than what this client has seen), "quorum" (through raft). `repeat_writes`: send a write again when its answer
     was lost, which can do it twice; without it such a write raises OutcomeUnknown. `prefer_leader`: talk to the leader
-    when it is among the endpoints. `transport`: an httpx transport to send through, or "httpx" for its standard one. `proxy`, `trust_env`: as in httpx.
-    `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt of each call.
+    when it is among the endpoints. `transport`: an httpx transport to send through, or "httpx" for its standard one.
+    `proxy`, `trust_env`: as in httpx. `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each
+    attempt of each call.
 
     Does no network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError for settings
     that contradict each other.

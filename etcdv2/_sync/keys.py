@@ -20,6 +20,7 @@ from etcdv2._sync.caller import Caller
 from etcdv2._sync.follower import Follower
 from etcdv2._sync.watch import Watcher
 from etcdv2_api import KeysEvent, Node
+from etcdv2_api.call import key_path
 
 Default = TypeVar("Default")
 _QUORUM_READ: Final = Rules(write=False, repeat=False, session=False, commit=True)
@@ -379,6 +380,7 @@ class KeysAPI:
         if buffer < 1:
             raise ValueError(f"buffer {buffer!r}: must be at least 1 event")
         full = self._absolute(key)
+        key_path(full)
         cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
         return Watcher(self._caller, self._follower, full, cursor, patience, buffer)
 

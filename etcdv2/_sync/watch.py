@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from etcdv2._cursor import Cursor
-from etcdv2._errors import ClusterUnavailable, UnexpectedAnswer
+from etcdv2._errors import ClusterChanged, ClusterUnavailable, HistoryCleared, UnexpectedAnswer
 from etcdv2._keys import KeysCall
+from etcdv2._pace import SURELY_QUIET
 from etcdv2._primitives import Channel, Pulse, Worker
 from etcdv2._results import Event
 from etcdv2._settings import UNSET, check_seconds
 from etcdv2._sync.caller import Caller, Poll
 from etcdv2._sync.follower import Follower
-from etcdv2._wire import Stream, TransportFailure
+from etcdv2._wire import TransportFailure
 from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
 
 logger = logging.getLogger("etcdv2")
 T = TypeVar("T")
 
 LONGEST_BACKOFF = 5.0
-SURELY_QUIET = 0.25
-"""Seconds of silence after which a poll that looked through history is taken to have found nothing there."""
-NEARLY_CLEARED = 700
-"""Events behind the store at which a poll moves on without waiting that long."""
 
 
 class Watcher(Generic[T]):
@@ -137,11 +135,16 @@ class Feed:
         self._key = key
         self._cursor = cursor
         self._patience = patience
-        self._stream: Stream | None = None
+        self._lock = threading.Lock()
+        """For the polls, which the follower changes too; never held while waiting."""
+        self._poll: Poll | None = None
+        self._spare: Poll | None = None
+        self._spare_since = 0.0
+        self._switching = False
+        self._cluster_id = ""
         self._worker: Worker | None = None
         self._ready = Pulse()
         self._stop = Pulse()
-        self._renew_at: int | None = None
         self._short_polls = 0
         self.events: Channel[Event] = Channel(buffer)
         self.begun = False
@@ -176,52 +179,82 @@ class Feed:
         self._caller.watches.discard(self)
         self._stop.set()
         self._ready.set()
-        stream = self._stream
-        if stream is not None:
-            stream.abort()
+        for poll in (self._poll, self._spare):
+            if poll is not None:
+                poll.stream.abort()
         if self._worker is not None:
             self._worker.cancel()
 
-    def renew(self, index: int) -> None:
-        stream = self._stream
-        if stream is not None:
-            self._renew_at = index
-            stream.abort()
-
     def lost(self, why: str) -> None:
+        """The member does not answer: go on elsewhere, from the same index."""
         logger.debug("watch of %s: %s", self._key, why)
-        stream = self._stream
-        if stream is not None:
-            stream.abort()
+        for poll in (self._poll, self._spare):
+            if poll is not None:
+                poll.stream.abort()
+
+    @property
+    def renewing(self) -> bool:
+        return self._spare is not None
+
+    def renew(self) -> None:
+        """Open a second poll beside the first, and later let go of the first: no moment is without one.
+
+        Everything up to the second one's registration comes by the first, which is open all the while.
+        """
+        poll, spare = self._poll, self._spare
+        if poll is None:
+            return
+        if spare is None:
+            spare = self._caller.watch_at(poll.endpoint, self._call(None))
+            if spare is None:
+                return
+            with self._lock:
+                wanted = self._poll is poll and not self.closed and spare.meta.cluster_id == poll.meta.cluster_id
+                if wanted:
+                    self._spare, self._spare_since = spare, time.monotonic()
+            if not wanted:
+                spare.stream.close()
+        elif time.monotonic() - self._spare_since >= SURELY_QUIET:
+            with self._lock:
+                if self._poll is poll:
+                    self._switching = True
+                    poll.stream.abort()
 
     # --- the background ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        poll: Poll | None = None
         try:
             while not self.closed:
-                call = operations.get_key(
-                    self._key,
-                    recursive=self._cursor.recursive or None,
-                    wait=True,
-                    wait_index=self._cursor.wait_index,
-                )
-                poll = self._register(call)
                 if poll is None:
-                    break
-                self._follow(call, poll)
+                    poll = self._register()
+                    if poll is None:
+                        break
+                    self._check_cluster(poll)
+                    self._cursor.opened(poll.meta.index)
+                    self._began()
+                else:
+                    self._cursor.opened(poll.meta.index)
+                poll = self._follow(poll)
         except Exception as error:  # whatever it is, the watcher's user must hear of it
             self.events.end(error)
         finally:
             self.events.end()
             self._ready.set()
+            if poll is not None:
+                poll.stream.close()
 
-    def _register(self, call: KeysCall) -> Poll | None:
+    def _register(self) -> Poll | None:
         """Open a poll; endure a dead cluster as long as `patience` says, once the watch has begun. None when closed."""
         since = time.monotonic()
         failures = 0
         while not self.closed:
             try:
-                poll = self._caller.open_watch(call, UNSET)
+                poll = self._caller.open_watch(self._call(self._cursor.wait_index), UNSET)
+            except HistoryCleared as error:
+                if self._was_registered or not self._cursor.seek_oldest(error.cause):
+                    raise
+                continue
             except (ClusterUnavailable, UnexpectedAnswer) as error:
                 if self.closed:
                     return None
@@ -242,60 +275,78 @@ class Feed:
             return poll
         return None
 
-    def _follow(self, call: KeysCall, poll: Poll) -> None:
-        """Wait for the poll's one event and hand it on."""
-        began = time.monotonic()
-        self._cursor.opened(poll.meta.index)
-        self._renew_at = None
-        self._stream = poll.stream
+    def _call(self, wait_index: int | None) -> KeysCall:
+        recursive = self._cursor.recursive or None
+        return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index)
+
+    def _check_cluster(self, poll: Poll) -> None:
+        """Indexes of one cluster mean nothing in another, whoever noticed the change first."""
+        if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
+            raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
+        self._cluster_id = poll.meta.cluster_id
+
+    def _began(self) -> None:
         if not self._was_registered:
             self._was_registered = True
             self.started_at = (self._cursor.wait_index or 1) - 1
-        self._ready.set()
-        self._follower.add(self, poll.endpoint)
+            self._ready.set()
+
+    def _follow(self, poll: Poll) -> Poll | None:
+        """Wait for the poll's one event and hand it on. Returns the poll to go on with, None to register anew."""
+        began = time.monotonic()
         parts: list[bytes] = []
+        with self._lock:
+            self._poll, self._switching = poll, False
+        self._follower.add(self, poll.endpoint)
         try:
             if self.closed:
-                return
+                return None
             while part := poll.stream.read():
                 parts.append(part)
         except TransportFailure as failure:
-            self._interrupted(poll, failure, began)
-            return
+            if self.closed:
+                return None
+            if self._switching and (spare := self._take_spare()) is not None:
+                self._cursor.moved_to(spare.meta.index)
+                return spare
+            # An event may have been on its way: ask again from the same index, elsewhere.
+            self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            return None
         finally:
-            self._stream = None
+            with self._lock:
+                self._poll = None
             self._follower.remove(self, poll.endpoint)
             poll.stream.close()
+            spare = self._take_spare()
+            if spare is not None:
+                spare.stream.close()
         body = b"".join(parts)
-        if body.strip():
-            self._deliver(call, poll, body)
-        else:
+        if not body.strip():
             self._ended_early(began)
-
-    def _deliver(self, call: KeysCall, poll: Poll, body: bytes) -> None:
-        try:
-            change = call.decode(200, body)
-        except UndescribedAnswer as error:
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
+        elif not self._deliver(poll, body):
             self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no event")
             self._ended_early(time.monotonic())
-            return
+        return None
+
+    def _take_spare(self) -> Poll | None:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        return spare
+
+    def _deliver(self, poll: Poll, body: bytes) -> bool:
+        """Whether the body was an event."""
+        try:
+            change = self._call(None).decode(200, body)
+        except UndescribedAnswer as error:
+            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
+            return False
         self._short_polls = 0
         if isinstance(change, (KeysError, Message)):
-            return
+            return False
         event = self._cursor.accept(change)
         if event is not None:
             self.events.put(event)
-
-    def _interrupted(self, poll: Poll, failure: TransportFailure, began: float) -> None:
-        if self.closed:
-            return
-        index = self._renew_at
-        if index is None:
-            # The event may have been on its way: ask again from the same index, elsewhere.
-            self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
-        elif time.monotonic() - began >= SURELY_QUIET or index - (self._cursor.wait_index or 0) >= NEARLY_CLEARED:
-            self._cursor.stayed_quiet()
+        return True
 
     def _ended_early(self, began: float) -> None:
         """A poll ended properly with nothing: proxies do that. Do not hammer them."""

@@ -33,7 +33,8 @@ class Server:
     auth: ("root", password): make this user and turn authentication on after the first start.
     v2: whether the v2 API is on.
     fsync: False is faster where etcd can leave it out (3.5); what a killed process had acknowledged is kept either way.
-    heartbeat_interval, election_timeout: milliseconds; the second at least five times the first.
+    heartbeat_interval, election_timeout: milliseconds; the second at least five times the first. The defaults suit a
+    member alone, which waits for an election at each restart; several on a busy machine need more.
     port, peer_port: chosen among the free ones when None.
     initial_cluster: `name=peer-url,...` of all members, when this is one of several; itself alone when None.
     args: further flags for etcd, which win over the ones above.
@@ -48,8 +49,8 @@ class Server:
         auth: tuple[str, str] | None = None,
         v2: bool = True,
         fsync: bool = True,
-        heartbeat_interval: int = 100,
-        election_timeout: int = 1000,
+        heartbeat_interval: int = 50,
+        election_timeout: int = 250,
         port: int | None = None,
         peer_port: int | None = None,
         initial_cluster: str | None = None,

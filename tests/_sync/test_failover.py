@@ -13,7 +13,7 @@ import pytest
 import etcdv2
 from etcdv2 import Client, Timeout
 from etcdv2.testing import Cluster, Server
-from tests._async.conftest import Connect
+from tests._sync.conftest import Connect
 from tests.fault_server import FaultServer, answer, before_reading, close, raw, reset, stall
 
 HERE = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}

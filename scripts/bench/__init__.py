@@ -1,0 +1,1 @@
+"""`make bench`: this client against its peers, on one etcd, in one run."""

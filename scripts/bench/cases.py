@@ -1,0 +1,66 @@
+"""What is measured: the cases with their sizes. Knows no client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+TREE_KEYS = 50_000
+LOAD_KEYS = 20_000
+HISTORY = 900
+"""Events in a burst: etcd keeps the last 1,000 of the whole store."""
+VALUE = "0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    """In the results."""
+    kind: str
+    """What the drivers know it as."""
+    title: str
+    seconds: float
+    """Of one measurement."""
+    warm: float = 0.2
+    workers: int = 1
+    keys: int = 0
+    events: int = 0
+    tls: bool = False
+
+
+CASES = (
+    Case("get", "get", "get, one after the other", 0.5),
+    Case("set", "set", "set, one after the other", 0.5),
+    Case("threads-8", "threads", "get, 8 threads on one client", 0.5, workers=8),
+    Case("async-1", "async", "get, async, 1 task", 0.5),
+    Case("async-32", "async", "get, async, 32 tasks", 0.5, workers=32),
+    Case("async-256", "async", "get, async, 256 tasks", 0.5, workers=256),
+    Case("tls", "tls", "get over TLS, one after the other", 0.5, tls=True),
+    Case("tree", "tree", f"recursive read of {TREE_KEYS:,} keys, all leaves walked", 0.4, 0.05, keys=TREE_KEYS),
+    Case("load", "load", f"loading {LOAD_KEYS:,} keys, 32 at once", 2.0, workers=32, keys=LOAD_KEYS),
+    Case("delay", "delay", "from a write to its event in a watch", 0.0, 0.0, events=60),
+    Case("burst", "burst", f"a watch catching up on a burst of {HISTORY} events", 0.0, 0.0, events=HISTORY),
+    Case("import", "import", "import of the library", 0.0, 0.0),
+)
+
+
+def chosen(only: list[str], *, quick: bool) -> list[Case]:
+    """All cases or those named (`async` means all that begin so), in quick runs with small sizes. Raises ValueError."""
+    for name in only:
+        if not any(case.name == name or case.name.startswith(f"{name}-") for case in CASES):
+            raise ValueError(f"no case {name!r}; there are {', '.join(case.name for case in CASES)}")
+    cases = [
+        case
+        for case in CASES
+        if not only or any(case.name == name or case.name.startswith(f"{name}-") for name in only)
+    ]
+    return [_small(case) for case in cases] if quick else cases
+
+
+def _small(case: Case) -> Case:
+    return replace(
+        case,
+        seconds=min(case.seconds, 0.05),
+        warm=min(case.warm, 0.02),
+        keys=min(case.keys, 2_000),
+        events=min(case.events, 20),
+    )

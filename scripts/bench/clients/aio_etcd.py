@@ -1,0 +1,67 @@
+"""aio-etcd. Each case runs on its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from importlib.metadata import version
+from typing import Any
+
+from scripts.bench.clients import measure
+from scripts.bench.clients.measure import Figures, Order
+
+
+class Driver:
+    def __init__(self) -> None:
+        self._client: Any = None
+        self._runner = asyncio.Runner()
+
+    def measure(self, order: Order, said: dict[str, Any]) -> Figures:
+        return self._runner.run(self._measure(order, said))
+
+    async def _measure(self, order: Order, said: dict[str, Any]) -> Figures:
+        if self._client is None:
+            module: Any = importlib.import_module("aio_etcd")
+            self._client = module.Client(
+                host=order.host,
+                port=order.port,
+                allow_reconnect=False,
+                loop=asyncio.get_running_loop(),
+                **({"protocol": "https", "ca_cert": order.ca} if order.ca else {}),
+            )
+        client = self._client
+        match order.case:
+            case "get" | "tls" | "async":
+                return await measure.tasks(lambda: client.get(order.key), order.seconds, order.workers)
+            case "set":
+                return await measure.tasks(lambda: client.set(order.key, order.value), order.seconds, 1)
+            case "load":
+                return await measure.load_tasks(client.set, order)
+            case "tree":
+                return await self._tree(order)
+            case "delay" | "burst":
+                delays: list[float] = []
+                meter = measure.Meter()
+                index = said["after"] + 1
+                while len(delays) < said["events"]:
+                    result = await client.watch(order.key, index, recursive=True)
+                    delays.append(measure.delay(result.value))
+                    index = result.modifiedIndex + 1
+                return meter.stop(len(delays), delays=delays)
+            case _:
+                raise ValueError(order.case)
+
+    async def _tree(self, order: Order) -> Figures:
+        meter = measure.Meter()
+        result = await self._client.read(order.key, recursive=True)
+        leaves = length = 0
+        for leaf in result.leaves:
+            leaves += 1
+            length += len(leaf.value)
+        if leaves != order.keys or length != order.keys * len(order.value):
+            raise RuntimeError(f"saw {leaves} leaves with {length} characters, not {order.keys}")
+        return meter.stop(1)
+
+
+if __name__ == "__main__":
+    measure.serve(Driver().measure, {name: version(name) for name in ("aio-etcd", "aiohttp")})

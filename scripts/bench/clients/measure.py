@@ -1,0 +1,224 @@
+"""What the Python drivers share: how calls are repeated, timed and charged to this process, and the talk on the pipes.
+
+A driver gets its orders as JSON in its one argument, says {"ready": true} after a warm-up, then measures once per line
+on stdin and answers each with a line of JSON. Knows no client and no server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to measure. Not every case looks at every field."""
+
+    case: str
+    url: str
+    host: str
+    port: int
+    seconds: float
+    """Of one measurement."""
+    warm: float
+    """Seconds of warm-up."""
+    key: str
+    value: str
+    keys: int
+    workers: int
+    """Threads or tasks."""
+    ca: str
+    """PEM file of the authority; empty on plain http."""
+    options: dict[str, Any]
+
+
+Figures = dict[str, Any]
+Measure = Callable[[Order, dict[str, Any]], Figures]
+"""One measurement. The second argument is what the line on stdin said, empty while warming up."""
+
+
+class Meter:
+    """Seconds and CPU seconds (user and system, of this whole process) between making it and `stop`."""
+
+    def __init__(self) -> None:
+        self._cpu = _cpu()
+        self._start = time.perf_counter()
+
+    def stop(self, calls: int, **more: Any) -> Figures:
+        seconds = time.perf_counter() - self._start
+        return {"calls": calls, "seconds": seconds, "cpu": _cpu() - self._cpu, **more}
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def repeat(call: Callable[[], object], seconds: float) -> Figures:
+    """One call after the other for `seconds`."""
+    calls = 0
+    clock = time.perf_counter
+    meter = Meter()
+    end = clock() + seconds
+    while clock() < end:
+        call()
+        calls += 1
+    return meter.stop(calls)
+
+
+def threads(call: Callable[[], object], seconds: float, workers: int) -> Figures:
+    """The same in several threads at once."""
+    counts = [0] * workers
+    failures: list[BaseException] = []
+    clock = time.perf_counter
+
+    def work(number: int) -> None:
+        calls = 0
+        try:
+            while clock() < end:
+                call()
+                calls += 1
+        except BaseException as error:
+            failures.append(error)
+        counts[number] = calls
+
+    meter = Meter()
+    end = clock() + seconds
+    running = [threading.Thread(target=work, args=(number,)) for number in range(workers)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return meter.stop(sum(counts))
+
+
+async def tasks(call: Callable[[], Awaitable[object]], seconds: float, workers: int) -> Figures:
+    """The same in several tasks of one loop."""
+    clock = time.perf_counter
+
+    async def work() -> int:
+        calls = 0
+        while clock() < end:
+            await call()
+            calls += 1
+        return calls
+
+    meter = Meter()
+    end = clock() + seconds
+    counts = await asyncio.gather(*(work() for _ in range(workers)))
+    return meter.stop(sum(counts))
+
+
+def load_threads(put: Callable[[str, str], object], order: Order) -> Figures:
+    """Write `order.keys` keys with some threads, at most for `order.seconds`."""
+    names = iter(range(order.keys))
+    lock = threading.Lock()
+
+    def put_next() -> None:
+        with lock:
+            number = next(names, None)
+        if number is None:
+            raise _NoMore
+        put(f"{order.key}/k{number:06}", order.value)
+
+    def work() -> None:
+        try:
+            while time.perf_counter() < end:
+                put_next()
+                counter.append(1)
+        except _NoMore:
+            pass
+        except BaseException as error:
+            failures.append(error)
+
+    counter: list[int] = []
+    failures: list[BaseException] = []
+    meter = Meter()
+    end = time.perf_counter() + order.seconds
+    running = [threading.Thread(target=work) for _ in range(order.workers)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return meter.stop(len(counter))
+
+
+async def load_tasks(put: Callable[[str, str], Awaitable[object]], order: Order) -> Figures:
+    """The same with tasks."""
+    names = iter(range(order.keys))
+
+    async def work() -> int:
+        calls = 0
+        for number in names:
+            await put(f"{order.key}/k{number:06}", order.value)
+            calls += 1
+            if time.perf_counter() > end:
+                break
+        return calls
+
+    meter = Meter()
+    end = time.perf_counter() + order.seconds
+    counts = await asyncio.gather(*(work() for _ in range(order.workers)))
+    return meter.stop(sum(counts))
+
+
+class _NoMore(Exception):
+    """All keys are taken."""
+
+
+def delay(stamp: str | None) -> float:
+    """Seconds since a writer on this machine put `time.monotonic_ns()` into the value."""
+    return (time.monotonic_ns() - int(stamp or 0)) / 1e9
+
+
+def read_tree(read: Callable[[], tuple[int, int]], order: Order) -> Figures:
+    """Read and walk, at least once and for `order.seconds`. `read` returns leaves and the sum of their lengths."""
+    calls = 0
+    meter = Meter()
+    end = time.perf_counter() + order.seconds
+    while not calls or time.perf_counter() < end:
+        leaves, length = read()
+        if leaves != order.keys or length != order.keys * len(order.value):
+            raise RuntimeError(f"saw {leaves} leaves with {length} characters, not {order.keys}")
+        calls += 1
+    return meter.stop(calls)
+
+
+def walk_json(node: dict[str, Any]) -> tuple[int, int]:
+    """Leaves below a parsed node and the sum of the lengths of their values."""
+    leaves = length = 0
+    waiting = [node]
+    while waiting:
+        for child in waiting.pop().get("nodes", ()):
+            if "dir" in child:
+                waiting.append(child)
+            else:
+                leaves += 1
+                length += len(child["value"])
+    return leaves, length
+
+
+def serve(measure: Measure, versions: dict[str, str]) -> None:
+    """The talk with the program that compares: warm up, say so, then one measurement for each line."""
+    order = Order(**json.loads(sys.argv[1]))
+    if order.warm > 0:
+        measure(Order(**{**vars(order), "seconds": order.warm}), {})
+    _say({"ready": True, "versions": versions})
+    for line in sys.stdin:
+        _say(measure(order, json.loads(line)))
+
+
+def _say(message: Figures) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,86 @@
+"""This client: sync for most cases, async where the case says so. Option `transport`: None or "httpx"."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+import etcdv2
+from scripts.bench.clients import measure
+from scripts.bench.clients.measure import Figures, Order
+
+
+class Driver:
+    def __init__(self) -> None:
+        self._client: etcdv2.Client | None = None
+        self._async_client: etcdv2.AsyncClient | None = None
+        self._runner = asyncio.Runner()
+
+    def measure(self, order: Order, said: dict[str, Any]) -> Figures:
+        if order.options.get("async"):
+            return self._runner.run(self._measure_async(order, said))
+        if self._client is None:
+            settings = {"tls": etcdv2.TLS(ca_file=order.ca)} if order.ca else {}
+            self._client = etcdv2.Client(order.url, transport=order.options.get("transport"), **settings)
+        keys = self._client.keys
+        match order.case:
+            case "get" | "tls":
+                return measure.repeat(lambda: keys.get(order.key).value, order.seconds)
+            case "set":
+                return measure.repeat(lambda: keys.set(order.key, order.value), order.seconds)
+            case "threads":
+                return measure.threads(lambda: keys.get(order.key).value, order.seconds, order.workers)
+            case "tree":
+                return measure.read_tree(lambda: _walk(keys.get(order.key, recursive=True)), order)
+            case "delay" | "burst":
+                delays: list[float] = []
+                meter = measure.Meter()
+                with keys.watch(order.key, recursive=True, after_index=said["after"]) as watcher:
+                    for event in watcher:
+                        delays.append(measure.delay(event.value))
+                        if len(delays) == said["events"]:
+                            break
+                    figures = meter.stop(len(delays), delays=delays)
+                return figures
+            case _:
+                raise ValueError(order.case)
+
+    async def _measure_async(self, order: Order, said: dict[str, Any]) -> Figures:
+        if self._async_client is None:
+            self._async_client = etcdv2.AsyncClient(
+                order.url, transport=order.options.get("transport"), max_connections=max(order.workers, 100)
+            )
+        keys = self._async_client.keys
+        match order.case:
+            case "async":
+                return await measure.tasks(lambda: keys.get(order.key), order.seconds, order.workers)
+            case "load":
+                return await measure.load_tasks(keys.set, order)
+            case "delay" | "burst":
+                delays: list[float] = []
+                meter = measure.Meter()
+                async with keys.watch(order.key, recursive=True, after_index=said["after"]) as watcher:
+                    async for event in watcher:
+                        delays.append(measure.delay(event.value))
+                        if len(delays) == said["events"]:
+                            break
+                    figures = meter.stop(len(delays), delays=delays)
+                return figures
+            case _:
+                raise ValueError(order.case)
+
+
+def _walk(response: etcdv2.Response) -> tuple[int, int]:
+    leaves = length = 0
+    for node in response.leaves():
+        leaves += 1
+        length += len(node.value or "")
+    return leaves, length
+
+
+if __name__ == "__main__":
+    measure.serve(
+        Driver().measure,
+        {"etcdv2": etcdv2.__version__, **{name: version(name) for name in ("pydantic", "httptools", "httpx")}},
+    )

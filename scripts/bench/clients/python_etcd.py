@@ -1,0 +1,73 @@
+"""python-etcd, and k3etcd, whose client has the same names for these calls. Option `module`: "etcd" or "k3etcd"."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import ssl
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from scripts.bench.clients import measure
+from scripts.bench.clients.measure import Figures, Order
+
+
+class Driver:
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    def measure(self, order: Order, said: dict[str, Any]) -> Figures:
+        if self._client is None:
+            self._client = connect(order)
+        client = self._client
+        match order.case:
+            case "get" | "tls":
+                return measure.repeat(lambda: client.get(order.key).value, order.seconds)
+            case "set":
+                return measure.repeat(lambda: client.set(order.key, order.value), order.seconds)
+            case "threads":
+                return measure.threads(lambda: client.get(order.key).value, order.seconds, order.workers)
+            case "tree":
+                return measure.read_tree(lambda: walk(client.read(order.key, recursive=True)), order)
+            case "load":
+                return measure.load_threads(client.set, order)
+            case "delay" | "burst":
+                return watch(client, order, said)
+            case _:
+                raise ValueError(order.case)
+
+
+def connect(order: Order) -> Any:
+    module: Any = importlib.import_module(order.options["module"])
+    settings: dict[str, Any] = {"host": order.host, "port": order.port, "allow_reconnect": False}
+    if order.ca:
+        settings["protocol"] = "https"
+        if order.options["module"] == "etcd":
+            settings["ca_cert"] = order.ca
+        else:
+            settings["https_context"] = ssl.create_default_context(cafile=order.ca)
+    return module.Client(**settings)
+
+
+def walk(result: Any) -> tuple[int, int]:
+    leaves = length = 0
+    for leaf in result.leaves:
+        leaves += 1
+        length += len(leaf.value)
+    return leaves, length
+
+
+def watch(client: Any, order: Order, said: dict[str, Any]) -> Figures:
+    delays: list[float] = []
+    meter = measure.Meter()
+    for result in client.eternal_watch(order.key, said["after"] + 1, recursive=True):
+        delays.append(measure.delay(result.value))
+        if len(delays) == said["events"]:
+            break
+    return meter.stop(len(delays), delays=delays)
+
+
+if __name__ == "__main__":
+    package = {"etcd": "python-etcd", "k3etcd": "k3etcd"}[json.loads(sys.argv[1])["options"]["module"]]
+    measure.serve(Driver().measure, {package: version(package)})

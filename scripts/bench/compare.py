@@ -1,0 +1,115 @@
+"""Runs the cases: within each round every client has its turn. Decides nothing about figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from . import drivers
+from .cases import Case
+from .cores import Cores, on
+from .drivers import Failed
+from .figures import BASELINE, condense, summary
+from .peers import CLIENTS, OURS, LeftOut, Peer
+from .target import Etcd
+
+Figures = dict[str, Any]
+Tell = Callable[[str], None]
+EARLY = 5
+"""Events that are not counted: the watch may not have been registered when they were written."""
+REGISTER = 0.15
+"""Seconds for a watch to be registered."""
+PAUSE = 0.005
+"""Seconds between two writes, longer than any client takes for an event."""
+
+IMPORTS = {OURS: "etcdv2", "python-etcd": "etcd", "aio-etcd": "aio_etcd", "k3etcd": "k3etcd", "httpx + json": "httpx"}
+
+
+def run_case(
+    case: Case, peers: list[Peer], etcd: Etcd, cores: Cores, rounds: int, tell: Tell
+) -> tuple[dict[str, Figures], list[LeftOut], dict[str, dict[str, str]]]:
+    """Figures by client, who failed, and the versions that the clients name."""
+    entries: dict[str, list[Figures]] = {}
+    failed: list[LeftOut] = []
+    versions: dict[str, dict[str, str]] = {}
+    with ExitStack() as stack:
+        running: list[tuple[Peer, drivers.Driver | drivers.Wrk]] = []
+        for peer in peers:
+            if case.kind not in peer.kinds:
+                continue
+            driver = stack.enter_context(drivers.start(peer, case, etcd, cores))
+            try:
+                driver.ready()
+            except Failed as reason:
+                failed.append(LeftOut(peer.id, str(reason), case.name))
+                continue
+            versions[peer.id] = driver.versions
+            running.append((peer, driver))
+        for number in range(rounds):
+            tell(f"{case.title}: round {number + 1} of {rounds}, {len(running)} clients")
+            turn = number % max(len(running), 1)
+            for peer, driver in running[turn:] + running[:turn]:
+                try:
+                    entries.setdefault(peer.id, []).append(condense(_measure(case, driver, etcd)))
+                except Failed as reason:
+                    entries.pop(peer.id, None)
+                    running.remove((peer, driver))
+                    failed.append(LeftOut(peer.id, str(reason), case.name))
+    order = [peer.id for peer in peers if peer.id in entries]
+    return {name: {**summary(entries[name]), "rounds": entries[name]} for name in order}, failed, versions
+
+
+def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Figures:
+    match case.kind:
+        case "delay":
+            driver.tell({"after": etcd.index(), "events": case.events + EARLY})
+            time.sleep(REGISTER)
+            etcd.events(case.events + EARLY, PAUSE)
+            figures = driver.result()
+            figures["delays"] = figures["delays"][EARLY:]
+            return figures
+        case "burst":
+            after = etcd.index()
+            etcd.events(case.events, 0)
+            driver.tell({"after": after, "events": case.events})
+            figures = driver.result()
+            del figures["delays"]
+            return figures
+        case "load":
+            etcd.fell("/bench/load")
+            driver.tell({})
+            return driver.result()
+        case _:
+            driver.tell({})
+            return driver.result()
+
+
+def run_imports(peers: list[Peer], cores: Cores, rounds: int, tell: Tell) -> tuple[dict[str, Figures], list[LeftOut]]:
+    """Each import in a fresh interpreter, once more than there are rounds: the first one may write byte code."""
+    entries: dict[str, list[Figures]] = {}
+    failed: list[LeftOut] = []
+    jobs: list[tuple[str, Peer, list[str]]] = []
+    for peer in peers:
+        if peer.python and peer.name in IMPORTS:
+            jobs.append((peer.id, peer, [IMPORTS[peer.name]]))
+        if peer.name == OURS:
+            jobs.append((f"{BASELINE}, Python {peer.python}", peer, BASELINE.split(", ")))
+    for number in range(rounds + 1):
+        tell(f"imports: round {number} of {rounds}")
+        for name, peer, modules in list(jobs):
+            command = [peer.command[0], "-P", str(CLIENTS / "imports.py"), *modules]
+            with on(cores.client):
+                done = subprocess.run(
+                    command, capture_output=True, text=True, check=False, env={**os.environ, **peer.env}
+                )
+            if done.returncode != 0:
+                failed.append(LeftOut(name, (done.stderr.strip().splitlines() or ["ended"])[-1], "import"))
+                jobs.remove((name, peer, modules))
+            elif number:
+                entries.setdefault(name, []).append(json.loads(done.stdout))
+    return {name: {**summary(found), "rounds": found} for name, found in entries.items()}, failed

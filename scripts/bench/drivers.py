@@ -1,0 +1,194 @@
+"""Runs one client for one case: starts its process, asks it for one measurement at a time, ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from .cases import VALUE, Case
+from .cores import Cores, on
+from .peers import CLIENTS, ROOT, WRK, Peer
+
+Figures = dict[str, Any]
+PATIENCE = 90.0
+"""Seconds for a start with warm-up, or for one measurement."""
+
+
+class Failed(Exception):
+    """The client could not do it, in the words it left on stderr."""
+
+
+class Target(Protocol):
+    """The server, as the drivers see it."""
+
+    @property
+    def ca(self) -> Path: ...
+    def url(self, *, tls: bool) -> str: ...
+    def key(self, case: Case, peer: Peer) -> str: ...
+
+
+class Driver:
+    """A process that answers a line of JSON with a line of JSON."""
+
+    def __init__(self, peer: Peer, case: Case, target: Target, cores: Cores) -> None:
+        url = target.url(tls=case.tls)
+        host, _, port = url.partition("://")[2].partition(":")
+        order = {
+            "case": case.kind,
+            "url": url,
+            "host": host,
+            "port": int(port),
+            "seconds": case.seconds,
+            "warm": case.warm,
+            "key": target.key(case, peer),
+            "value": VALUE,
+            "keys": case.keys,
+            "workers": case.workers,
+            "ca": str(target.ca) if case.tls else "",
+            "options": {**peer.options, **({"async": True} if case.kind in ("async", "load") else {})},
+        }
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by close()
+        with on(cores.client):
+            self._process = subprocess.Popen(
+                [*peer.command, json.dumps(order)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**os.environ, **peer.env},
+                cwd=ROOT,
+            )
+        self._buffer = b""
+        self.versions: dict[str, str] = {}
+
+    def ready(self) -> None:
+        """Wait for the end of the warm-up. Raises Failed."""
+        self.versions = self._read().get("versions", {})
+
+    def tell(self, said: Figures) -> None:
+        """Begin a measurement. Raises Failed."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(said).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._failure("ended") from None
+
+    def result(self) -> Figures:
+        """The figures of the measurement. Raises Failed."""
+        return self._read()
+
+    def close(self) -> None:
+        process = self._process
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        self._errors.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self) -> Figures:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        end = time.monotonic() + PATIENCE
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, end - time.monotonic())):
+                    raise self._failure(f"no answer within {PATIENCE:.0f} s")
+                data = os.read(descriptor, 1 << 16)
+                if not data:
+                    raise self._failure("ended")
+                self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            answer: Figures = json.loads(line)
+        except ValueError:
+            raise self._failure(f"said {line[:80]!r}") from None
+        return answer
+
+    def _failure(self, what: str) -> Failed:
+        if what == "ended":
+            self._process.wait(3)
+        self._errors.seek(0)
+        lines = [line.strip() for line in self._errors.read().splitlines() if line.strip()]
+        return Failed(lines[-1] if lines else what)
+
+
+class Wrk:
+    """The same face for wrk, which is started anew for each measurement and only knows whole seconds."""
+
+    def __init__(self, peer: Peer, case: Case, target: Target, cores: Cores) -> None:
+        script = ["-s", str(CLIENTS / "put.lua")] if case.kind == "set" else []
+        url = f"{target.url(tls=case.tls)}/v2/keys{target.key(case, peer)}"
+        self._command = [*peer.command, "-t1", f"-c{case.workers}", "-d1s", *script, url]
+        self._env = {**os.environ, **peer.env}
+        self._cores = cores
+        self._process: subprocess.Popen[bytes] | None = None
+        self.versions: dict[str, str] = {}
+
+    def ready(self) -> None:
+        pass
+
+    def tell(self, said: Figures) -> None:
+        del said
+        with on(self._cores.client):
+            self._process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._env
+            )
+
+    def result(self) -> Figures:
+        process, self._process = self._process, None
+        assert process is not None
+        assert process.stdout is not None
+        with process.stdout:
+            text = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return read_wrk(text, usage.ru_utime + usage.ru_stime)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_wrk(text: str, cpu: float) -> Figures:
+    """The figures in what wrk prints. Raises Failed."""
+    found = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m),", text)
+    if found is None or "Non-2xx" in text:
+        raise Failed((text.strip().splitlines() or ["wrk said nothing"])[-1].strip())
+    seconds = float(found[2]) * {"ms": 0.001, "s": 1.0, "m": 60.0}[found[3]]
+    return {"calls": int(found[1]), "seconds": seconds, "cpu": cpu}
+
+
+def start(peer: Peer, case: Case, target: Target, cores: Cores) -> Driver | Wrk:
+    """The process, and its warm-up under way."""
+    return (Wrk if peer.name == WRK else Driver)(peer, case, target, cores)

@@ -1,0 +1,32 @@
+"""What is not like for like, said in the report. Add to it whenever a driver does something of its own."""
+
+from __future__ import annotations
+
+NOTES = (
+    "CPU is user and system time of the client's process, by getrusage in the process itself (for wrk: of its whole "
+    "run). Figures are medians over the rounds; within a round every client has its turn, so what else the machine "
+    "does meets all of them.",
+    "etcd runs without fsync, with no snapshots and the keys of all cases in one store. Client and server talk over "
+    "the loopback interface: a real network hides differences in calls per second of sequential calls, not in CPU.",
+    "Pinned to a core of its own (where it says so above), Go runs with GOMAXPROCS=1, wrk with one thread, and the "
+    "threads of Python share that core. Where etcd is at its limit, calls per second of the quick clients come "
+    "together; CPU per call then is the figure to look at.",
+    "Go: goroutines where Python has threads or tasks. Its transport is given as many idle connections as there are "
+    "workers (by default it keeps two, which costs it a connect for most calls) and no time limit; etcdv2 keeps its "
+    "default time limits.",
+    "python-etcd and k3etcd hand out values as they are in the parsed JSON and make the nodes of a tree only when they "
+    "are walked; etcdv2 and Go validate types and give every field. All walks look at each leaf's value.",
+    "k3etcd and node-etcd open a connection for each call; that is how they are. node-etcd is one process with "
+    "callbacks; its sequential cases run at most one call at a time.",
+    "aio-etcd, node-etcd and wrk have no threads: they are left out of, or have 8 connections in, the case with "
+    "8 threads. aio-etcd's sequential reads are the case with 1 task.",
+    "httpx + json takes the key's value with json.loads and does nothing else: no failover, no errors, no types. The "
+    "bare socket does not even parse JSON, and wrk parses nothing: they are limits, not clients. json.loads in the "
+    "case of the tree gets bytes that were read before, and walks nothing.",
+    "Loading is cut off after the time of a measurement: keys per second count. Async clients, Go and node-etcd have "
+    "32 calls under way, python-etcd and k3etcd 32 threads on one client.",
+    "The delay of an event is from just before the write is sent to the event in the watcher's hands, by one clock of "
+    "the machine. It holds etcd's own time for the write. etcdv2 reads ahead in a thread of its own (sync), which "
+    "costs a change of thread and saves losing events.",
+    "On the second Python only those peers are measured that a goal names.",
+)

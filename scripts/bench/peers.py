@@ -1,0 +1,196 @@
+"""Who takes part: finds or sets up each client in the cache, and says why one cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import debian
+from .debian import NotToBeHad
+from .pythons import Python
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "bench"
+CLIENTS = Path(__file__).resolve().parent / "clients"
+NODE_ETCD = "node-etcd@7.0.0"
+
+OURS, OURS_HTTPX, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 async"
+GO, NODE, WRK, HTTPX, SOCKET, LOADS = "Go client", "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
+ALL = frozenset({"get", "set", "threads", "async", "tls", "tree", "load", "delay", "burst"})
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    python: str = ""
+    """`3.11` and so on; empty for what is no Python."""
+    command: tuple[str, ...] = ()
+    """To which the order is added."""
+    kinds: frozenset[str] = ALL
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}, Python {self.python}" if self.python else self.name
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    name: str
+    reason: str
+    case: str = ""
+    """Empty: all of them."""
+
+
+@dataclass(frozen=True)
+class PythonClient:
+    """A driver in Python. `again`: the kinds of case that it takes part in on further Pythons too."""
+
+    name: str
+    module: str
+    package: str
+    """What pip installs for it, beyond what this client needs; empty for nothing."""
+    kinds: frozenset[str]
+    again: frozenset[str]
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+PYTHON_CLIENTS = (
+    PythonClient(OURS, "ours", "", ALL, ALL),
+    PythonClient(OURS_HTTPX, "ours", "", ALL, frozenset({"get", "async"}), {"transport": "httpx"}),
+    PythonClient(OURS_ASYNC, "ours", "", frozenset({"delay", "burst"}), frozenset({"delay", "burst"}), {"async": True}),
+    PythonClient(
+        "python-etcd",
+        "python_etcd",
+        "python-etcd",
+        ALL - {"async"},
+        frozenset({"get", "tree", "tls"}),
+        {"module": "etcd"},
+    ),
+    PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"}, frozenset({"async"})),
+    PythonClient("k3etcd", "python_etcd", "k3etcd", ALL - {"async"}, frozenset({"get"}), {"module": "k3etcd"}),
+    PythonClient(HTTPX, "plain_httpx", "", ALL - {"load", "delay", "burst"}, frozenset({"get"})),
+    PythonClient(SOCKET, "bare_socket", "", frozenset({"get", "set", "tls"}), frozenset({"get", "set", "tls"})),
+    PythonClient(LOADS, "bare_socket", "", frozenset({"tree"}), frozenset({"tree"})),
+)
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    """Raises NotToBeHad with the last thing that the command said."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
+    if done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+        raise NotToBeHad(f"{Path(command[0]).name}: {lines[-1]}")
+
+
+def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[Peer], list[LeftOut]]:
+    """Those that are ready, and those that are not."""
+    peers: list[Peer] = []
+    missing: list[LeftOut] = []
+    for number, python in enumerate(pythons):
+        tell(f"setting up the clients for Python {python.full}")
+        for client, ready in python_clients(python):
+            if isinstance(ready, LeftOut):
+                missing.append(ready)
+            elif number == 0:
+                peers.append(ready)
+            else:
+                peers.append(Peer(ready.name, ready.python, ready.command, client.again, ready.env, ready.options))
+    for name, make in ((GO, go_client), (NODE, node_client), (WRK, wrk)):
+        tell(f"setting up {name}")
+        try:
+            peers.append(make())
+        except NotToBeHad as reason:
+            missing.append(LeftOut(name, str(reason)))
+    return peers, missing
+
+
+def python_clients(python: Python) -> Iterator[tuple[PythonClient, Peer | LeftOut]]:
+    """All the drivers in Python, with their packages in an environment of this Python."""
+    place = CACHE / f"python{python.full}"
+    interpreter = place / "bin" / "python"
+    trouble = ""
+    try:
+        if not interpreter.exists():
+            run(python.path, "-m", "venv", "--without-pip", place)
+        install(interpreter, ["pydantic", "httpx", "httptools"], ROOT / "constraints.txt")
+    except NotToBeHad as reason:
+        trouble = str(reason)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
+    for client in PYTHON_CLIENTS:
+        full = f"{client.name}, Python {python.minor}"
+        try:
+            if trouble:
+                raise NotToBeHad(trouble)
+            if client.package:
+                install(interpreter, [client.package], CLIENTS.parent / "peers.txt")
+        except NotToBeHad as reason:
+            yield client, LeftOut(full, str(reason))
+            continue
+        command = (str(interpreter), "-m", f"scripts.bench.clients.{client.module}")
+        yield client, Peer(client.name, python.minor, command, client.kinds, {"PYTHONPATH": paths}, client.options)
+
+
+def install(interpreter: Path, packages: list[str], pins: Path) -> None:
+    """With pip of the running Python, unless the very versions are there."""
+    wanted = dict(line.split("==") for line in pins.read_text().splitlines() if "==" in line)
+    check = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    done = subprocess.run([interpreter, "-c", check, *packages], capture_output=True, text=True, check=False)
+    if done.stdout.split() == [wanted.get(package) for package in packages]:
+        return
+    options = ["--quiet", "--disable-pip-version-check", "--constraint", str(pins)]
+    run(sys.executable, "-m", "pip", "--python", interpreter, "install", *options, *packages)
+
+
+def go_client() -> Peer:
+    """The official client, built from Debian's source with the machine's Go or Debian's."""
+    source = CLIENTS / "official.go"
+    binary = CACHE / "official"
+    sources = debian.unpacked(debian.GO_CLIENT, CACHE) / "usr" / "share" / "gocode"
+    if not (sources / "src" / "go.etcd.io" / "etcd" / "client").is_dir():
+        raise NotToBeHad("golang-etcd-server-dev has no v2 client")
+    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        go = shutil.which("go")
+        env = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": str(sources), "CGO_ENABLED": "0"}
+        env["GOCACHE"] = str(CACHE / "go-build")
+        if go is None:
+            root = next((debian.unpacked(debian.GO, CACHE) / "usr" / "lib").glob("go-*"))
+            go, env["GOROOT"] = str(root / "bin" / "go"), str(root)
+        run(go, "build", "-o", binary, source, env=env)
+    return Peer(GO, command=(str(binary),))
+
+
+def node_client() -> Peer:
+    """node-etcd from npm, on the machine's node."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise NotToBeHad("node and npm are not on the PATH")
+    place = CACHE / "node"
+    if not (place / "node_modules" / "node-etcd").is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "package.json").write_text('{"name": "bench", "private": true}\n')
+        run(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", NODE_ETCD, cwd=place)
+    run(node, "-e", "require('node-etcd')", cwd=place)
+    command = (node, "--no-deprecation", str(CLIENTS / "node_etcd.js"), str(place))
+    return Peer(NODE, command=command, kinds=ALL - {"threads"})
+
+
+def wrk() -> Peer:
+    """The load generator in C: the limit of what the server gives."""
+    binary = shutil.which("wrk")
+    env: dict[str, str] = {}
+    if binary is None:
+        place = debian.unpacked(debian.WRK, CACHE) / "usr"
+        binary = str(place / "bin" / "wrk")
+        env["LD_LIBRARY_PATH"] = os.pathsep.join(str(path) for path in (place / "lib").glob("*-linux-*"))
+    done = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False, env={**os.environ, **env})
+    if not done.stdout.startswith("wrk "):
+        raise NotToBeHad(f"wrk does not run: {done.stderr.strip()}")
+    return Peer(WRK, command=(binary,), kinds=frozenset({"get", "set", "threads", "async", "tls"}), env=env)

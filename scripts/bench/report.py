@@ -1,0 +1,158 @@
+"""The table: results in, Markdown out. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .figures import Results, outcomes
+from .notes import NOTES
+from .peers import GO, OURS
+
+COLUMNS = (
+    ("get", "cpu_us", "get, CPU"),
+    ("set", "cpu_us", "set, CPU"),
+    ("async-1", "cpu_us", "async get, CPU"),
+    ("async-32", "rate", "32 tasks, get/s"),
+    ("tls", "cpu_us", "TLS get, CPU"),
+    ("tree", "cpu_us", "tree, CPU"),
+    ("delay", "delay_us", "event after"),
+)
+"""Of the first table: case, figure, heading."""
+
+
+def render(results: Results) -> str:
+    """The whole page."""
+    parts = ["# Benchmark", _about(results), "## All at a glance", _glance(results), "## Goals", _goals(results)]
+    for name, case in results["cases"].items():
+        parts += [f"## {case['title'][0].upper()}{case['title'][1:]}", _case(results, name, case)]
+    if results["left_out"]:
+        parts += ["## Left out", _left_out(results)]
+    parts += ["## What is not like for like", "\n".join(f"- {note}" for note in NOTES)]
+    parts += ["## Versions", _versions(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(results: Results) -> str:
+    machine = results["machine"]
+    pythons = " and ".join(f"{one['version']} ({one['probe_ms']:.0f} ms)" for one in results["pythons"])
+    pinned = (
+        "The client has one core for itself, etcd and the comparing program have the others"
+        if results["pinned"]
+        else "Nothing is pinned: clients and etcd compete for the cores"
+    )
+    text = (
+        f"Made by `make bench` on {results['date']}: etcd {results['etcd']}, {machine['processor']}, "
+        f"{machine['cores']} cores, Linux {machine['kernel']}; medians of {results['rounds']} rounds in one run of "
+        f"{results['seconds']} s. {pinned}. Python {pythons}; in brackets a loop that is always the same, to tell "
+        "builds apart. Ratios hold within this run; figures of other machines differ."
+    )
+    return f"**A quick run, with sizes too small for figures.** {text}" if results["quick"] else text
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    align = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, align, *rows])
+
+
+def _glance(results: Results) -> str:
+    columns = [column for column in COLUMNS if column[0] in results["cases"]]
+    names = dict.fromkeys(name for case, _, _ in columns for name in results["cases"][case]["entries"])
+    rows = [
+        [
+            _bold(name),
+            *(_shown(results["cases"][case]["entries"].get(name, {}), measure) for case, measure, _ in columns),
+        ]
+        for name in names
+    ]
+    return _table(["client", *(heading for _, _, heading in columns)], rows)
+
+
+def _goals(results: Results) -> str:
+    rows = [
+        [
+            results["cases"][one.case]["title"],
+            one.python,
+            one.measure,
+            one.goal,
+            _measured(one.measured, in_ms=one.case == "import"),
+            {True: "reached", False: "**not reached**", None: "not measured"}[one.reached],
+        ]
+        for one in outcomes(results)
+    ]
+    return _table(["case", "Python", "figure", "goal", "measured", ""], rows)
+
+
+def _measured(value: float | None, *, in_ms: bool) -> str:
+    if value is None:
+        return ""
+    return f"{value:+.1f} ms" if in_ms else f"{value:.2f} x"
+
+
+def _case(results: Results, name: str, case: dict[str, Any]) -> str:
+    entries: dict[str, dict[str, Any]] = case["entries"]
+    if not entries:
+        return "Nothing was measured."
+    if name == "import":
+        head = ["import of", "time", "memory afterwards", "spread"]
+        rows = [
+            [_bold(key), f"{one['ms']:.1f} ms", f"{one['mib']:.1f} MiB", f"{one['spread']:.0%}"]
+            for key, one in entries.items()
+        ]
+        return _table(head, rows)
+    first = next((key for key in entries if key.startswith(f"{OURS}, ")), "")
+    delays = any("delay_us" in one for one in entries.values())
+    what = {"tree": "read", "delay": "event", "burst": "event"}.get(case["kind"], "call")
+    head = ["client", f"CPU per {what}", f"to {OURS}", f"to the {GO}", f"{what}s per second", f"to the {GO}", "spread"]
+    if delays:
+        head = ["client", "event after", "95 % within", f"to the {GO}", f"CPU per {what}", "spread of CPU"]
+    rows: list[list[str]] = []
+    for key, one in entries.items():
+        cpu, go = _shown(one, "cpu_us"), entries.get(GO, {})
+        if delays:
+            late = _ratio(one, go, "delay_us")
+            shown = [_shown(one, "delay_us"), _shown(one, "delay_us_95"), late, cpu]
+        else:
+            own = _ratio(one, entries.get(first, {}), "cpu_us")
+            shown = [cpu, own, _ratio(one, go, "cpu_us"), _shown(one, "rate"), _ratio(one, go, "rate")]
+        rows.append([_bold(key), *shown, f"{one['spread']:.0%}"])
+    return _table(head, rows)
+
+
+def _bold(name: str) -> str:
+    return f"**{name}**" if name.startswith(f"{OURS}, ") else name
+
+
+def _shown(entry: dict[str, Any], measure: str) -> str:
+    value = entry.get(measure)
+    return "" if value is None else amount(float(value), measure)
+
+
+def _ratio(entry: dict[str, Any], other: dict[str, Any], measure: str) -> str:
+    return f"{entry[measure] / other[measure]:.2f}" if other.get(measure) and measure in entry else ""
+
+
+def amount(value: float, measure: str) -> str:
+    """A figure with its unit, in about three digits."""
+    if measure == "rate":
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    if value >= 10_000:
+        return f"{value / 1000:,.0f} ms" if value >= 100_000 else f"{value / 1000:.1f} ms"
+    return f"{value:,.0f} µs" if value >= 100 else f"{value:.3g} µs"
+
+
+def _left_out(results: Results) -> str:
+    return "\n".join(f"- {one['name']}{_of(one['case'])}: {one['reason']}" for one in results["left_out"])
+
+
+def _of(case: str) -> str:
+    return f" ({case})" if case else ""
+
+
+def _versions(results: Results) -> str:
+    return "\n".join(f"- {line}" for line in _version_lines(results))
+
+
+def _version_lines(results: Results) -> Iterator[str]:
+    for name, versions in results["versions"].items():
+        yield f"{name}: {', '.join(f'{package} {version}' for package, version in versions.items())}"

@@ -1,0 +1,82 @@
+# Derived from tests/_async/test_properties.py by scripts/unasync.py: change that file, make generate.
+"""For whatever text (hypothesis): what is written is read back under the same key, and only there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from etcdv2 import Client
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
+SEGMENT = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
+KEY = st.lists(SEGMENT, min_size=1, max_size=4).map("/".join)
+# One server and one client for all examples; each example cleans up its own tree.
+usual = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def everything(client: Client, key: str) -> dict[str, str | None]:
+    """All files below the first segment of `key` with a "p" before it, hidden ones too where they are asked for."""
+    tree = client.keys.get("/p", recursive=True, default=None)
+    found = {} if tree is None else {node.key: node.value for node in tree.leaves()}
+    direct = client.keys.get(key)
+    return found | {direct.node.key: direct.value}
+
+
+@usual
+@given(key=KEY, value=TEXT)
+def test_what_is_written_is_read_back_under_the_same_key_and_only_there(client: Client, key: str, value: str) -> None:
+    full = f"/p/{key}"
+    try:
+        written = client.keys.set(full, value)
+        assert (written.node.key, written.value) == (full, value)
+        assert everything(client, full) == {full: value}
+        assert (client.keys.at("/p").get(key)).value == value
+    finally:
+        client.keys.delete("/p", recursive=True)
+
+
+@usual
+@given(keys=st.lists(KEY, min_size=2, max_size=2, unique=True), value=TEXT)
+def test_two_different_keys_never_meet(client: Client, keys: list[str], value: str) -> None:
+    first, second = keys
+    client.keys.set(f"/p/1/{first}", value)
+    try:
+        assert not client.keys.exists(f"/p/2/{first}")
+        if not first.startswith(f"{second}/") and not second.startswith(f"{first}/"):
+            assert not client.keys.exists(f"/p/1/{second}")
+    finally:
+        client.keys.delete("/p", recursive=True)
+
+
+@usual
+@given(value=TEXT.filter(bool), other=TEXT.filter(bool), ttl=st.integers(1, 7_000_000_000))
+def test_previous_value_fits_exactly_when_it_is_the_same_text(client: Client, value: str, other: str, ttl: int) -> None:
+    made = client.keys.set("/p", value, ttl=ttl)
+    assert made.node.ttl == ttl
+    swapped = client.keys.set("/p", other, prev_value=value)
+    assert (swapped.value, swapped.node.ttl) == (other, None)
+    gone: Any = client.keys.delete("/p", prev_value=other)
+    assert gone.prev_node.value == other
+
+
+@usual
+@given(values=st.lists(TEXT, min_size=1, max_size=5))
+def test_queue_keeps_its_order_and_values(client: Client, values: list[str]) -> None:
+    for value in values:
+        client.keys.create_in_order("/p", value)
+    try:
+        listed = client.keys.get("/p", sorted=True)
+        assert [node.value for node in listed.node.children] == values
+    finally:
+        client.keys.delete("/p", recursive=True)

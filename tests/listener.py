@@ -1,0 +1,97 @@
+"""A TCP server for tests that leaves no thread and no socket behind; what it does with a connection is its heir's.
+
+Owns accepting, threads and ending; knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Self
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Listener:
+    """Accepts on 127.0.0.1, a thread per connection; leaves none behind."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._threads: list[threading.Thread] = []
+        self.socks: set[socket.socket] = set()
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.port: int = self._listening.getsockname()[1]
+        self.connections = 0
+        """How many were accepted so far."""
+
+    @property
+    def open_connections(self) -> int:
+        with self.lock:
+            return len(self.socks)
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        self._stop()
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
+        while self._threads:
+            self._threads.pop().join()
+        self._listening.close()
+
+    def hang_up(self) -> None:
+        """End every connection that is open, by FIN."""
+        with self.lock:
+            for sock in self.socks:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def _stop(self) -> None:
+        """For what else must be woken."""
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._start(self._serve_and_close, sock, self.connections)
+
+    def _serve_and_close(self, sock: socket.socket, number: int) -> None:
+        with self.held(sock), contextlib.suppress(OSError, ValueError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._serve(sock, number)
+
+    @contextlib.contextmanager
+    def held(self, sock: socket.socket) -> Generator[None]:
+        with self.lock:
+            self.socks.add(sock)
+        try:
+            if not self.stopping.is_set():
+                yield
+        finally:
+            sock.close()
+            with self.lock:
+                self.socks.discard(sock)
