@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from etcdv2_api import KeyPatterns, MemberPeers, Permissions, RoleChange, UserChange
+from etcdv2_api.call import path_segment
 
 LONGEST_PASSWORD = 72
 """Bytes; bcrypt drops the rest, so a longer one would be accepted with any ending (seen on 3.5.1, 3.4.23)."""
@@ -31,7 +32,7 @@ def new_user(name: str, password: str, roles: Iterable[str]) -> UserChange:
 
 
 def new_password(name: str, password: str) -> UserChange:
-    return UserChange(user=name, password=_password(password))
+    return UserChange(user=_user_name(name), password=_password(password))
 
 
 def grant_user(name: str, roles: Iterable[str]) -> UserChange:
@@ -55,6 +56,7 @@ def revoke_role(name: str, read: str | Iterable[str], write: str | Iterable[str]
 
 
 def _user_name(name: str) -> str:
+    path_segment(name)
     if ":" in name:
         raise ValueError(f"user name {name!r}: with a colon it could never log in")
     return name
@@ -63,7 +65,10 @@ def _user_name(name: str) -> str:
 def _password(password: str) -> str:
     if not isinstance(password, str):
         raise TypeError("password: must be a str")
-    size = len(password.encode())
+    try:
+        size = len(password.encode())
+    except UnicodeEncodeError:
+        raise ValueError("password: holds a lone surrogate, which UTF-8 cannot have") from None
     if not 0 < size <= LONGEST_PASSWORD:
         raise ValueError(
             f"password: has {size} bytes; the server takes 1 to {LONGEST_PASSWORD} and would cut a longer one"

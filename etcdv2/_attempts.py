@@ -97,6 +97,7 @@ class Attempts(Generic[Answer]):
         "_queue",
         "_records",
         "_refusal",
+        "_refusals",
         "_rng",
         "_round",
         "_rules",
@@ -139,7 +140,8 @@ class Attempts(Generic[Answer]):
         self._leaderless = False
         self._stale = 0
         self._refusal: UnexpectedAnswer | ApiError | None = None
-        self._maybe_applied = False
+        self._refusals = 0
+        self._maybe_applied: Endpoint | None = None
         self._old_cluster = view.cluster_id
         self.number = 0
 
@@ -163,10 +165,11 @@ class Attempts(Generic[Answer]):
         one = self._timeout.commit if self._rules.commit else self._timeout.attempt
         if self._by is not None and self._queue:
             # A short total is shared out, so that a silent member does not use up the time of the others; but not the
-            # wait for a write's answer, which nobody else can give.
-            share = (self._by - now) / (len(self._queue) + 1)
+            # wait for a write's answer, which nobody else can give, nor a quorum read's while it leaves time for more.
+            left = self._by - now
+            share = left / (len(self._queue) + 1)
             connect = share if connect is None else min(connect, share)
-            if not self._rules.write:
+            if not self._rules.write and (one is None or one >= left or not self._rules.commit):
                 one = share if one is None else min(one, share)
         return Try(endpoint, self.number, Limits(connect, one, self._by))
 
@@ -217,6 +220,7 @@ class Attempts(Generic[Answer]):
         foreign = view.is_foreign(meta.cluster_id)
         if isinstance(answer, (KeysError, Message)):
             if foreign and self._rules.write and status >= 500:
+                self._from_another_cluster(meta, now)
                 self._lost(f"status {status} from another cluster", ValueError(answer.message), timed_out=False)
             elif foreign:
                 self._from_another_cluster(meta, now)
@@ -280,10 +284,12 @@ class Attempts(Generic[Answer]):
             self._record("answer", body.message, now, status)
             self._cause = error
             self._refusal = error
+            self._refusals += 1
             return
         self._succeeded()
         if self._maybe_applied and code in _PERHAPS_OUR_OWN_DOING:
-            self._unknown(f"a first try was lost, and a second one was answered: {error}", error, timed_out=False)
+            cause = f"its answer was lost, and a later try was answered: {error}"
+            self._unknown(self._maybe_applied, cause, error, timed_out=False)
         raise error
 
     def _undescribed(self, reply: Reply, error: ValueError, now: float) -> None:
@@ -309,6 +315,8 @@ class Attempts(Generic[Answer]):
                 self._lost(f"status {reply.status}, {reason}", unexpected, timed_out=False)
             elif not self._maybe_applied:
                 raise unexpected from error
+        alike = isinstance(self._refusal, UnexpectedAnswer) and self._refusal.status == unexpected.status
+        self._refusals = self._refusals + 1 if alike else 1
         self._refusal = unexpected
 
     def _from_another_cluster(self, meta: Meta, now: float) -> None:
@@ -320,14 +328,14 @@ class Attempts(Generic[Answer]):
     def _applied_elsewhere(self, answer: Answer, meta: Meta, status: int, now: float) -> NoReturn:
         endpoint = self._trying[0]
         self._pool.set_aside(endpoint, now, meta.cluster_id)
-        old = self._old_cluster
+        old = self._old_cluster or self._view.cluster_id
         if self._pool.all_aside():
             self._adopt(meta.cluster_id)
         raise ClusterChanged(old, meta.cluster_id, endpoint.url, answered_by(answer, meta))
 
     def _change_cluster(self) -> NoReturn:
         url, new = next(iter(self._foreign.items()))
-        old = self._old_cluster
+        old = self._old_cluster or self._view.cluster_id
         self._adopt(new)
         raise ClusterChanged(old, new, url)
 
@@ -337,33 +345,34 @@ class Attempts(Generic[Answer]):
 
     def _lost(self, cause: str, source: BaseException, *, timed_out: bool) -> None:
         """A write may have been applied: the end of it, unless it may be repeated."""
-        self._maybe_applied = True
+        self._maybe_applied = self._trying[0]
         if not self._rules.repeat:
-            self._unknown(cause, source, timed_out=timed_out)
+            self._unknown(self._trying[0], cause, source, timed_out=timed_out)
 
-    def _unknown(self, cause: str, source: BaseException, *, timed_out: bool) -> NoReturn:
+    def _unknown(self, endpoint: Endpoint, cause: str, source: BaseException, *, timed_out: bool) -> NoReturn:
         kind = OutcomeUnknownTimeout if timed_out else OutcomeUnknown
-        raise kind(self._call, self._trying[0].url, cause, self._records) from source
+        raise kind(self._call, endpoint.url, cause, self._records) from source
 
     def _out_of_time(self) -> NoReturn:
-        self._end_as_told()
+        self._end_as_told(out_of_time=True)
         if not self._records:
             raise DeadlineExceeded("the time was over before the first attempt", ()) from self._cause
         spent = (self._by or self._started) - self._started
         raise DeadlineExceeded(f"no usable answer within {spent:.3g} s", self._records) from self._cause
 
     def _nobody(self, reason: str = "no endpoint gave a usable answer") -> NoReturn:
-        self._end_as_told()
+        self._end_as_told(out_of_time=False)
         raise ClusterUnavailable(reason, self._records) from self._cause
 
-    def _end_as_told(self) -> None:
+    def _end_as_told(self, *, out_of_time: bool) -> None:
         """Raise what the attempts together say, when that is more than that nobody answered."""
         if self._maybe_applied:
             cause = self._cause or ValueError("no answer")
-            self._unknown("a try was lost, and no later one was answered", cause, timed_out=False)
+            text = "its answer was lost, and no later try was answered"
+            self._unknown(self._maybe_applied, text, cause, timed_out=out_of_time)
         if self._stale and not self._leaderless:
             raise StaleRead(self._view.index, self._stale, self._records) from self._cause
-        if self._refusal is not None and all(attempt.phase == "answer" for attempt in self._records):
+        if self._refusal is not None and self._refusals == len(self._records):
             raise self._refusal
 
     def _too_old(self, meta: Meta, status: int, now: float) -> bool:

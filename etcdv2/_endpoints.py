@@ -5,6 +5,7 @@ Owns parsing and refusal; knows nothing of whether an endpoint answers.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -88,6 +89,18 @@ def parse_endpoints(given: str | Iterable[str], *, tls: bool = False) -> tuple[E
     if not found:
         raise ValueError("endpoints: the list is empty; give at least one, like 'http://127.0.0.1:2379'")
     return found
+
+
+def has_proxy(endpoint: Endpoint) -> bool:
+    """Whether the environment names a proxy for it (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, in either case)."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return False
+    # Imported when it is needed: it brings http.client, email and more.
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    wanted = endpoint.scheme in proxies or "all" in proxies
+    return wanted and not proxy_bypass(endpoint.authority)
 
 
 def _ascii(host: str, text: str) -> str:

@@ -58,7 +58,7 @@ class Pool:
         first, health = self._first, self._health
         everyone = self._all
         if len(everyone) == 1:
-            return [first]
+            return list(everyone)
         if write and not self.all_aside():
             everyone = tuple(one for one in everyone if health[one].cluster_id is None)
         start = everyone.index(first) if first in everyone else 0
@@ -74,7 +74,7 @@ class Pool:
 
     def succeeded(self, endpoint: Endpoint) -> None:
         """It answered: it is the current one from now on."""
-        state = self._health.get(endpoint)
+        state = self._known(endpoint)
         if state is None:
             return
         if state.failures or state.without_v2 or state.cluster_id is not None:
@@ -83,11 +83,11 @@ class Pool:
             state.resting_until = float("-inf")
             state.without_v2 = False
             state.cluster_id = None
-        self._first = endpoint
+        self.prefer(endpoint)
 
     def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
         """It did not answer, or uselessly: it rests, longer each time, and another one comes first."""
-        state = self._health.get(endpoint)
+        state = self._known(endpoint)
         if state is None:
             return
         if not state.failures:
@@ -101,7 +101,7 @@ class Pool:
 
     def without_v2(self, endpoint: Endpoint, now: float) -> None:
         """It has no v2 API: skip it for as long as the longest rest."""
-        state = self._health.get(endpoint)
+        state = self._known(endpoint)
         if state is None:
             return
         if not state.without_v2:
@@ -112,7 +112,7 @@ class Pool:
 
     def set_aside(self, endpoint: Endpoint, now: float, cluster_id: str) -> None:
         """It answers for another cluster: used only when all others do so too."""
-        state = self._health.get(endpoint)
+        state = self._known(endpoint)
         if state is None:
             return
         if state.cluster_id != cluster_id:
@@ -144,6 +144,10 @@ class Pool:
         self._all = (*kept, *fresh)
         if self._first not in self._all:
             self._first = self._all[0]
+
+    def _known(self, endpoint: Endpoint) -> _Health | None:
+        """Its health; None for one that was dropped while a call to it was under way."""
+        return self._health[endpoint] if endpoint in self._all else None
 
     def _leave(self, endpoint: Endpoint, now: float) -> None:
         if self._first == endpoint and len(self._all) > 1:

@@ -85,6 +85,7 @@ class Event(Generic[V]):
 
     @property
     def deleted(self) -> bool:
+        """Whether the node is gone: `delete`, `compareAndDelete` or `expire`."""
         return self.action in ("delete", "compareAndDelete", "expire")
 
 

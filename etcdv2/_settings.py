@@ -5,6 +5,7 @@ Owns local refusal of contradictory settings. Opens no connection.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -88,6 +89,11 @@ def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
     def first(*names: str) -> str | None:
         return next((environ[f"ETCDCTL_{name}"] for name in names if environ.get(f"ETCDCTL_{name}")), None)
 
+    def seconds(*names: str) -> float | None:
+        return next(
+            (_seconds(f"ETCDCTL_{n}", environ[f"ETCDCTL_{n}"]) for n in names if environ.get(f"ETCDCTL_{n}")), None
+        )
+
     found: dict[str, Any] = {}
     endpoints = first("ENDPOINTS", "ENDPOINT", "PEERS")
     if endpoints:
@@ -101,12 +107,9 @@ def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
         found["username"], found["password"] = name, password if password is not None else rest
         if not colon and password is None:
             raise ValueError("ETCDCTL_USERNAME has no password: write 'name:password' or set ETCDCTL_PASSWORD")
-    total, connect = first("TOTAL_TIMEOUT"), first("TIMEOUT", "DIAL_TIMEOUT")
+    total, connect = seconds("TOTAL_TIMEOUT"), seconds("TIMEOUT", "DIAL_TIMEOUT")
     if total or connect:
-        found["timeout"] = Timeout(
-            connect=_seconds("ETCDCTL_TIMEOUT", connect) if connect else Timeout().connect,
-            total=_seconds("ETCDCTL_TOTAL_TIMEOUT", total) if total else Timeout().total,
-        )
+        found["timeout"] = Timeout(connect=connect or Timeout().connect, total=total or Timeout().total)
     return found
 
 
@@ -114,8 +117,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def _seconds(name: str, text: str) -> float:
-    for unit, size in _UNITS.items():
-        number = text.removesuffix(unit)
-        if number != text and number.replace(".", "", 1).isdigit():
-            return float(number) * size
-    raise ValueError(f"{name}: {text!r} is not a duration like '5s', '500ms' or '1m'")
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+    if found is None:
+        raise ValueError(f"{name}: {text!r} is not a duration like '5s', '500ms' or '1m'")
+    return float(found[1]) * _UNITS[found[2]]

@@ -47,7 +47,7 @@ class TLS:
         if self.context is not None:
             return self.context
         if not self.verify:
-            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=4)
+            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=3)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

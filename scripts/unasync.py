@@ -25,12 +25,14 @@ BY_HAND: frozenset[str] = frozenset()
 # One or several tokens -> what stands for them. The longest match wins.
 RULES = {
     "etcdv2._async": "etcdv2._sync",
+    "etcdv2._lanes.loop": "etcdv2._lanes.threads",
     "AsyncAuthAPI": "AuthAPI",
     "AsyncBaseTransport": "BaseTransport",
     "AsyncCaller": "Caller",
     "AsyncChannel": "Channel",
     "AsyncClient": "Client",
     "AsyncCloseable": "Closeable",
+    "AsyncFastTransport": "FastTransport",
     "AsyncFeed": "Feed",
     "AsyncFollowed": "Followed",
     "AsyncFollower": "Follower",

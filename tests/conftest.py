@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from etcdv2._async.httpx_lane import AsyncHttpxTransport
+from etcdv2._lanes.loop import AsyncFastTransport
+from etcdv2._lanes.threads import FastTransport
 from etcdv2._sync.httpx_lane import HttpxTransport
 from etcdv2.testing import find_binary, server_version
 from tests import described
@@ -19,7 +21,7 @@ BINARIES = [Path(path).absolute() for path in os.environ.get("ETCDV2_TEST_BINARI
     find_binary(None)
 ]
 VERSIONS = [server_version(path) for path in BINARIES]
-LANES = ["httpx"]
+LANES = ["fast", "httpx"]
 
 
 def pytest_report_header() -> list[str]:
@@ -53,5 +55,5 @@ def lane(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def every_answer_is_described() -> Iterator[None]:
-    with described.every_answer_checked([AsyncHttpxTransport], [HttpxTransport]):
+    with described.every_answer_checked([AsyncFastTransport, AsyncHttpxTransport], [FastTransport, HttpxTransport]):
         yield

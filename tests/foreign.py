@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -31,10 +32,8 @@ async def async_foreign_writes(server: Server, count: int, *, connections: int =
 def workers() -> list[str]:
     """Names of the background tasks and threads of watches that still run."""
     names = [thread.name for thread in threading.enumerate()]
-    try:
+    with contextlib.suppress(RuntimeError):  # no loop runs: the sync tests
         names += [task.get_name() for task in asyncio.all_tasks()]
-    except RuntimeError:  # no loop runs: the sync tests
-        pass
     return sorted(name for name in names if name.startswith("etcdv2-"))
 
 

@@ -51,7 +51,8 @@ Answer = tuple[int, Any]
 NODE = {"key": "/a", "value": "v", "modifiedIndex": 7, "createdIndex": 7}
 STORE_STATS = (
     "getsSuccess getsFail setsSuccess setsFail deleteSuccess deleteFail updateSuccess updateFail createSuccess "
-    "createFail compareAndSwapSuccess compareAndSwapFail compareAndDeleteSuccess compareAndDeleteFail expireCount watchers"
+    "createFail compareAndSwapSuccess compareAndSwapFail compareAndDeleteSuccess compareAndDeleteFail expireCount "
+    "watchers"
 )
 MEMBER = {"id": "a1", "name": "m1", "peerURLs": ["http://p:2380"], "clientURLs": ["http://c:2379"]}
 ROLE = {"role": "r", "permissions": {"kv": {"read": ["/r*"], "write": []}}}

@@ -246,7 +246,7 @@ def test_write_that_was_sent_whole_is_never_repeated(how: dict[str, bool], kind:
     assert "after 1.50 s" in str(caught.value)
 
 
-WRITES = [
+WRITES: list[Call[Any, Any]] = [
     operations.put_key("/a", value="1"),
     operations.put_key("/a", value="1", prev_index=4),
     operations.put_key("/a", value="1", prev_exist=False),
@@ -287,6 +287,21 @@ def test_repeated_write_that_may_have_been_applied_ends_as_unknown(
     """ClusterUnavailable says that no write was applied: that would be false here."""
     with pytest.raises(OutcomeUnknown):
         Course(REPEATED).run(loss, end)
+
+
+def test_unknown_end_of_a_repeated_write_names_where_it_was_lost() -> None:
+    with pytest.raises(OutcomeUnknown) as caught:
+        Course(REPEATED).run(REFUSED, LOST, REFUSED)
+    assert caught.value.endpoint == "http://b:2379"
+    assert len(caught.value.attempts) > 3
+
+
+def test_repeated_write_that_may_be_our_own_doing_is_no_refusal() -> None:
+    """KeyExists after a lost create may be of that very create."""
+    with pytest.raises(OutcomeUnknown):
+        Course(REPEATED).run(LOST, keys_error(105, 412))
+    with pytest.raises(KeyExists):
+        Course(REPEATED).run(REFUSED, keys_error(105, 412))
 
 
 def test_repeated_write_that_was_never_sent_ends_as_unavailable() -> None:
@@ -443,6 +458,26 @@ def test_limits_of_a_try_are_those_of_its_kind() -> None:
     timeout = Timeout(connect=0.5, attempt=2, commit=8, total=60)
     for rules, answer in ((READ, 2), (SESSION, 2), (QUORUM, 8), (WRITE, 8)):
         assert Course(rules, timeout=timeout).step().limits == (0.5, answer, 160)
+
+
+def test_default_quorum_read_waits_longer_than_the_server_does() -> None:
+    """After 7 s the server says that there is no leader: that tells more than a time-out."""
+    assert Course(QUORUM).step().limits.answer == 8
+
+
+def test_silent_member_does_not_use_up_a_short_total_of_a_quorum_read() -> None:
+    course = Course(QUORUM, timeout=Timeout(total=5))
+    for _ in range(2):
+        step = course.step()
+        assert step.limits.answer is not None
+        course.now += step.limits.answer
+        course.attempts.failed(SILENT, course.now)
+    assert course.answer(GOT, after=0.1) is not None
+
+
+def test_write_waits_for_its_answer_as_long_as_there_is_time() -> None:
+    """Nobody else can give it."""
+    assert Course(WRITE, timeout=Timeout(total=5)).step().limits.answer == 8
 
 
 def test_without_any_limit_a_try_has_none() -> None:
@@ -669,6 +704,14 @@ def test_error_of_a_mixture_names_the_refused_beside_the_odd_answer(others: Tran
         Course(READ).run(others, plain(400, "hello"), others, others, others, others, others)
     assert "unexpected answer 400" in str(caught.value) or "answered 400" in str(caught.value)
     assert str(others) in str(caught.value)
+
+
+@pytest.mark.parametrize("other", [NO_V2, NO_MEMBER], ids=["disabled", "503"])
+def test_error_of_different_answers_names_each(other: Reply) -> None:
+    with pytest.raises(EtcdError) as caught:
+        Course(READ, endpoints=2, timeout=Timeout(total=2)).run(*[plain(400, "hello"), other] * 40)
+    assert "400" in str(caught.value)
+    assert "no v2 API" in str(caught.value) or "zero endpoints" in str(caught.value)
 
 
 # --- no v2 API --------------------------------------------------------------------------------------------------------

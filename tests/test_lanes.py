@@ -560,6 +560,13 @@ def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Drive
         assert server.connections == 1
 
 
+def test_limits_of_opening_end_with_it(lane: Driver) -> None:
+    with FaultServer(drip([MANY, b"", b"3\r\none\r\n"], 0.1)) as server:
+        stream = lane.open(server.endpoint, GET, Limits(0.1, 0.1, time.monotonic() + 0.1))
+        assert stream.read() == b"one"
+        stream.close()
+
+
 def test_opening_is_bounded(lane: Driver) -> None:
     with FaultServer(default=stall()) as server:
         failure = failed(lambda: lane.open(server.endpoint, GET, Limits(1, 0.1, None)))

@@ -175,11 +175,11 @@ def test_preferred_endpoint_is_the_first_unless_unknown() -> None:
 def test_discovered_endpoints_come_and_go_and_the_configured_ones_stay() -> None:
     pool = pool_of(A, B)
     pool.discovered([B, C, C])
-    assert pool.endpoints == (A, B, C)
+    assert list(pool.endpoints) == [A, B, C]
     pool.discovered([D])
-    assert pool.endpoints == (A, B, D)
+    assert list(pool.endpoints) == [A, B, D]
     pool.discovered([])
-    assert pool.endpoints == (A, B)
+    assert list(pool.endpoints) == [A, B]
 
 
 def test_discovery_keeps_the_health_of_who_stays() -> None:
@@ -197,6 +197,15 @@ def test_first_endpoint_that_is_no_longer_advertised_is_left() -> None:
     pool.succeeded(C)
     pool.discovered([])
     assert pool.first == A
+
+
+def test_late_answer_of_a_dropped_endpoint_does_not_bring_it_back() -> None:
+    pool = pool_of(A)
+    pool.discovered([C])
+    pool.discovered([])
+    pool.succeeded(C)
+    assert pool.first == A
+    assert pool.order(0) == [A]
 
 
 def test_news_of_an_endpoint_that_is_gone_change_nothing() -> None:

@@ -101,7 +101,7 @@ class ThreadHalf:
         return running.value
 
     async def pause(self) -> None:
-        time.sleep(SOON)
+        time.sleep(SOON)  # noqa: ASYNC251  # blocks on purpose
 
     def worker(self, run: Callable[[], Any]) -> Worker:
         return Worker(run, "test")

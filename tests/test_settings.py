@@ -45,7 +45,7 @@ def test_times_are_frozen_and_given_by_name() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Timeout().total = 5  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Timeout(1)  # type: ignore[misc]
+        Timeout(1)  # type: ignore[call-arg]
 
 
 def test_none_is_no_limit() -> None:

@@ -141,6 +141,7 @@ class AsyncRolesAPI(AsyncSection):
     """
 
     async def list(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[Role, ...]:
+        """All roles; root and guest are there without having been made."""
         return (await self._send(operations.list_roles(), timeout)).roles
 
     async def get(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> Role:
@@ -194,6 +195,7 @@ class AsyncAuthAPI(AsyncSection):
         self.roles = AsyncRolesAPI(caller)
 
     async def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
+        """Whether authentication is on. Anybody may ask."""
         return (await self._send(operations.get_auth_state(), timeout)).enabled
 
     async def enable(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:

@@ -114,6 +114,12 @@ class AsyncMemberFollower:
         await self._worker.join(0.2)
 
     async def _run(self) -> None:
+        try:
+            await self._look_on()
+        finally:
+            self._ended = True
+
+    async def _look_on(self) -> None:
         soon = False
         while not await self._pulse.wait(min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval):
             try:

@@ -57,7 +57,7 @@ class _Progress:
             phase, sent = "pool", Sent.NOTHING
         elif isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)):
             phase, sent = "connect", Sent.NOTHING
-        reason = "timed out" if timed_out else str(error) or type(error).__name__
+        reason = "timed out" if timed_out else _root(error)
         return TransportFailure(reason, phase, sent, timed_out=timed_out)
 
 
@@ -207,6 +207,16 @@ class AsyncHttpxStream:
             await self._response.aclose()
         except (httpx.HTTPError, RuntimeError, OSError):
             return
+
+
+def _root(error: BaseException) -> str:
+    """What the operating system or TLS said, below the exceptions that httpx, httpcore and anyio put around it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return str(error)
+    parts: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    inner = parts[0] if parts else error.__cause__ or error.__context__
+    found = "" if inner is None else _root(inner)
+    return found or str(error) or type(error).__name__
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:

@@ -56,6 +56,7 @@ class AsyncWatcher(Generic[T]):
 
     @property
     def key(self) -> str:
+        """The watched key, absolute."""
         return self._key
 
     @property
@@ -65,6 +66,7 @@ class AsyncWatcher(Generic[T]):
 
     @property
     def closed(self) -> bool:
+        """Whether `close` was called; also True after the client's."""
         return self._feed.closed
 
     async def __aenter__(self) -> Self:
@@ -140,6 +142,7 @@ class AsyncFeed:
         self._spare: AsyncPoll | None = None
         self._spare_since = 0.0
         self._switching = False
+        self._receiving = False
         self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -215,7 +218,8 @@ class AsyncFeed:
                 await spare.stream.close()
         elif time.monotonic() - self._spare_since >= SURELY_QUIET:
             with self._lock:
-                if self._poll is poll:
+                # One that has begun to receive its event is left to finish.
+                if self._poll is poll and not self._receiving:
                     self._switching = True
                     poll.stream.abort()
 
@@ -295,16 +299,19 @@ class AsyncFeed:
         began = time.monotonic()
         parts: list[bytes] = []
         with self._lock:
-            self._poll, self._switching = poll, False
+            self._poll, self._switching, self._receiving = poll, False, False
         self._follower.add(self, poll.endpoint)
         try:
             if self.closed:
                 return None
             while part := await poll.stream.read():
+                self._receiving = True
                 parts.append(part)
         except TransportFailure as failure:
             if self.closed:
                 return None
+            if self._switching and parts:
+                return None  # both at once: ask for that event again
             if self._switching and (spare := self._take_spare()) is not None:
                 self._cursor.moved_to(spare.meta.index)
                 return spare
@@ -323,7 +330,7 @@ class AsyncFeed:
         if not body.strip():
             await self._ended_early(began)
         elif not await self._deliver(poll, body):
-            self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no event")
+            self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no new event")
             await self._ended_early(time.monotonic())
         return None
 
@@ -333,7 +340,7 @@ class AsyncFeed:
         return spare
 
     async def _deliver(self, poll: AsyncPoll, body: bytes) -> bool:
-        """Whether the body was an event."""
+        """Whether the body was an event that brought the watch on."""
         try:
             change = self._call(None).decode(200, body)
         except UndescribedAnswer as error:
@@ -342,10 +349,11 @@ class AsyncFeed:
         self._short_polls = 0
         if isinstance(change, (KeysError, Message)):
             return False
+        before = self._cursor.wait_index
         event = self._cursor.accept(change)
         if event is not None:
             await self.events.put(event)
-        return True
+        return self._cursor.wait_index != before
 
     async def _ended_early(self, began: float) -> None:
         """A poll ended properly with nothing: proxies do that. Do not hammer them."""

@@ -142,6 +142,7 @@ class RolesAPI(Section):
     """
 
     def list(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[Role, ...]:
+        """All roles; root and guest are there without having been made."""
         return (self._send(operations.list_roles(), timeout)).roles
 
     def get(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> Role:
@@ -195,6 +196,7 @@ class AuthAPI(Section):
         self.roles = RolesAPI(caller)
 
     def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
+        """Whether authentication is on. Anybody may ask."""
         return (self._send(operations.get_auth_state(), timeout)).enabled
 
     def enable(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:

@@ -73,7 +73,11 @@ class Caller:
         if username is None:
             self._headers = (agent,)
             return
-        token = base64.b64encode(f"{username}:{password or ''}".encode()).decode("ascii")
+        try:
+            plain = f"{username}:{password or ''}".encode()
+        except UnicodeEncodeError:
+            raise ValueError("username or password: holds a lone surrogate, which UTF-8 cannot have") from None
+        token = base64.b64encode(plain).decode("ascii")
         self._headers = (agent, ("Authorization", f"Basic {token}"))
 
     def perform(

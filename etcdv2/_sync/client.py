@@ -8,13 +8,14 @@ import platform
 import ssl
 import time
 from collections.abc import Iterable, Mapping
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from etcdv2._attempts import LOCAL_READ, rules_for
-from etcdv2._endpoints import Endpoint, parse_endpoint, parse_endpoints
+from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
+from etcdv2._lanes.threads import FastTransport
 from etcdv2._pool import Pool
 from etcdv2._results import ClusterHealth, EndpointHealth
 from etcdv2._settings import (
@@ -30,7 +31,6 @@ from etcdv2._settings import (
 from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
 from etcdv2._sync.caller import Caller
 from etcdv2._sync.follower import Follower
-from etcdv2._sync.httpx_lane import HttpxTransport
 from etcdv2._sync.keys import KeysAPI
 from etcdv2._tls import TLS
 from etcdv2._version import __version__
@@ -54,9 +54,9 @@ class Client:
     `timeout`: seconds in total, or a `Timeout`. `consistency` of reads: "local" (what a member has), "session" (never
     older than what this client has seen), "quorum" (through raft). `repeat_writes`: send a write again when its answer
     was lost, which can do it twice; without it such a write raises OutcomeUnknown. `prefer_leader`: talk to the leader
-    when it is among the endpoints. `transport`: an httpx transport to send through, or "httpx" for its standard one.
-    `proxy`, `trust_env`: as in httpx. `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each
-    attempt of each call.
+    when it is among the endpoints. `max_connections`: to each endpoint, watches aside. `transport`: an httpx transport
+    to send through, or "httpx" for its standard one. `proxy`, `trust_env`: as in httpx, which is then used. `user_agent`
+    instead of the standard one. `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
 
     Does no network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError for settings
     that contradict each other.
@@ -81,6 +81,12 @@ class Client:
         before_attempt: Hook | None = None,
         after_attempt: Hook | None = None,
     ) -> None:
+        if not isinstance(tls, (TLS, ssl.SSLContext, NoneType)):
+            raise TypeError(f"tls {tls!r}: must be an etcdv2.TLS or an ssl.SSLContext")
+        if isinstance(transport, str) and transport != "httpx":
+            raise TypeError(f'transport {transport!r}: must be an httpx transport, or "httpx"')
+        if user_agent is not None and not (user_agent.isascii() and user_agent.isprintable()):
+            raise ValueError(f"user_agent {user_agent!r}: must be printable ASCII")
         parsed = parse_endpoints(endpoints, tls=tls is not None)
         check_consistency(consistency)
         secure = any(endpoint.tls for endpoint in parsed)
@@ -92,14 +98,24 @@ class Client:
         if max_connections < 1:
             raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
         settings = TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
-        lane: Transport = HttpxTransport(
-            ssl_context=settings.build() if secure and given is None else None,
-            server_hostname=settings.server_hostname,
-            max_connections=max_connections,
-            transport=given,
-            proxy=proxy,
-            trust_env=trust_env,
-        )
+        context = settings.build() if secure and given is None else None
+        lane: Transport
+        if transport is None and proxy is None and not (trust_env and any(map(has_proxy, parsed))):
+            lane = FastTransport(
+                ssl_context=context, server_hostname=settings.server_hostname, max_connections=max_connections
+            )
+        else:
+            # Imported when it is used: httpx and what it needs take longer than all the rest.
+            from etcdv2._sync.httpx_lane import HttpxTransport
+
+            lane = HttpxTransport(
+                ssl_context=context,
+                server_hostname=settings.server_hostname,
+                max_connections=max_connections,
+                transport=given,
+                proxy=proxy,
+                trust_env=trust_env,
+            )
         self._caller = Caller(
             Pool(parsed),
             lane,

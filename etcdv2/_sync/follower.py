@@ -115,6 +115,12 @@ class MemberFollower:
         self._worker.join(0.2)
 
     def _run(self) -> None:
+        try:
+            self._look_on()
+        finally:
+            self._ended = True
+
+    def _look_on(self) -> None:
         soon = False
         while not self._pulse.wait(min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval):
             try:

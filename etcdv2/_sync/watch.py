@@ -57,6 +57,7 @@ class Watcher(Generic[T]):
 
     @property
     def key(self) -> str:
+        """The watched key, absolute."""
         return self._key
 
     @property
@@ -66,6 +67,7 @@ class Watcher(Generic[T]):
 
     @property
     def closed(self) -> bool:
+        """Whether `close` was called; also True after the client's."""
         return self._feed.closed
 
     def __enter__(self) -> Self:
@@ -141,6 +143,7 @@ class Feed:
         self._spare: Poll | None = None
         self._spare_since = 0.0
         self._switching = False
+        self._receiving = False
         self._cluster_id = ""
         self._worker: Worker | None = None
         self._ready = Pulse()
@@ -216,7 +219,8 @@ class Feed:
                 spare.stream.close()
         elif time.monotonic() - self._spare_since >= SURELY_QUIET:
             with self._lock:
-                if self._poll is poll:
+                # One that has begun to receive its event is left to finish.
+                if self._poll is poll and not self._receiving:
                     self._switching = True
                     poll.stream.abort()
 
@@ -296,16 +300,19 @@ class Feed:
         began = time.monotonic()
         parts: list[bytes] = []
         with self._lock:
-            self._poll, self._switching = poll, False
+            self._poll, self._switching, self._receiving = poll, False, False
         self._follower.add(self, poll.endpoint)
         try:
             if self.closed:
                 return None
             while part := poll.stream.read():
+                self._receiving = True
                 parts.append(part)
         except TransportFailure as failure:
             if self.closed:
                 return None
+            if self._switching and parts:
+                return None  # both at once: ask for that event again
             if self._switching and (spare := self._take_spare()) is not None:
                 self._cursor.moved_to(spare.meta.index)
                 return spare
@@ -324,7 +331,7 @@ class Feed:
         if not body.strip():
             self._ended_early(began)
         elif not self._deliver(poll, body):
-            self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no event")
+            self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no new event")
             self._ended_early(time.monotonic())
         return None
 
@@ -334,7 +341,7 @@ class Feed:
         return spare
 
     def _deliver(self, poll: Poll, body: bytes) -> bool:
-        """Whether the body was an event."""
+        """Whether the body was an event that brought the watch on."""
         try:
             change = self._call(None).decode(200, body)
         except UndescribedAnswer as error:
@@ -343,10 +350,11 @@ class Feed:
         self._short_polls = 0
         if isinstance(change, (KeysError, Message)):
             return False
+        before = self._cursor.wait_index
         event = self._cursor.accept(change)
         if event is not None:
             self.events.put(event)
-        return True
+        return self._cursor.wait_index != before
 
     def _ended_early(self, began: float) -> None:
         """A poll ended properly with nothing: proxies do that. Do not hammer them."""

@@ -7,7 +7,7 @@ Knows nothing of HTTP and of single operations.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -27,6 +27,11 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True, alias_generator=wire_name
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """A password is not shown."""
+        for name, value in super().__repr_args__():
+            yield name, "***" if name == "password" and value is not None else value
 
 
 class Tree(Model):

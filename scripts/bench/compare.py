@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -42,8 +41,9 @@ def run_case(
         for peer in peers:
             if case.kind not in peer.kinds:
                 continue
-            driver = stack.enter_context(drivers.start(peer, case, etcd, cores))
             try:
+                driver = drivers.start(peer, case, etcd, cores)
+                stack.callback(driver.close)
                 driver.ready()
             except Failed as reason:
                 failed.append(LeftOut(peer.id, str(reason), case.name))
@@ -80,10 +80,16 @@ def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Fi
             figures = driver.result()
             del figures["delays"]
             return figures
-        case "load":
-            etcd.fell("/bench/load")
+        case "load" | "set":
+            if case.kind == "load":
+                etcd.fell("/bench/load")
+            before = etcd.index()
             driver.tell({})
-            return driver.result()
+            figures = driver.result()
+            written = etcd.index() - before
+            if written < figures["calls"]:
+                raise Failed(f"says {figures['calls']} writes, the server's index went up by {written}")
+            return figures
         case _:
             driver.tell({})
             return driver.result()
@@ -98,14 +104,14 @@ def run_imports(peers: list[Peer], cores: Cores, rounds: int, tell: Tell) -> tup
         if peer.python and peer.name in IMPORTS:
             jobs.append((peer.id, peer, [IMPORTS[peer.name]]))
         if peer.name == OURS:
-            jobs.append((f"{BASELINE}, Python {peer.python}", peer, BASELINE.split(", ")))
+            jobs.append((f"{BASELINE}, Python {peer.python}", peer, [*BASELINE.split(", ")]))
     for number in range(rounds + 1):
         tell(f"imports: round {number} of {rounds}")
         for name, peer, modules in list(jobs):
             command = [peer.command[0], "-P", str(CLIENTS / "imports.py"), *modules]
             with on(cores.client):
                 done = subprocess.run(
-                    command, capture_output=True, text=True, check=False, env={**os.environ, **peer.env}
+                    command, capture_output=True, text=True, check=False, env=drivers.environment(peer)
                 )
             if done.returncode != 0:
                 failed.append(LeftOut(name, (done.stderr.strip().splitlines() or ["ended"])[-1], "import"))

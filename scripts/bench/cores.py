@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def share(*, pin: bool) -> Cores:
 
 
 @contextmanager
-def on(cores: frozenset[int]) -> Iterator[None]:
+def on(cores: frozenset[int]) -> Generator[None]:
     """Processes started within run on these cores."""
     if not cores:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,8 +11,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from .cases import VALUE, Case
 from .cores import Cores, on
@@ -35,6 +35,13 @@ class Target(Protocol):
     def key(self, case: Case, peer: Peer) -> str: ...
 
 
+def environment(peer: Peer) -> dict[str, str]:
+    """Without what would send calls through a proxy, or keep Python from storing its byte code."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**kept, **peer.env}
+
+
 class Driver:
     """A process that answers a line of JSON with a line of JSON."""
 
@@ -56,15 +63,19 @@ class Driver:
             "options": {**peer.options, **({"async": True} if case.kind in ("async", "load") else {})},
         }
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by close()
-        with on(cores.client):
-            self._process = subprocess.Popen(
-                [*peer.command, json.dumps(order)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, **peer.env},
-                cwd=ROOT,
-            )
+        try:
+            with on(cores.client | cores.server if peer.free else cores.client):
+                self._process = subprocess.Popen(
+                    [*peer.command, json.dumps(order)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=environment(peer),
+                    cwd=ROOT,
+                )
+        except OSError:
+            self._errors.close()
+            raise
         self._buffer = b""
         self.versions: dict[str, str] = {}
 
@@ -88,7 +99,8 @@ class Driver:
     def close(self) -> None:
         process = self._process
         if process.stdin is not None:
-            process.stdin.close()
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         try:
             process.wait(3)
         except subprocess.TimeoutExpired:
@@ -97,14 +109,6 @@ class Driver:
         if process.stdout is not None:
             process.stdout.close()
         self._errors.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _read(self) -> Figures:
         assert self._process.stdout is not None
@@ -141,7 +145,7 @@ class Wrk:
         script = ["-s", str(CLIENTS / "put.lua")] if case.kind == "set" else []
         url = f"{target.url(tls=case.tls)}/v2/keys{target.key(case, peer)}"
         self._command = [*peer.command, "-t1", f"-c{case.workers}", "-d1s", *script, url]
-        self._env = {**os.environ, **peer.env}
+        self._env = environment(peer)
         self._cores = cores
         self._process: subprocess.Popen[bytes] | None = None
         self.versions: dict[str, str] = {}
@@ -171,14 +175,6 @@ class Wrk:
             self._process.kill()
             self._process.wait()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def read_wrk(text: str, cpu: float) -> Figures:
     """The figures in what wrk prints. Raises Failed."""
@@ -190,5 +186,8 @@ def read_wrk(text: str, cpu: float) -> Figures:
 
 
 def start(peer: Peer, case: Case, target: Target, cores: Cores) -> Driver | Wrk:
-    """The process, and its warm-up under way."""
-    return (Wrk if peer.name == WRK else Driver)(peer, case, target, cores)
+    """The process, and its warm-up under way. Raises Failed."""
+    try:
+        return (Wrk if peer.name == WRK else Driver)(peer, case, target, cores)
+    except OSError as error:
+        raise Failed(str(error)) from error

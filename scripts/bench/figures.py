@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .peers import GO, HTTPX, LOADS, OURS, WRK
+from .peers import GO, GO_BARE, HTTPX, LOADS, OURS, WRK
 
 Figures = dict[str, Any]
 Results = dict[str, Any]
@@ -72,12 +72,16 @@ class Outcome:
 
 GOALS = (
     Goal("get", "cpu_us", 0.5, None, GO),
+    Goal("get", "cpu_us", 0.5, None, GO_BARE),
     Goal("get", "cpu_us", 0.2, None, "python-etcd"),
     Goal("get", "cpu_us", 0.12, None, HTTPX),
     Goal("set", "cpu_us", 0.5, None, GO),
+    Goal("set", "cpu_us", 0.5, None, GO_BARE),
     Goal("async-32", "rate", None, 0.85, GO, pythons="3.11"),
+    Goal("async-32", "rate", None, 0.85, GO_BARE, pythons="3.11"),
     Goal("async-32", "rate", None, 0.4, WRK, pythons="3.11"),
     Goal("async-32", "rate", None, 1.1, GO, pythons="newer"),
+    Goal("async-32", "rate", None, 1.1, GO_BARE, pythons="newer"),
     Goal("async-32", "rate", None, 0.6, WRK, pythons="newer"),
     Goal("async-32", "rate", None, 2.0, "aio-etcd"),
     Goal("threads-8", "rate", None, 1.0, OURS, other_case="get"),

@@ -8,12 +8,15 @@ NOTES = (
     "does meets all of them.",
     "etcd runs without fsync, with no snapshots and the keys of all cases in one store. Client and server talk over "
     "the loopback interface: a real network hides differences in calls per second of sequential calls, not in CPU.",
-    "Pinned to a core of its own (where it says so above), Go runs with GOMAXPROCS=1, wrk with one thread, and the "
-    "threads of Python share that core. Where etcd is at its limit, calls per second of the quick clients come "
-    "together; CPU per call then is the figure to look at.",
+    "Where clients are pinned to one core (it says so above), wrk has one thread, and the threads of Python share that "
+    "core; the Go client has all cores, its scheduler uses them, and it competes with etcd for them. Where etcd is at "
+    "its limit, calls per second of the quick clients come together; CPU per call then is the figure to look at.",
+    "Pinned, each sequential call wakes a core that has gone idle, which costs every client some microseconds of CPU "
+    "(the bare socket shows how many) and brings the ratios of the cheap clients closer together than with --no-pin.",
     "Go: goroutines where Python has threads or tasks. Its transport is given as many idle connections as there are "
-    "workers (by default it keeps two, which costs it a connect for most calls) and no time limit; etcdv2 keeps its "
-    "default time limits.",
+    "workers (by default it keeps two, which costs it a connect for most calls), and the time limit for each request "
+    "that the example in its documentation has; etcdv2 and the Python peers have time limits by default. 'Bare' is "
+    "the same on one core and without the limit: the cheapest that it can be had.",
     "python-etcd and k3etcd hand out values as they are in the parsed JSON and make the nodes of a tree only when they "
     "are walked; etcdv2 and Go validate types and give every field. All walks look at each leaf's value.",
     "k3etcd and node-etcd open a connection for each call; that is how they are. node-etcd is one process with "
@@ -28,5 +31,7 @@ NOTES = (
     "The delay of an event is from just before the write is sent to the event in the watcher's hands, by one clock of "
     "the machine. It holds etcd's own time for the write. etcdv2 reads ahead in a thread of its own (sync), which "
     "costs a change of thread and saves losing events.",
+    "Builds of Python differ: one without profile guided optimisation takes up to twice the time for everything. Of "
+    "several builds of a version the quickest is taken; compare the times of the loop above before comparing versions.",
     "On the second Python only those peers are measured that a goal names.",
 )

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ CLIENTS = Path(__file__).resolve().parent / "clients"
 NODE_ETCD = "node-etcd@7.0.0"
 
 OURS, OURS_HTTPX, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 async"
-GO, NODE, WRK, HTTPX, SOCKET, LOADS = "Go client", "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
+GO, GO_BARE = "Go client", "Go client, bare"
+NODE, WRK, HTTPX, SOCKET, LOADS = "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
 ALL = frozenset({"get", "set", "threads", "async", "tls", "tree", "load", "delay", "burst"})
 
 
@@ -35,6 +36,8 @@ class Peer:
     kinds: frozenset[str] = ALL
     env: dict[str, str] = field(default_factory=dict[str, str])
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    free: bool = False
+    """Runs on all cores, also where clients are pinned to one."""
 
     @property
     def id(self) -> str:
@@ -103,7 +106,12 @@ def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[
                 peers.append(ready)
             else:
                 peers.append(Peer(ready.name, ready.python, ready.command, client.again, ready.env, ready.options))
-    for name, make in ((GO, go_client), (NODE, node_client), (WRK, wrk)):
+    for name, make in (
+        (GO, go_client),
+        (GO_BARE, bare_go_client),
+        (NODE, node_client),
+        (WRK, wrk),
+    ):
         tell(f"setting up {name}")
         try:
             peers.append(make())
@@ -150,7 +158,10 @@ def install(interpreter: Path, packages: list[str], pins: Path) -> None:
 
 
 def go_client() -> Peer:
-    """The official client, built from Debian's source with the machine's Go or Debian's."""
+    """The official client, built from Debian's source with the machine's Go or Debian's.
+
+    As its documentation shows it, with a time limit, and as Go programs run, on all cores.
+    """
     source = CLIENTS / "official.go"
     binary = CACHE / "official"
     sources = debian.unpacked(debian.GO_CLIENT, CACHE) / "usr" / "share" / "gocode"
@@ -164,7 +175,12 @@ def go_client() -> Peer:
             root = next((debian.unpacked(debian.GO, CACHE) / "usr" / "lib").glob("go-*"))
             go, env["GOROOT"] = str(root / "bin" / "go"), str(root)
         run(go, "build", "-o", binary, source, env=env)
-    return Peer(GO, command=(str(binary),))
+    return Peer(GO, command=(str(binary),), options={"limit": 5.0}, free=True)
+
+
+def bare_go_client() -> Peer:
+    """The same at its cheapest: on one core, without a time limit."""
+    return replace(go_client(), name=GO_BARE, options={}, free=False)
 
 
 def node_client() -> Peer:

@@ -91,6 +91,7 @@ def _measured(value: float | None, *, in_ms: bool) -> str:
 
 def _case(results: Results, name: str, case: dict[str, Any]) -> str:
     entries: dict[str, dict[str, Any]] = case["entries"]
+    rows: list[list[str]] = []
     if not entries:
         return "Nothing was measured."
     if name == "import":
@@ -103,10 +104,17 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
     first = next((key for key in entries if key.startswith(f"{OURS}, ")), "")
     delays = any("delay_us" in one for one in entries.values())
     what = {"tree": "read", "delay": "event", "burst": "event"}.get(case["kind"], "call")
-    head = ["client", f"CPU per {what}", f"to {OURS}", f"to the {GO}", f"{what}s per second", f"to the {GO}", "spread"]
+    head = [
+        "client",
+        f"CPU per {what}",
+        f"to {OURS}",
+        f"to the {GO}",
+        f"{what}s per second",
+        f"to the {GO}",
+        "spread",
+    ]
     if delays:
         head = ["client", "event after", "95 % within", f"to the {GO}", f"CPU per {what}", "spread of CPU"]
-    rows: list[list[str]] = []
     for key, one in entries.items():
         cpu, go = _shown(one, "cpu_us"), entries.get(GO, {})
         if delays:

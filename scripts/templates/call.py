@@ -6,6 +6,7 @@ Owns the percent-encoding of paths and forms. Knows no HTTP library, no server, 
 from __future__ import annotations
 
 import json as _json
+import re
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
@@ -14,6 +15,8 @@ from urllib.parse import quote, urlencode
 Answer = TypeVar("Answer")
 ErrorBody = TypeVar("ErrorBody", covariant=True)
 
+_PLAIN = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?", re.ASCII)
+"""Keys that need no encoding and have no segment to refuse: most."""
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
@@ -94,6 +97,8 @@ def key_path(key: str) -> str:
 
     Raises ValueError for empty, `.` and `..` segments: the server would clean the path and store under another key.
     """
+    if _PLAIN.fullmatch(key):
+        return key
     if key in ("", "/"):
         return "/"
     inner = key.removeprefix("/")

@@ -25,7 +25,7 @@ usual = settings(
 
 
 async def everything(client: AsyncClient, key: str) -> dict[str, str | None]:
-    """All files below the first segment of `key` with a "p" before it, hidden ones too where they are asked for."""
+    """The file `key`, which a listing does not show when it is hidden, and all other files below /p."""
     tree = await client.keys.get("/p", recursive=True, default=None)
     found = {} if tree is None else {node.key: node.value for node in tree.leaves()}
     direct = await client.keys.get(key)

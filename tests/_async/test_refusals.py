@@ -154,6 +154,12 @@ ADMIN: dict[str, tuple[Use, type[Exception], str]] = {
 }
 
 
+@pytest.fixture
+def lane() -> str:
+    """The recording transport stands in for any lane."""
+    return "recording"
+
+
 async def refused(connect: Connect, use: Use, kind: type[Exception], advice: str) -> Exception:
     """Carries out the use; it must be refused and nothing sent."""
     recorder = Recorder()

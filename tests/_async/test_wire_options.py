@@ -106,6 +106,12 @@ DELETES: list[tuple[Use, str]] = [
 
 
 @pytest.fixture
+def lane() -> str:
+    """The recording transport stands in for any lane."""
+    return "recording"
+
+
+@pytest.fixture
 async def recorder() -> Recorder:
     return Recorder()
 
@@ -124,9 +130,7 @@ async def test_read_goes_out_as_told(client: AsyncClient, recorder: Recorder, us
 
 
 @pytest.mark.parametrize(("use", "target", "form"), PUTS)
-async def test_put_goes_out_as_told(
-    client: AsyncClient, recorder: Recorder, use: Use, target: str, form: Form
-) -> None:
+async def test_put_goes_out_as_told(client: AsyncClient, recorder: Recorder, use: Use, target: str, form: Form) -> None:
     await use(client)
     sent = recorder.only
     assert (sent.method, sent.target) == ("PUT", f"/v2/keys{target}")
@@ -311,7 +315,11 @@ async def test_send_carries_any_generated_call(client: AsyncClient, recorder: Re
 async def test_every_request_carries_agent_host_and_credentials(connect: Connect) -> None:
     recorder = Recorder()
     client = connect(
-        "http://etcd.example:2379", transport=recorder, username="r\u00f6\u00f6t", password="p:w\u00e9", user_agent="app/7"
+        "http://etcd.example:2379",
+        transport=recorder,
+        username="r\u00f6\u00f6t",
+        password="p:w\u00e9",
+        user_agent="app/7",
     )
     await client.keys.get("/a")
     await client.keys.set("/a", "1")

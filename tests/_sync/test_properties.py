@@ -26,7 +26,7 @@ usual = settings(
 
 
 def everything(client: Client, key: str) -> dict[str, str | None]:
-    """All files below the first segment of `key` with a "p" before it, hidden ones too where they are asked for."""
+    """The file `key`, which a listing does not show when it is hidden, and all other files below /p."""
     tree = client.keys.get("/p", recursive=True, default=None)
     found = {} if tree is None else {node.key: node.value for node in tree.leaves()}
     direct = client.keys.get(key)

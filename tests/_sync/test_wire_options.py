@@ -107,6 +107,12 @@ DELETES: list[tuple[Use, str]] = [
 
 
 @pytest.fixture
+def lane() -> str:
+    """The recording transport stands in for any lane."""
+    return "recording"
+
+
+@pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
 

@@ -7,8 +7,8 @@ import importlib
 from importlib.metadata import version
 from typing import Any
 
-from scripts.bench.clients import measure
-from scripts.bench.clients.measure import Figures, Order
+from . import measure
+from .measure import Figures, Order
 
 
 class Driver:

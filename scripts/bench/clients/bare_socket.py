@@ -12,8 +12,8 @@ import ssl
 from typing import Any
 from urllib.parse import quote
 
-from scripts.bench.clients import measure
-from scripts.bench.clients.measure import Figures, Order
+from . import measure
+from .measure import Figures, Order
 
 
 class Wire:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -213,7 +213,7 @@ def serve(measure: Measure, versions: dict[str, str]) -> None:
     """The talk with the program that compares: warm up, say so, then one measurement for each line."""
     order = Order(**json.loads(sys.argv[1]))
     if order.warm > 0:
-        measure(Order(**{**vars(order), "seconds": order.warm}), {})
+        measure(replace(order, seconds=order.warm), {})
     _say({"ready": True, "versions": versions})
     for line in sys.stdin:
         _say(measure(order, json.loads(line)))

@@ -1,7 +1,7 @@
 // The official Go client for the v2 API (package client of etcd 3.4). The same talk as measure.py.
 //
 // Its transport keeps as many idle connections as there are workers: its own default keeps two, and would connect anew
-// most of the time. No timeout is set: its default. Goroutines where the Python drivers have threads or tasks.
+// most of the time. Option `limit`: seconds until the answer must begin, 0 for none. Goroutines where the Python drivers have threads or tasks.
 package main
 
 import (
@@ -35,6 +35,9 @@ type order struct {
 	Keys    int     `json:"keys"`
 	Workers int     `json:"workers"`
 	CA      string  `json:"ca"`
+	Options struct {
+		Limit float64 `json:"limit"`
+	} `json:"options"`
 }
 
 type said struct {
@@ -202,7 +205,11 @@ func main() {
 		pool.AppendCertsFromPEM(pem)
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
 	}
-	connected, err := client.New(client.Config{Endpoints: []string{o.URL}, Transport: transport})
+	connected, err := client.New(client.Config{
+		Endpoints:               []string{o.URL},
+		Transport:               transport,
+		HeaderTimeoutPerRequest: time.Duration(o.Options.Limit * 1e9),
+	})
 	check(err)
 	keys := client.NewKeysAPI(connected)
 	if o.Warm > 0 {

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from typing import Any
 
 import etcdv2
-from scripts.bench.clients import measure
-from scripts.bench.clients.measure import Figures, Order
+
+from . import measure
+from .measure import Figures, Order
 
 
 class Driver:
@@ -21,8 +22,8 @@ class Driver:
         if order.options.get("async"):
             return self._runner.run(self._measure_async(order, said))
         if self._client is None:
-            settings = {"tls": etcdv2.TLS(ca_file=order.ca)} if order.ca else {}
-            self._client = etcdv2.Client(order.url, transport=order.options.get("transport"), **settings)
+            tls = etcdv2.TLS(ca_file=order.ca) if order.ca else None
+            self._client = etcdv2.Client(order.url, tls=tls, transport=order.options.get("transport"))
         keys = self._client.keys
         match order.case:
             case "get" | "tls":
@@ -41,8 +42,7 @@ class Driver:
                         delays.append(measure.delay(event.value))
                         if len(delays) == said["events"]:
                             break
-                    figures = meter.stop(len(delays), delays=delays)
-                return figures
+                    return meter.stop(len(delays), delays=delays)
             case _:
                 raise ValueError(order.case)
 
@@ -65,8 +65,7 @@ class Driver:
                         delays.append(measure.delay(event.value))
                         if len(delays) == said["events"]:
                             break
-                    figures = meter.stop(len(delays), delays=delays)
-                return figures
+                    return meter.stop(len(delays), delays=delays)
             case _:
                 raise ValueError(order.case)
 

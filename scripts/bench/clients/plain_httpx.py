@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from scripts.bench.clients import measure
-from scripts.bench.clients.measure import Figures, Order
+from . import measure
+from .measure import Figures, Order
 
 
 class Driver:

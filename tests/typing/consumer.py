@@ -1,0 +1,222 @@
+"""What a user's program sees of the types, sync and async. Checked by mypy and pyright, both strict; never run."""
+
+from __future__ import annotations
+
+import pickle
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import assert_type
+
+import httpx
+
+import etcdv2
+from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Timeout, Watcher
+from etcdv2_api import operations
+from etcdv2_api.models import KeysEvent
+
+
+def constructing() -> None:
+    Client()
+    Client("http://127.0.0.1:2379", timeout=5)
+    Client(["https://a:2379", "b"], tls=etcdv2.TLS(ca_file="ca.pem"), username="root", password="x")
+    Client(("a", "b"), tls=ssl.create_default_context(), timeout=None, consistency="quorum", repeat_writes=True)
+    Client(timeout=Timeout(connect=1, attempt=2, commit=None, total=20), transport="httpx", proxy="http://p:1")
+    Client(transport=httpx.HTTPTransport())
+    AsyncClient(transport=httpx.AsyncHTTPTransport())
+    assert_type(Client.from_env(), Client)
+    assert_type(AsyncClient.from_env({"ETCDCTL_ENDPOINTS": "a"}), AsyncClient)
+    with Client() as client:
+        assert_type(client, Client)
+
+
+def keys_of(client: Client) -> None:
+    keys = client.keys
+    assert_type(keys, etcdv2.KeysAPI)
+    assert_type(keys.at("/app").at("x"), etcdv2.KeysAPI)
+    assert_type(keys.get("/a"), Response)
+    assert_type(keys.get("/a", recursive=True, sorted=True, quorum=True, timeout=1), Response)
+    assert_type(keys.get("/a", default=None), Response | None)
+    assert_type(keys.get("/a", default=7), Response | int)
+    assert_type(keys.get("/a", default="x", consistency="session"), Response | str)
+    assert_type(keys.set("/a", "1"), Response)
+    assert_type(keys.set("/a", "1", ttl=30, prev_value="0"), Response)
+    assert_type(keys.set("/a", "1", ttl=timedelta(seconds=5), prev_index=7, no_value_on_success=False), Response)
+    assert_type(keys.set("/a", "1", no_value_on_success=True), Ack)
+    assert_type(keys.set("/a", "1", no_value_on_success=True, ttl=5, prev_exist=True, timeout=None), Ack)
+    assert_type(keys.create("/a", "1"), Response)
+    assert_type(keys.update("/a", "1", ttl=None, repeat_writes=True), Response)
+    assert_type(keys.create_in_order("/q", "1"), Response)
+    assert_type(keys.create_in_order("/q", "1", no_value_on_success=True), Ack)
+    assert_type(keys.delete("/a", prev_index=7), Response)
+    assert_type(keys.delete("/d", recursive=True, dir=True), Response)
+    assert_type(keys.refresh("/a", 30), Response)
+    assert_type(keys.persist("/a"), Response)
+    assert_type(keys.modify("/a", lambda value: value + "x", default=""), Response)
+    assert_type(keys.modify("/a", lambda value: None if value else "x"), Response)
+    assert_type(keys.make_dir("/d", ttl=60, exist_ok=True), Response)
+    assert_type(keys.remove_dir("/d", recursive=True), Response)
+    assert_type(keys.exists("/a", quorum=True), bool)
+
+
+async def async_keys_of(client: AsyncClient) -> None:
+    keys = client.keys
+    assert_type(keys, etcdv2.AsyncKeysAPI)
+    assert_type(keys.at("/app"), etcdv2.AsyncKeysAPI)
+    assert_type(await keys.get("/a"), Response)
+    assert_type(await keys.get("/a", default=None), Response | None)
+    assert_type(await keys.get("/a", default=7), Response | int)
+    assert_type(await keys.set("/a", "1"), Response)
+    assert_type(await keys.set("/a", "1", no_value_on_success=True), Ack)
+    assert_type(await keys.create_in_order("/q", "1"), Response)
+    assert_type(await keys.create_in_order("/q", "1", no_value_on_success=True), Ack)
+    assert_type(await keys.modify("/a", lambda value: value + "x"), Response)
+    assert_type(await keys.exists("/a"), bool)
+
+
+def nodes_of(response: Response) -> None:
+    """Nobody has to test what cannot happen; only what can be absent may be None."""
+    assert_type(response.action, str)
+    assert_type(response.node, Node)
+    assert_type(response.prev_node, Node | None)
+    assert_type(response.value, str)
+    assert_type(response.index, int)
+    assert_type(response.raft_index, int)
+    assert_type(response.raft_term, int)
+    assert_type(response.cluster_id, str)
+    node = response.node
+    assert_type(node.key, str)
+    assert_type(node.name, str)
+    assert_type(node.value, str | None)
+    assert_type(node.dir, bool)
+    assert_type(node.ttl, int | None)
+    assert_type(node.expiration, datetime | None)
+    assert_type(node.modified_index, int)
+    assert_type(node.created_index, int)
+    assert_type(node.nodes, tuple[Node, ...])
+    assert_type(node.children, tuple[Node, ...])
+    assert_type(response.walk(), Iterator[Node])
+    assert_type([leaf.key.upper() for leaf in response.leaves()], list[str])
+    print(node.children[0].key.upper(), node.modified_index + 1)
+
+
+def acknowledged(ack: Ack) -> None:
+    assert_type(ack.action, str)
+    assert_type(ack.index, int)
+
+
+def watching(client: Client) -> None:
+    watcher = client.keys.watch("/a", recursive=True, after_index=42, patience=None)
+    assert_type(watcher, Watcher[Event])
+    with watcher as entered:
+        assert_type(entered, Watcher[Event])
+        for event in entered:
+            assert_type(event, Event)
+            assert_type(event.key, str)
+            assert_type(event.value, str | None)
+            assert_type(event.index, int)
+            assert_type(event.node, Node)
+            assert_type(event.prev_node, Node | None)
+            assert_type(event.deleted, bool)
+            assert_type(event.ancestor, bool)
+        assert_type(entered.next(timeout=1), Event | None)
+        assert_type(entered.index, int)
+    watcher.close()
+
+
+async def async_watching(client: AsyncClient) -> None:
+    watcher = client.keys.watch("/a")
+    assert_type(watcher, AsyncWatcher[Event])
+    async with watcher as entered:
+        async for event in entered:
+            assert_type(event, Event)
+            assert_type(event.value, str | None)
+        assert_type(await entered.next(timeout=1), Event | None)
+    await watcher.close()
+
+
+def events_with_values_of_another_type(event: Event[int], watcher: Watcher[Event[int]]) -> None:
+    assert_type(event.value, int | None)
+    for one in watcher:
+        assert_type(one.value, int | None)
+
+
+def sections_of(client: Client) -> None:
+    assert_type(client.members.list(), tuple[etcdv2.Member, ...])
+    assert_type(client.members.leader().client_urls, tuple[str, ...])
+    assert_type(client.members.add(["http://d:2380"]), etcdv2.Member)
+    assert_type(client.stats.store(), etcdv2.StoreStats)
+    assert_type(client.stats.leader(), etcdv2.LeaderStats)
+    assert_type(client.auth.enabled(), bool)
+    assert_type(client.auth.users.create("u", "p", roles=["r"]), etcdv2.UserState)
+    assert_type(client.auth.users.get("u"), etcdv2.User)
+    assert_type(client.auth.roles.grant("r", read="/a/*", write=["/a"]), etcdv2.Role)
+    assert_type(client.machines(), tuple[str, ...])
+    assert_type(client.version(), etcdv2.Version)
+    assert_type(client.version().etcdserver, str)
+    assert_type(client.health().healthy, bool)
+    assert_type(client.health().endpoints, tuple[etcdv2.EndpointHealth, ...])
+    assert_type(client.endpoints, tuple[str, ...])
+    assert_type(client.sync(), tuple[str, ...])
+    assert_type(client.cluster_id, str)
+    client.set_credentials("root", "x")
+    client.set_credentials(None)
+    client.close()
+
+
+async def async_sections_of(client: AsyncClient) -> None:
+    assert_type(await client.members.list(), tuple[etcdv2.Member, ...])
+    assert_type(await client.stats.self_(), etcdv2.SelfStats)
+    assert_type(await client.auth.users.list(), tuple[etcdv2.User, ...])
+    assert_type(await client.version(), etcdv2.Version)
+    assert_type((await client.health()).degraded, bool)
+    await client.close()
+
+
+def low_level(client: Client) -> None:
+    assert_type(client.send(operations.get_key("/a", recursive=True)), KeysEvent)
+    assert_type(client.send(operations.delete_user("u")), None)
+    assert_type(client.send(operations.list_machines()), str)
+
+
+def hooks() -> None:
+    def told(info: etcdv2.AttemptInfo) -> None:
+        assert_type(info.endpoint, str)
+        assert_type(info.number, int)
+        assert_type(info.status, int | None)
+        assert_type(info.elapsed, float)
+
+    hook: Callable[[etcdv2.AttemptInfo], None] = told
+    Client(before_attempt=hook, after_attempt=told)
+
+
+def errors(client: Client) -> str:
+    try:
+        return client.keys.get("/a").value
+    except etcdv2.KeyNotFound as error:
+        assert_type(error.code, int)
+        assert_type(error.cause, str)
+        assert_type(error.index, int)
+        assert_type(error.endpoint, str)
+    except etcdv2.OutcomeUnknown as error:
+        assert_type(error.endpoint, str)
+        print(error.call.method, error.call.path)
+    except etcdv2.ClusterUnavailable as error:
+        attempts: Sequence[etcdv2.Attempt] = error.attempts
+        assert_type([one.status for one in attempts], list[int | None])
+    except etcdv2.ClusterChanged as error:
+        assert_type(error.response, Response | None)
+    except etcdv2.EtcdError as error:
+        pickle.dumps(error)
+    except LookupError:
+        pass
+    return ""
+
+
+def both(client: Client) -> Iterator[Event]:
+    yield from client.keys.watch("/a")
+
+
+async def both_async(client: AsyncClient) -> AsyncIterator[Event]:
+    async for event in client.keys.watch("/a"):
+        yield event
