@@ -20,6 +20,16 @@ async def async_sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+async def async_settle() -> None:
+    """Let the loop hand on what the kernel has received until now, through every layer up to whoever waits for it."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def settle() -> None:
+    """Threads read for themselves; what they have not read yet outlasts an `abort`."""
+
+
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 

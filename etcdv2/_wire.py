@@ -94,7 +94,10 @@ class AsyncStream(Protocol):
         ...
 
     def abort(self) -> None:
-        """End it now. Safe from any thread, any number of times; a `read` under way fails as aborted."""
+        """End it now. Safe from any thread, any number of times.
+
+        A `read` under way gives what had come before, then fails as aborted. After `close` it does nothing.
+        """
         ...
 
     async def close(self) -> None:
@@ -110,7 +113,10 @@ class AsyncTransport(Protocol):
         ...
 
     async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncStream:
-        """Send and return when the answer's headers are there. Not counted against the connection limit."""
+        """Send and return when the answer's headers are there; `limits` end with that.
+
+        Not counted against the connection limit.
+        """
         ...
 
     async def close(self) -> None:

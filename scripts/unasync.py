@@ -64,6 +64,7 @@ RULES = {
     "anext": "next",
     "async_deadline": "deadline",
     "async_foreign_writes": "foreign_writes",
+    "async_settle": "settle",
     "async_sleep": "sleep",
     "tests._async": "tests._sync",
 }

@@ -67,8 +67,8 @@ class Listener:
 
     def _start(self, target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _accept(self) -> None:
         while not self.stopping.is_set():
@@ -80,7 +80,7 @@ class Listener:
             self._start(self._serve_and_close, sock, self.connections)
 
     def _serve_and_close(self, sock: socket.socket, number: int) -> None:
-        with self.held(sock), contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), self.held(sock):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._serve(sock, number)
 
@@ -89,8 +89,9 @@ class Listener:
         with self.lock:
             self.socks.add(sock)
         try:
-            if not self.stopping.is_set():
-                yield
+            if self.stopping.is_set():  # after `hang_up` has gone round
+                sock.shutdown(socket.SHUT_RDWR)
+            yield
         finally:
             sock.close()
             with self.lock:

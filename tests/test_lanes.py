@@ -524,6 +524,40 @@ def test_close_from_another_thread_wakes_the_reader(lane: Driver, helpers: Threa
         assert failed(lambda: reading.result(timeout=2)).aborted
 
 
+def test_stream_closed_with_its_whole_answer_unread_leaves_nothing_to_the_next_caller(lane: Driver) -> None:
+    with FaultServer(answer(body=b"for the stream"), default=answer(body=b"mine")) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.05)
+        stream.close()
+        for _ in range(3):
+            assert lane.send(server.endpoint, GET, SOON).body == b"mine"
+
+
+def test_abort_after_close_does_not_touch_the_next_caller(lane: Driver) -> None:
+    with FaultServer(default=answer(body=b"all")) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        while stream.read(1):
+            pass
+        stream.close()
+        stream.abort()
+        assert lane.send(server.endpoint, GET, SOON).body == b"all"
+        assert [received.connection for received in server.requests] == [1, 1]
+
+
+def test_what_came_before_an_abort_is_given(lane: Driver) -> None:
+    half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
+    with FaultServer(raw(half, stall=True)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.1)
+        stream.abort()
+        time.sleep(0.05)
+        assert stream.read(1) == b"half"
+        with pytest.raises(TransportFailure) as caught:
+            stream.read(1)
+        assert caught.value.aborted
+        stream.close()
+
+
 def test_stream_may_carry_more_than_the_limit_for_bodies(name: LaneName) -> None:
     parts = [MANY, *([b"186a0\r\n" + b"x" * 100_000 + b"\r\n"] * 50), b"0\r\n\r\n"]
     with FaultServer(drip(parts, 0)) as server, start_lane(name, max_body_bytes=1000) as lane:

@@ -18,7 +18,7 @@ from etcdv2._cursor import Cursor
 from etcdv2._errors import ClusterChanged, ClusterUnavailable, HistoryCleared, UnexpectedAnswer
 from etcdv2._keys import KeysCall
 from etcdv2._pace import SURELY_QUIET
-from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker
+from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
 from etcdv2._results import Event
 from etcdv2._settings import UNSET, check_seconds
 from etcdv2._wire import TransportFailure
@@ -217,6 +217,7 @@ class AsyncFeed:
             if not wanted:
                 await spare.stream.close()
         elif time.monotonic() - self._spare_since >= SURELY_QUIET:
+            await async_settle()
             with self._lock:
                 # One that has begun to receive its event is left to finish.
                 if self._poll is poll and not self._receiving:

@@ -140,11 +140,22 @@ class Connection:
                     raise Aborted
                 self._receive(self._sock, ends)
         except LimitReached:
-            if self._aborted:
-                raise self._failure(Aborted()) from None
-            raise
-        except (OSError, BadAnswer, Aborted, ValueError) as error:
-            raise self._failure(error) from self._cause(error)
+            if not self._aborted:
+                raise
+            error: BaseException = Aborted()
+        except (OSError, BadAnswer, Aborted, ValueError) as caught:
+            error = caught
+        if self._aborted and (data := self._arrived()):
+            return data
+        raise self._failure(error) from self._cause(error)
+
+    def _arrived(self) -> bytes:
+        """After an abort, what had come before it: a shutdown leaves that in the kernel's buffer."""
+        sock = self._sock
+        with contextlib.suppress(OSError, BadAnswer, ValueError):
+            while sock is not None and (data := sock.recv(RECEIVE_BYTES)):
+                self.reader.feed(data)
+        return self.reader.take()
 
     def is_quiet(self) -> bool:
         """Whether an idle connection is as it was left: neither closed by the server nor with bytes waiting."""

@@ -271,10 +271,12 @@ class AsyncFastStream:
         reader = connection.reader
         ends = None if timeout is None else self._loop.time() + timeout
         while True:
+            data = connection.take()
+            if data:
+                return data
             if self._aborted:
                 raise failure(Aborted(), "read", Sent.WHOLE)
-            data = connection.take()
-            if data or reader.done:
+            if reader.done:
                 return data
             if connection.error is not None:
                 raise connection.failure()
@@ -296,9 +298,13 @@ class AsyncFastStream:
         except RuntimeError:
             running = None
         if running is self._loop:
-            self._connection.end(Aborted())
+            self._abort_here()
         elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._connection.end, Aborted())
+            self._loop.call_soon_threadsafe(self._abort_here)
+
+    def _abort_here(self) -> None:
+        if not self._ended:  # else the connection may serve another call already
+            self._connection.end(Aborted())
 
     async def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""

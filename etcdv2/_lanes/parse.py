@@ -74,7 +74,6 @@ class AnswerReader:
         self.on_body = self._chunks.append
         self._parser = HttpResponseParser(self)
         self._until_eof = False
-        self._parts = 0
         self.begin()
 
     def begin(self, streaming: bool = False) -> None:
@@ -88,6 +87,9 @@ class AnswerReader:
         self.headers: dict[str, str] = {}
         self._fed = 0
         self._soft_limit = self._max_head
+        # Of a stream that was closed with its answer complete but not taken: never for the next caller.
+        self._chunks.clear()
+        self._parts = 0
 
     @property
     def started(self) -> bool:

@@ -217,7 +217,7 @@ class FastTransport:
 class FastStream:
     """An answer whose body is still arriving. One thread reads; any may `abort()`."""
 
-    __slots__ = ("_connection", "_ended", "_failure", "_pool", "_transport", "headers", "status")
+    __slots__ = ("_connection", "_ended", "_failure", "_lock", "_pool", "_transport", "headers", "status")
 
     def __init__(self, transport: FastTransport, pool: _Pool, connection: Connection) -> None:
         self._transport = transport
@@ -225,6 +225,7 @@ class FastStream:
         self._connection = connection
         self._failure: TransportFailure | None = None
         self._ended = False
+        self._lock = threading.Lock()
         self.status: int = connection.reader.status
         self.headers: Mapping[str, str] = connection.reader.headers
 
@@ -243,14 +244,17 @@ class FastStream:
             raise
 
     def abort(self) -> None:
-        """End it now. Safe from any thread, any number of times."""
-        self._connection.abort()
+        """End it now. Safe from any thread, any number of times; what had come before is still given by `read`."""
+        with self._lock:
+            if not self._ended:  # else the connection may serve another call already
+                self._connection.abort()
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""
-        if self._ended:
-            return
-        self._ended = True
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
         if self._failure is None and self._connection.is_reusable():
             self._transport._give_back(self._pool, self._connection)  # pyright: ignore[reportPrivateUsage]
         else:

@@ -55,8 +55,8 @@ class Client:
     older than what this client has seen), "quorum" (through raft). `repeat_writes`: send a write again when its answer
     was lost, which can do it twice; without it such a write raises OutcomeUnknown. `prefer_leader`: talk to the leader
     when it is among the endpoints. `max_connections`: to each endpoint, watches aside. `transport`: an httpx transport
-    to send through, or "httpx" for its standard one. `proxy`, `trust_env`: as in httpx, which is then used. `user_agent`
-    instead of the standard one. `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
+    to send through, or "httpx" for its standard one. `proxy`, `trust_env`: as in httpx, then used. `user_agent`:
+    instead of the usual one. `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
 
     Does no network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError for settings
     that contradict each other.

@@ -17,7 +17,7 @@ from etcdv2._cursor import Cursor
 from etcdv2._errors import ClusterChanged, ClusterUnavailable, HistoryCleared, UnexpectedAnswer
 from etcdv2._keys import KeysCall
 from etcdv2._pace import SURELY_QUIET
-from etcdv2._primitives import Channel, Pulse, Worker
+from etcdv2._primitives import Channel, Pulse, Worker, settle
 from etcdv2._results import Event
 from etcdv2._settings import UNSET, check_seconds
 from etcdv2._sync.caller import Caller, Poll
@@ -218,6 +218,7 @@ class Feed:
             if not wanted:
                 spare.stream.close()
         elif time.monotonic() - self._spare_since >= SURELY_QUIET:
+            settle()
             with self._lock:
                 # One that has begun to receive its event is left to finish.
                 if self._poll is poll and not self._receiving:

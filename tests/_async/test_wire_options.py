@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, UnexpectedAnswer
+from etcdv2 import AsyncClient
 from etcdv2_api import operations
 from tests._async.conftest import Connect
-from tests.recording import NODE, Answer, Noted, Recorder, usual_answer
+from tests.recording import NODE, Answer, Noted, Recorder
 
 Use = Callable[[AsyncClient], Any]
 Form = dict[str, str]
@@ -387,30 +386,3 @@ async def test_cookies_of_a_proxy_are_not_sent_back(connect: Connect) -> None:
     await client.keys.get("/a")
     await client.keys.get("/a")
     assert ["cookie" in noted.headers for noted in recorder.noted] == [False, False]
-
-
-async def test_redirect_is_not_followed(connect: Connect) -> None:
-    recorder = Recorder(lambda _: (301, b"<a href='/v2/keys/b'>Moved Permanently</a>"))
-    client = connect("http://a:1", transport=recorder)
-    with pytest.raises(UnexpectedAnswer) as caught:
-        await client.keys.set("/a", "1")
-    assert (caught.value.status, len(recorder.noted)) == (301, 1)
-
-
-async def test_tree_of_150_levels_is_read(connect: Connect) -> None:
-    key = "/x" * 150
-    node: dict[str, Any] = {"key": key, "value": "here", "modifiedIndex": 7, "createdIndex": 7}
-    for level in range(149, 0, -1):
-        node = {"key": "/x" * level, "dir": True, "nodes": [node], "modifiedIndex": 7, "createdIndex": 7}
-    body = json.dumps({"action": "get", "node": node}).encode()
-    client = connect("http://a:1", transport=Recorder(lambda _: (200, body)))
-    tree = await client.keys.get("/x", recursive=True)
-    assert [(leaf.key, leaf.value) for leaf in tree.leaves()] == [(key, "here")]
-
-
-async def test_machines_are_taken_apart(connect: Connect) -> None:
-    recorder = Recorder(lambda noted: (200, b"") if noted.headers["user-agent"] == "none" else usual_answer(noted))
-    client = connect("http://a:1", transport=recorder)
-    assert await client.machines() == ("http://c:2379", "http://d:2379")
-    nobody = connect("http://a:1", transport=recorder, user_agent="none")
-    assert await nobody.machines() == ()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 from typing import Any
@@ -19,6 +20,7 @@ from etcdv2 import (
     KeyExists,
     OutcomeUnknown,
     Timeout,
+    UnexpectedAnswer,
 )
 from etcdv2.testing import Server
 from etcdv2_api import operations
@@ -339,3 +341,33 @@ def test_paused_server_ends_a_read_and_a_write_in_time(connect: Connect, etcd: S
     finally:
         etcd.resume()
     assert (client.keys.get("/a", timeout=5)).node.key == "/a"
+
+
+# --- odd answers -----------------------------------------------------------------------------------------------------
+
+
+def test_redirect_is_not_followed(connect: Connect) -> None:
+    recorder = Recorder(lambda _: (301, b"<a href='/v2/keys/b'>Moved Permanently</a>"))
+    client = connect("http://a:1", transport=recorder)
+    with pytest.raises(UnexpectedAnswer) as caught:
+        client.keys.set("/a", "1")
+    assert (caught.value.status, len(recorder.noted)) == (301, 1)
+
+
+def test_tree_of_150_levels_is_read(connect: Connect) -> None:
+    key = "/x" * 150
+    node: dict[str, Any] = {"key": key, "value": "here", "modifiedIndex": 7, "createdIndex": 7}
+    for level in range(149, 0, -1):
+        node = {"key": "/x" * level, "dir": True, "nodes": [node], "modifiedIndex": 7, "createdIndex": 7}
+    body = json.dumps({"action": "get", "node": node}).encode()
+    client = connect("http://a:1", transport=Recorder(lambda _: (200, body)))
+    tree = client.keys.get("/x", recursive=True)
+    assert [(leaf.key, leaf.value) for leaf in tree.leaves()] == [(key, "here")]
+
+
+def test_machines_are_taken_apart(connect: Connect) -> None:
+    recorder = Recorder(lambda noted: (200, b"") if noted.headers["user-agent"] == "none" else usual_answer(noted))
+    client = connect("http://a:1", transport=recorder)
+    assert client.machines() == ("http://c:2379", "http://d:2379")
+    nobody = connect("http://a:1", transport=recorder, user_agent="none")
+    assert nobody.machines() == ()
