@@ -3,11 +3,11 @@
 PYTHON  ?= python3
 BIN     := .venv/bin
 PY      := $(BIN)/python
-TYPED   := etcdv2 generated/etcdv2_api scripts tests/typing
+TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/typing/consumer.py
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate generate stale lint types test test-versions demo build check
+.PHONY: help setup validate generate stale lint types test test-versions demo bench build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ test-versions: setup ## the same on 3.3.25, 3.5.16 and 3.5.30 too, where Debian 
 
 demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a cluster of your own
 	@$(PY) examples/turing_awards.py $(ARGS)
+
+bench: setup ## this client against its peers, about ten minutes, the machine for itself; ARGS="--quick --only get"
+	$(PY) -m scripts.bench $(ARGS)
 
 build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment
 	rm -rf dist

@@ -41,6 +41,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"answers of real servers checked against the description: {total}")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The lane makes no difference to a server: the httpx lane is tried on the first version only."""
+    left_out = [item for item in items if any(f"[{version}-httpx" in item.nodeid for version in VERSIONS[1:])]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session", params=BINARIES, ids=VERSIONS)
 def etcd_binary(request: pytest.FixtureRequest) -> Path:
     """Each version in turn, for every test that uses a real server."""
