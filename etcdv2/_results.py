@@ -90,6 +90,20 @@ class Event(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of what is watched, as read at one moment: where a watch with snapshots begins, and begins anew."""
+
+    node: Node | None
+    """The watched key with everything below it; None where it is not there."""
+    index: int
+    """The events that follow are later than this."""
+
+    def leaves(self) -> Iterator[Node]:
+        """All files in it."""
+        return iter(()) if self.node is None else self.node.leaves()
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointHealth:
     """What one endpoint says of itself at /health, or why it said nothing."""
 
