@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NamedTuple, NoReturn, TypeVar
 
 from etcdv2._cluster import ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
@@ -26,10 +26,11 @@ from etcdv2._errors import (
     class_of,
 )
 from etcdv2._pool import Pool
-from etcdv2._results import answered_by
+from etcdv2._results import Response, answered_by, response_from
+from etcdv2._rules import Rules
 from etcdv2._settings import Timeout
 from etcdv2._wire import Limits, Reply, Sent, TransportFailure
-from etcdv2_api import Call, KeysError, Message, UndescribedAnswer
+from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer
 
 Answer = TypeVar("Answer")
 
@@ -40,21 +41,6 @@ _PERHAPS_OUR_OWN_DOING = (100, 101, 105)
 """Key not found, compare failed, key exists: what a repeated delete, compare-and-swap or create gets after itself."""
 ROUNDS_WITHOUT_TOTAL = 8
 """Rounds for a cluster that has no leader, when there is no total time."""
-
-
-class Rules(NamedTuple):
-    """How one call may be tried."""
-
-    write: bool
-    repeat: bool
-    """Repeat a write whose answer was lost: at least once instead of at most once."""
-    session: bool
-    """Refuse answers older than what the client has seen."""
-    commit: bool
-    """Whether it goes through raft and so has `Timeout.commit` for one try."""
-
-
-LOCAL_READ = Rules(write=False, repeat=False, session=False, commit=False)
 
 
 class Try(NamedTuple):
@@ -394,7 +380,15 @@ class Attempts(Generic[Answer]):
         self._records.append(Attempt(endpoint.url, phase, cause, now - since, status))
 
 
-def rules_for(call: Call[Any, Any], *, repeat: bool, session: bool, quorum: bool) -> Rules:
-    """GET and HEAD are reads; everything else writes."""
-    write = call.method not in ("GET", "HEAD")
-    return Rules(write=write, repeat=repeat and write, session=session and not write, commit=write or quorum)
+def response_of(answered: Answered[KeysEvent]) -> Response:
+    """Raises UnexpectedAnswer when the server left out a node that was not to be left out."""
+    response = response_from(answered.answer, answered.meta)
+    if response is None:
+        raise UnexpectedAnswer(
+            "an answer without node",
+            status=answered.status,
+            content_type="application/json",
+            body=b"",
+            endpoint=answered.endpoint.url,
+        )
+    return response

@@ -137,6 +137,14 @@ def after(index: int | None) -> int | None:
     return index + 1
 
 
+def check_buffer(size: int) -> None:
+    """Raises TypeError or ValueError unless it is a number of events."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"buffer {size!r}: must be a number of events")
+    if size < 1:
+        raise ValueError(f"buffer {size!r}: must be at least 1 event")
+
+
 def _conditions(prev_value: str | None, prev_index: int | None) -> None:
     if prev_value is not None:
         _text("prev_value", prev_value)

@@ -63,6 +63,7 @@ RULES = {
     "aiter_raw": "iter_raw",
     "anext": "next",
     "async_deadline": "deadline",
+    "async_exchange": "exchange",
     "async_foreign_writes": "foreign_writes",
     "async_settle": "settle",
     "async_sleep": "sleep",

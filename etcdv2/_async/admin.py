@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from etcdv2 import _admin
 from etcdv2._async.caller import AsyncCaller
-from etcdv2._attempts import rules_for
 from etcdv2._errors import Conflict, NotFound
+from etcdv2._rules import rules_for
 from etcdv2._settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import (
     Call,

@@ -14,13 +14,13 @@ from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.keys import AsyncKeysAPI
-from etcdv2._attempts import LOCAL_READ, rules_for
 from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
 from etcdv2._lanes.loop import AsyncFastTransport
 from etcdv2._pool import Pool
 from etcdv2._results import ClusterHealth, EndpointHealth
+from etcdv2._rules import LOCAL_READ, rules_for
 from etcdv2._settings import (
     UNSET,
     Consistency,

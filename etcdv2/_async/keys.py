@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 from etcdv2 import _keys
 from etcdv2._async.caller import AsyncCaller
+from etcdv2._async.exchange import async_exchange
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.watch import AsyncWatcher
-from etcdv2._attempts import Answered, Rules
+from etcdv2._attempts import response_of
 from etcdv2._cursor import Cursor
-from etcdv2._errors import CompareFailed, DeadlineExceeded, KeyExists, KeyNotFound, NotDir, UnexpectedAnswer
+from etcdv2._errors import KeyExists, KeyNotFound, NotDir
 from etcdv2._keys import TTL, KeysCall
-from etcdv2._primitives import async_sleep
-from etcdv2._results import Ack, Event, Response, ack_from, response_from
-from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds, timeout_from
-from etcdv2_api import KeysEvent, Node
+from etcdv2._results import Ack, Event, Response, ack_from
+from etcdv2._rules import READS, WRITES, Rules
+from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds
 from etcdv2_api.call import key_path
 
 Default = TypeVar("Default")
-_QUORUM_READ: Final = Rules(write=False, repeat=False, session=False, commit=True)
-_SESSION_READ: Final = Rules(write=False, repeat=False, session=True, commit=False)
-_LOCAL_READ: Final = Rules(write=False, repeat=False, session=False, commit=False)
-_WRITE: Final = Rules(write=True, repeat=False, session=False, commit=True)
-_REPEATED_WRITE: Final = Rules(write=True, repeat=True, session=False, commit=True)
 
 
 class AsyncKeysAPI:
@@ -97,7 +90,7 @@ class AsyncKeysAPI:
         rules = self._read_rules(quorum, consistency)
         call = _keys.get(self._absolute(key), recursive=recursive, sort=sorted, quorum=rules.commit)
         try:
-            return _response(await self._caller.perform(call, rules, timeout))
+            return response_of(await self._caller.perform(call, rules, timeout))
         except KeyNotFound:
             if default is UNSET:
                 raise
@@ -280,8 +273,8 @@ class AsyncKeysAPI:
 
         A key without TTL is left as it is; then the response is that of the read.
         """
-        return await self._exchange(
-            key, lambda node: node.value if node.expiration is not None else None, None, timeout
+        return await async_exchange(
+            self._caller, self._absolute(key), lambda value, expires: value if expires else None, timeout
         )
 
     async def modify(
@@ -301,7 +294,10 @@ class AsyncKeysAPI:
         _keys.ttl_seconds(ttl)
         if default is not None and not isinstance(default, str):
             raise TypeError(f"default {default!r}: must be a str, the value to change where the key is not there")
-        return await self._exchange(key, lambda node: change(_text_of(node)), ttl, timeout, change, default)
+        full = self._absolute(key)
+        return await async_exchange(
+            self._caller, full, lambda value, _: change(value), timeout, ttl=ttl, default=default
+        )
 
     async def make_dir(
         self,
@@ -356,8 +352,7 @@ class AsyncKeysAPI:
         timeout: TimeoutLike | Unset = UNSET,
     ) -> bool:
         """Whether there is a file or directory of that name."""
-        found = await self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout)
-        return found is not None
+        return await self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout) is not None
 
     def watch(
         self,
@@ -376,16 +371,11 @@ class AsyncKeysAPI:
         ClusterUnavailable, None for ever. `buffer`: events read ahead. Raises HistoryCleared when events are lost.
         """
         check_seconds("patience", patience)
-        if isinstance(buffer, bool) or not isinstance(buffer, int):
-            raise TypeError(f"buffer {buffer!r}: must be a number of events")
-        if buffer < 1:
-            raise ValueError(f"buffer {buffer!r}: must be at least 1 event")
+        _keys.check_buffer(buffer)
         full = self._absolute(key)
         key_path(full)
         cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
         return AsyncWatcher(self._caller, self._follower, full, cursor, patience, buffer)
-
-    # --- how ---------------------------------------------------------------------------------------------------------
 
     def _absolute(self, key: str) -> str:
         return _keys.absolute(key, self._prefix)
@@ -397,85 +387,16 @@ class AsyncKeysAPI:
             check_consistency(consistency)
             if quorum and consistency != "quorum":
                 raise ValueError(f"quorum=True and consistency={consistency!r} contradict each other")
-        if consistency == "local":
-            return _LOCAL_READ
-        return _QUORUM_READ if consistency == "quorum" else _SESSION_READ
+        return READS[consistency]
 
     async def _write(
         self, call: KeysCall, acknowledge: bool, repeat: bool | None, timeout: TimeoutLike | Unset
     ) -> Response | Ack:
-        rules = _REPEATED_WRITE if (self._caller.repeat_writes if repeat is None else repeat) else _WRITE
-        answered = await self._caller.perform(call, rules, timeout)
-        return ack_from(answered.answer, answered.meta) if acknowledge else _response(answered)
+        answered = await self._caller.perform(call, self._write_rules(repeat), timeout)
+        return ack_from(answered.answer, answered.meta) if acknowledge else response_of(answered)
 
     async def _written(self, call: KeysCall, repeat: bool | None, timeout: TimeoutLike | Unset) -> Response:
-        rules = _REPEATED_WRITE if (self._caller.repeat_writes if repeat is None else repeat) else _WRITE
-        return _response(await self._caller.perform(call, rules, timeout))
+        return response_of(await self._caller.perform(call, self._write_rules(repeat), timeout))
 
-    async def _exchange(
-        self,
-        key: str,
-        change: Callable[[Node], str | None],
-        ttl: TTL | None,
-        timeout: TimeoutLike | Unset,
-        create: Callable[[str], str | None] | None = None,
-        default: str | None = None,
-    ) -> Response:
-        """Read with quorum, change, compare and swap by index, until it fits or the time is over."""
-        full = self._absolute(key)
-        total = timeout_from(timeout, self._caller.timeout).total
-        deadline = None if total is None else time.monotonic() + total
-        read = _keys.get(full, recursive=False, sort=False, quorum=True)
-        tries = 0
-        conditions: dict[str, Any]
-        while True:
-            tries += 1
-            try:
-                found = _response(await self._caller.perform(read, _QUORUM_READ, timeout, deadline))
-            except KeyNotFound:
-                if default is None or create is None:
-                    raise
-                new, conditions = create(default), {"prev_exist": False}
-                if new is None:
-                    raise
-            else:
-                found.value  # noqa: B018  # raises NotFile for a directory
-                new, conditions = change(found.node), {"prev_index": found.node.modified_index}
-                if new is None:
-                    return found
-            try:
-                return await self._swap(full, new, ttl, conditions, timeout, deadline)
-            except (CompareFailed, KeyExists, KeyNotFound) as error:
-                pause = random.uniform(0, min(0.1, 0.002 * 2 ** min(tries, 10)))
-                if deadline is not None and time.monotonic() + pause >= deadline:
-                    raise DeadlineExceeded(f"{full}: somebody else was quicker {tries} times") from error
-            await async_sleep(pause)
-
-    async def _swap(
-        self,
-        full: str,
-        new: str,
-        ttl: TTL | None,
-        conditions: dict[str, Any],
-        timeout: TimeoutLike | Unset,
-        deadline: float | None,
-    ) -> Response:
-        call = _keys.put(full, new, ttl=ttl, **conditions)
-        return _response(await self._caller.perform(call, _WRITE, timeout, deadline))
-
-
-def _response(answered: Answered[KeysEvent]) -> Response:
-    response = response_from(answered.answer, answered.meta)
-    if response is None:
-        raise UnexpectedAnswer(
-            "an answer without node",
-            status=answered.status,
-            content_type="application/json",
-            body=b"",
-            endpoint=answered.endpoint.url,
-        )
-    return response
-
-
-def _text_of(node: Node) -> str:
-    return node.value or ""
+    def _write_rules(self, repeat: bool | None) -> Rules:
+        return WRITES[self._caller.repeat_writes if repeat is None else repeat]

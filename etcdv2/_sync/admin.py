@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from etcdv2 import _admin
-from etcdv2._attempts import rules_for
 from etcdv2._errors import Conflict, NotFound
+from etcdv2._rules import rules_for
 from etcdv2._settings import UNSET, TimeoutLike, Unset
 from etcdv2._sync.caller import Caller
 from etcdv2_api import (

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from etcdv2._attempts import LOCAL_READ, Answered, Attempts, Rules, Try
+from etcdv2._attempts import Answered, Attempts, Try
 from etcdv2._cluster import ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import V2ApiDisabled
 from etcdv2._hooks import AttemptInfo, Hook, tell
 from etcdv2._pool import Pool
 from etcdv2._primitives import sleep
+from etcdv2._rules import LOCAL_READ, Rules
 from etcdv2._settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2._wire import Headers, Limits, Reply, Request, Sent, Stream, Transport, TransportFailure
 from etcdv2_api import Call, KeysError, Message, operations

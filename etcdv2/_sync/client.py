@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from etcdv2._attempts import LOCAL_READ, rules_for
 from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
 from etcdv2._lanes.threads import FastTransport
 from etcdv2._pool import Pool
 from etcdv2._results import ClusterHealth, EndpointHealth
+from etcdv2._rules import LOCAL_READ, rules_for
 from etcdv2._settings import (
     UNSET,
     Consistency,

@@ -68,6 +68,11 @@ def _read_large(model: type[First], body: bytes) -> First:
     try:
         return model.model_validate_json(body)
     finally:
+        if not gc.get_freeze_count():
+            # Moves what is young to the oldest generation without looking at it: the next collection would go through
+            # the whole new tree, which holds no cycle, for as long as reading it took.
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
 
 

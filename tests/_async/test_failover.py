@@ -335,12 +335,13 @@ class TestCluster:
     async def test_health_tells_each_endpoint(self, connect: Connect, etcd_cluster: Cluster) -> None:
         client = connect(etcd_cluster.endpoints)
         assert (await client.health()).healthy
-        etcd_cluster.members[1].kill()
+        follower = etcd_cluster.followers()[0]
+        follower.kill()
         health = await client.health()
         assert health.healthy
         assert health.degraded
-        assert [one.endpoint for one in health.endpoints if not one.healthy] == [etcd_cluster.members[1].url]
-        etcd_cluster.members[1].start()
+        assert [one.endpoint for one in health.endpoints if not one.healthy] == [follower.url]
+        follower.start()
 
 
 class TestWatchFaults:
