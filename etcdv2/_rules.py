@@ -35,8 +35,8 @@ WRITES: Mapping[bool, Rules] = {
 }
 
 
-def rules_for(call: Call[Any, Any], *, repeat: bool, session: bool, quorum: bool) -> Rules:
+def rules_for(call: Call[Any, Any], *, repeat: bool, quorum: bool) -> Rules:
     """GET and HEAD are reads; everything else writes."""
     if call.method not in ("GET", "HEAD"):
         return WRITES[repeat]
-    return READS["quorum" if quorum else "session" if session else "local"]
+    return READS["quorum" if quorum else "local"]

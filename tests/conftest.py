@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,18 @@ def pytest_sessionstart() -> None:
     for wanted in filter(None, os.environ.get("ETCDV2_TEST_VERSIONS", "").split(",")):
         if not any(version.startswith(f"{wanted}.") for version in VERSIONS):
             raise pytest.UsageError(f"etcd {wanted} is wanted, found {', '.join(VERSIONS)}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of several processes (pytest-xdist)
+        output["checked"] = described.checked
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for method, count in getattr(node, "workeroutput", {}).get("checked", {}).items():
+        described.checked[method] = described.checked.get(method, 0) + count
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -257,7 +257,7 @@ WRITES: list[Call[Any, Any]] = [
 
 @pytest.mark.parametrize("call", WRITES, ids=lambda call: f"{call.method}-{call.operation}")
 def test_no_kind_of_write_is_repeated_after_its_answer_was_lost(call: Call[Any, Any]) -> None:
-    course = Course(rules_for(call, repeat=False, session=False, quorum=False), call=call)
+    course = Course(rules_for(call, repeat=False, quorum=False), call=call)
     with pytest.raises(OutcomeUnknown) as caught:
         course.fail(LOST)
     assert course.tried == ["a"]
@@ -934,10 +934,10 @@ def test_watch_refused_everywhere_by_a_proxy_is_the_error() -> None:
 
 def test_rules_follow_the_method_and_the_quorum() -> None:
     def of(call: Call[Any, Any], *, quorum: bool = False) -> Rules:
-        return rules_for(call, repeat=True, session=True, quorum=quorum)
+        return rules_for(call, repeat=True, quorum=quorum)
 
-    assert of(GET) == (False, False, True, False)
-    assert of(GET, quorum=True) == (False, False, True, True)
+    assert of(GET) == (False, False, False, False)
+    assert of(GET, quorum=True) == (False, False, False, True)
     assert all(of(call) == (True, True, False, True) for call in WRITES)
 
 

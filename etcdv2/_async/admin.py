@@ -33,7 +33,7 @@ class AsyncSection:
         self._caller = caller
 
     async def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
-        rules = rules_for(call, repeat=self._caller.repeat_writes, session=False, quorum=False)
+        rules = rules_for(call, repeat=self._caller.repeat_writes, quorum=False)
         return (await self._caller.perform(call, rules, timeout)).answer
 
 

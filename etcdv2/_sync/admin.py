@@ -34,7 +34,7 @@ class Section:
         self._caller = caller
 
     def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
-        rules = rules_for(call, repeat=self._caller.repeat_writes, session=False, quorum=False)
+        rules = rules_for(call, repeat=self._caller.repeat_writes, quorum=False)
         return (self._caller.perform(call, rules, timeout)).answer
 
 

@@ -190,7 +190,7 @@ class Client:
         """Send any generated call, with failover, the rules for writes, and the errors of the tree."""
         repeat = self._caller.repeat_writes if repeat_writes is None else repeat_writes
         quorum = ("quorum", "true") in call.query
-        rules = rules_for(call, repeat=repeat, session=False, quorum=quorum)
+        rules = rules_for(call, repeat=repeat, quorum=quorum)
         if ("wait", "true") in call.query:
             raise ValueError("send() does not wait for events; use keys.watch()")
         return (self._caller.perform(call, rules, timeout)).answer
