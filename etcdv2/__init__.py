@@ -38,7 +38,7 @@ from etcdv2._errors import (
     WatcherCleared,
 )
 from etcdv2._hooks import AttemptInfo
-from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Response
+from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Response, Snapshot
 from etcdv2._settings import Timeout
 from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
 from etcdv2._sync.client import Client
@@ -98,6 +98,7 @@ __all__ = [
     "RolesAPI",
     "RootReadOnly",
     "SelfStats",
+    "Snapshot",
     "StaleRead",
     "StatsAPI",
     "StoreStats",

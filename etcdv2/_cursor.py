@@ -30,6 +30,11 @@ class Cursor:
         """X-Etcd-Index when the last poll was registered."""
         return self._registered
 
+    def restart(self, index: int) -> None:
+        """The state was read anew at `index`: go on after it, even when that is less than before."""
+        self.wait_index = index + 1
+        self._registered = index
+
     def opened(self, index: int) -> None:
         """A poll was registered when the store was at `index`. From now on no event after that can be missed."""
         self._registered = index

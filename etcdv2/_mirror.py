@@ -1,6 +1,6 @@
 """The state behind a mirror: a tree of nodes kept by events and snapshots, its frozen states and their differences.
 
-Owns what an event does to the tree (PROTOCOL section 5). No I/O, no clock, no lock: one writer; states are read anywhere.
+Owns what an event does to the tree (PROTOCOL section 5). No I/O, no clock, no lock: one writer, readers of its states.
 """
 
 from __future__ import annotations
@@ -143,18 +143,23 @@ class MirrorTree:
     """
 
     def __init__(self, key: str) -> None:
-        self.key = key
-        self._names = Names(key)
+        self.key = _without_slash(key)
+        self._names = Names(self.key)
         self._root: Entry | None = None
         self._index = 0
         self._stamp = 0
+        self.frozen: MirrorState | None = None
+        """The newest state, if `freeze` has made it already."""
 
     def freeze(self) -> MirrorState:
-        self._stamp += 1
-        return MirrorState(self.key, self._root, self._index)
+        """The newest state, the same object as long as nothing changes."""
+        if self.frozen is None:
+            self._stamp += 1
+            self.frozen = MirrorState(self.key, self._root, self._index)
+        return self.frozen
 
     def plan(self, item: Event | Snapshot) -> Step | None:
-        """What `item` changes, itself changing nothing. None for an event that the state has already, or of elsewhere."""
+        """What `item` changes, itself changing nothing. None for an event that the state has already."""
         index = item.index
         if isinstance(item, Snapshot):
             root = None if item.node is None else _built(item.node, self._stamp)
@@ -175,6 +180,7 @@ class MirrorTree:
 
     def carry_out(self, step: Step) -> None:
         self._index = step.index
+        self.frozen = None
         if not step.names:
             self._root = step.entry
             return
@@ -210,15 +216,19 @@ class MirrorTree:
 
     def _file_above(self, names: list[str]) -> Node | None:
         """The file where the server must have a directory by now: one made so by a refresh, which tells nobody."""
-        for depth in range(len(names)):
-            entry = find(self._root, names[:depth])
+        entry = self._root
+        for name in names:
             if not isinstance(entry, Directory):
                 return entry
+            entry = entry.entries.get(name)
         return None
 
 
 class Differences:
-    """The changes that one reader has not taken yet: at most about `size` of them, then it catches up by a comparison."""
+    """The changes that one reader has not taken yet.
+
+    Holds at most `size` and those of one event more; what comes then is left out, and caught up with by a comparison.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size

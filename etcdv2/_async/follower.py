@@ -6,6 +6,8 @@ finds members that have stopped answering while a watch waits silently.
 
 from __future__ import annotations
 
+import contextlib
+import random
 import threading
 import time
 from typing import Protocol
@@ -16,6 +18,9 @@ from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
 from etcdv2._primitives import AsyncPulse, AsyncWorker
 from etcdv2._wire import TransportFailure
 from etcdv2_api import operations
+
+COMPARE_EVERY = 2.0
+"""Seconds between two looks at another member, to see whether the watched one still follows the cluster."""
 
 
 class AsyncFollowed(Protocol):
@@ -86,6 +91,8 @@ class AsyncMemberFollower:
         self._probe: str | None = None
         self._ended = False
         self._pulse = AsyncPulse()
+        self._compared_at = time.monotonic()
+        self._others_had = 0
 
     def start(self) -> None:
         self._worker = AsyncWorker(self._run, "etcdv2-index")
@@ -125,6 +132,11 @@ class AsyncMemberFollower:
             try:
                 index = await self._look()
                 self._pace.saw(index, time.monotonic())
+                if index and await self._is_left_behind(index):
+                    self._caller.pool.failed(self._endpoint, time.monotonic(), "does not follow the cluster")
+                    for poll in list(self._polls):
+                        poll.lost(f"{self._endpoint} does not follow the cluster")
+                    continue
                 soon = False
                 for poll in list(self._polls):
                     if index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
@@ -150,5 +162,24 @@ class AsyncMemberFollower:
                     return index
         return 0
 
-    async def _index_by(self, probe: str) -> int:
-        return (await self._caller.look(self._endpoint, operations.get_key(probe))).index
+    async def _index_by(self, probe: str, endpoint: Endpoint | None = None) -> int:
+        return (await self._caller.look(endpoint or self._endpoint, operations.get_key(probe))).index
+
+    async def _is_left_behind(self, index: int) -> bool:
+        """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
+
+        A watch there would wait for ever without an error (seen on 3.5.1, 3.4.23).
+        """
+        now = time.monotonic()
+        if now - self._compared_at < COMPARE_EVERY:
+            return False
+        if 0 < index < self._others_had:
+            self._others_had = 0
+            return True
+        self._compared_at = now
+        self._others_had = 0
+        others = [one for one in self._caller.pool.order(now, write=True) if one != self._endpoint]
+        if others and self._probe is not None:
+            with contextlib.suppress(TransportFailure):
+                self._others_had = await self._index_by(self._probe, random.choice(others))
+        return False

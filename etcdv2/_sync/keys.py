@@ -8,40 +8,23 @@ from typing import Literal, TypeVar, overload
 
 from etcdv2 import _keys
 from etcdv2._attempts import response_of
-from etcdv2._cursor import Cursor
 from etcdv2._errors import KeyExists, KeyNotFound, NotDir
 from etcdv2._keys import TTL, KeysCall
-from etcdv2._results import Ack, Event, Response, ack_from
+from etcdv2._results import Ack, Response, ack_from
 from etcdv2._rules import READS, WRITES, Rules
-from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds
-from etcdv2._sync.caller import Caller
+from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
 from etcdv2._sync.exchange import exchange
-from etcdv2._sync.follower import Follower
-from etcdv2._sync.watch import Watcher
-from etcdv2_api.call import key_path
+from etcdv2._sync.view import View
 
 Default = TypeVar("Default")
 
 
-class KeysAPI:
+class KeysAPI(View):
     """`client.keys`, or a view below a prefix made by `at`.
 
     Every call takes `timeout=` (seconds in total, a `Timeout`, or None) and raises the errors of `etcdv2.EtcdError`;
     ValueError and TypeError are raised before anything is sent. Keys: a leading slash is optional, in a view forbidden.
     """
-
-    def __init__(self, caller: Caller, follower: Follower, prefix: str = "") -> None:
-        self._caller = caller
-        self._follower = follower
-        self._prefix = prefix
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._prefix or '/'}>"
-
-    @property
-    def prefix(self) -> str:
-        """The directory that keys are relative to, "" for the whole store."""
-        return self._prefix
 
     def at(self, prefix: str) -> KeysAPI:
         """A view below `prefix`: its keys are relative, "" is the directory itself; nodes carry absolute keys."""
@@ -350,32 +333,6 @@ class KeysAPI:
     ) -> bool:
         """Whether there is a file or directory of that name."""
         return self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout) is not None
-
-    def watch(
-        self,
-        key: str,
-        *,
-        recursive: bool = False,
-        after_index: int | None = None,
-        patience: float | None = None,
-        buffer: int = 1000,
-    ) -> Watcher[Event]:
-        """The changes of a key, or of everything below it with `recursive`, one by one and in order.
-
-        `after_index`: None is "from now" (from entering `with`, or the first `next`), n is what came after index n, 0
-        the oldest that the server still has (1,000 events of the whole store). A deletion of a directory above comes
-        as an event with `ancestor` set. `patience`: seconds to endure a cluster that does not answer before
-        ClusterUnavailable, None for ever. `buffer`: events read ahead. Raises HistoryCleared when events are lost.
-        """
-        check_seconds("patience", patience)
-        _keys.check_buffer(buffer)
-        full = self._absolute(key)
-        key_path(full)
-        cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
-        return Watcher(self._caller, self._follower, full, cursor, patience, buffer)
-
-    def _absolute(self, key: str) -> str:
-        return _keys.absolute(key, self._prefix)
 
     def _read_rules(self, quorum: bool, consistency: Consistency | None) -> Rules:
         if consistency is None:

@@ -1,0 +1,401 @@
+# Derived from etcdv2/_async/feed.py by scripts/unasync.py: change that file, make generate.
+"""The background side of a watch: one worker that registers, renews, streams, endures outages and reads the state anew.
+
+Owns the life of a watch; where it stands is the cursor's affair, what it yields goes into a buffer.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from etcdv2._cursor import Cursor
+from etcdv2._errors import (
+    ClusterChanged,
+    ClusterUnavailable,
+    EtcdError,
+    HistoryCleared,
+    StaleRead,
+    UnexpectedAnswer,
+)
+from etcdv2._keys import KeysCall
+from etcdv2._pace import SURELY_QUIET
+from etcdv2._primitives import Channel, Pulse, Worker, settle
+from etcdv2._results import Event, Snapshot
+from etcdv2._settings import UNSET
+from etcdv2._sync.caller import Caller, Poll
+from etcdv2._sync.follower import Follower
+from etcdv2._sync.state import cluster_index, read_state
+from etcdv2._wire import TransportFailure
+from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
+
+logger = logging.getLogger("etcdv2")
+R = TypeVar("R")
+
+LONGEST_BACKOFF = 5.0
+QUICK = 0.02
+"""Seconds within which the event of a poll comes when events are many."""
+QUICK_POLLS = 5
+"""So many such polls in a row, and a stream is opened."""
+
+
+class Feed:
+    """Begun once, then runs until it is closed or fails; `items` has what it found."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        follower: Follower,
+        key: str,
+        cursor: Cursor,
+        patience: float | None,
+        buffer: int,
+        snapshots: bool,
+    ) -> None:
+        self._caller = caller
+        self._follower = follower
+        self._key = key
+        self._cursor = cursor
+        self._patience = patience
+        self._snapshots = snapshots
+        self._snapshot_due = snapshots
+        self._lock = threading.Lock()
+        """For the polls, which the follower changes too; never held while waiting."""
+        self._poll: Poll | None = None
+        self._spare: Poll | None = None
+        self._spare_since = 0.0
+        self._stream: Poll | None = None
+        """Opened, not read from yet: polls have to reach it first."""
+        self._streaming = False
+        self._switching = False
+        self._receiving = False
+        self._came_at = 0.0
+        self._quick_polls = 0
+        self._cluster_id = ""
+        self._worker: Worker | None = None
+        self._ready = Pulse()
+        self._stop = Pulse()
+        self._short_polls = 0
+        self.items: Channel[Event | Snapshot] = Channel(buffer)
+        self.begun = False
+        self.closed = False
+        self.away_since: float | None = None
+        self.started_at = (cursor.wait_index or 1) - 1
+        self._was_registered = False
+        child = f"{cursor.key.rstrip('/')}/_etcdv2"
+        self.probes = (child,) if cursor.recursive else (child, key)
+
+    def begin(self) -> None:
+        """Start reading and wait until the server has registered the watch. Raises what prevents it."""
+        self.begun = True
+        self._caller.watches.add(self)
+        self._worker = Worker(self._run, "etcdv2-watch")
+        self._ready.wait(None)
+        if self.items.ended and not self.closed:
+            self.items.get(None)
+
+    def close(self) -> None:
+        self.items.discard()
+        self.abandon()
+        if self._worker is not None:
+            self._worker.join(0.2)
+
+    def abandon(self) -> None:
+        """Stop reading; from any thread, without waiting."""
+        self.closed = True
+        self._caller.watches.discard(self)
+        self._stop.set()
+        self._ready.set()
+        for poll in (self._poll, self._spare, self._stream):
+            if poll is not None:
+                poll.stream.abort()
+        if self._worker is not None:
+            self._worker.cancel()
+
+    # --- what the follower does with it ------------------------------------------------------------------------------
+
+    @property
+    def registered(self) -> int:
+        return self._cursor.registered
+
+    @property
+    def renewing(self) -> bool:
+        return self._spare is not None or self._streaming
+
+    def lost(self, why: str) -> None:
+        """The member does not answer or does not follow: go on elsewhere, from the same index."""
+        logger.debug("watch of %s: %s", self._key, why)
+        with self._lock:
+            if self._poll is not None:
+                self._poll.stream.abort()
+
+    def renew(self) -> None:
+        """Open a second poll beside the first, and later let go of the first: no moment is without one.
+
+        Everything up to the second one's registration comes by the first, which is open all the while. A stream that
+        has fallen silent is ended instead: it may have died, which the server does not say, so a poll goes on.
+        """
+        poll, spare = self._poll, self._spare
+        if poll is None:
+            return
+        if self._streaming:
+            if time.monotonic() - self._came_at >= SURELY_QUIET:
+                poll.stream.abort()
+        elif spare is None:
+            spare = self._caller.watch_at(poll.endpoint, self._call(None))
+            if spare is None:
+                return
+            with self._lock:
+                wanted = self._poll is poll and not self.closed and spare.meta.cluster_id == poll.meta.cluster_id
+                if wanted:
+                    self._spare, self._spare_since = spare, time.monotonic()
+            if not wanted:
+                spare.stream.close()
+        elif time.monotonic() - self._spare_since >= SURELY_QUIET:
+            settle()
+            with self._lock:
+                # One that has begun to receive its event is left to finish.
+                if self._poll is poll and not self._receiving:
+                    self._switching = True
+                    poll.stream.abort()
+
+    # --- the background ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        poll: Poll | None = None
+        try:
+            while not self.closed:
+                if poll is None:
+                    try:
+                        poll = self._begin_poll()
+                    except (HistoryCleared, ClusterChanged) as error:
+                        if not self._snapshots:
+                            raise
+                        logger.info("watch of %s reads the state anew: %s", self._key, error)
+                        self._snapshot_due, self._cluster_id = True, ""
+                        continue
+                    if poll is None:
+                        break
+                self._cursor.opened(poll.meta.index)
+                self._now_registered()
+                poll = self._follow(poll)
+                stream = self._stream
+                if poll is None and stream is not None and (self._cursor.wait_index or 0) > stream.meta.index + 1:
+                    self._read_stream(stream)
+        except Exception as error:  # whatever it is, the watcher's user must hear of it
+            self.items.end(error)
+        finally:
+            self.items.end()
+            self._ready.set()
+            for left in (poll, self._stream):
+                if left is not None:
+                    left.stream.close()
+
+    def _begin_poll(self) -> Poll | None:
+        """A registered poll, after a snapshot where one is due. None when closed."""
+        if self._snapshot_due:
+            snapshot = self._endure(self._read_state)
+            if snapshot is None:
+                return None
+            self._cursor.restart(snapshot.index)
+            self._snapshot_due = False
+            self.items.put(snapshot)
+        while True:
+            try:
+                poll = self._endure(self._open_poll)
+                break
+            except HistoryCleared as error:
+                if self._was_registered or not self._cursor.seek_oldest(error.cause):
+                    raise
+        if poll is None:
+            return None
+        try:
+            if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
+                # Indexes of one cluster mean nothing in another, whoever noticed the change first.
+                raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
+            self._cluster_id = poll.meta.cluster_id
+            if poll.meta.index + 1 < (self._cursor.wait_index or 0):
+                self._check_not_restored(poll)
+        except EtcdError:
+            poll.stream.close()
+            raise
+        return poll
+
+    def _open_poll(self) -> Poll:
+        return self._caller.open_watch(self._call(self._cursor.wait_index), UNSET)
+
+    def _read_state(self) -> Snapshot:
+        return read_state(self._caller, self._key, recursive=self._cursor.recursive)
+
+    def _check_not_restored(self, poll: Poll) -> None:
+        """The member is behind this watch: it lags, or the whole store was put back to an older state."""
+        wanted = (self._cursor.wait_index or 1) - 1
+        index = cluster_index(self._caller, self.probes[0])
+        if 0 < index < wanted:
+            self._caller.view.adopt(poll.meta.cluster_id)
+            text = f"The store went back from index {wanted} to {index}"
+            raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
+
+    def _endure(self, attempt: Callable[[], R]) -> R | None:
+        """Try again while the cluster is away, once the watch has begun, within `patience`. None when closed."""
+        since = time.monotonic()
+        failures = 0
+        while not self.closed:
+            try:
+                result = attempt()
+            except (ClusterUnavailable, StaleRead, UnexpectedAnswer) as error:
+                if self.closed:
+                    return None
+                lasting = isinstance(error, UnexpectedAnswer) and error.status < 500
+                endured = time.monotonic() - since
+                if lasting or not self._was_registered or (self._patience is not None and endured >= self._patience):
+                    raise
+                failures += 1
+                if failures == 1:
+                    self.away_since = since
+                    logger.warning("watch of %s is interrupted: %s", self._key, error)
+                pause = _backoff(failures)
+                if self._patience is not None:
+                    pause = min(pause, max(0.0, self._patience - endured))
+                self._stop.wait(pause)
+                continue
+            if failures:
+                self.away_since = None
+                logger.info("watch of %s goes on", self._key)
+            return result
+        return None
+
+    def _call(self, wait_index: int | None, stream: bool | None = None) -> KeysCall:
+        recursive = self._cursor.recursive or None
+        return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
+
+    def _now_registered(self) -> None:
+        if not self._was_registered:
+            self._was_registered = True
+            self.started_at = (self._cursor.wait_index or 1) - 1
+            self._ready.set()
+
+    def _follow(self, poll: Poll) -> Poll | None:
+        """Wait for the poll's one event and hand it on. Returns the poll to go on with, None to register anew."""
+        began = time.monotonic()
+        parts: list[bytes] = []
+        self._now_reading(poll, streaming=False)
+        try:
+            if self.closed:
+                return None
+            while part := poll.stream.read():
+                self._receiving = True
+                parts.append(part)
+        except TransportFailure as failure:
+            if self.closed or (self._switching and parts):
+                return None  # both at once: ask for that event again
+            if self._switching and (spare := self._take_spare()) is not None:
+                self._cursor.moved_to(spare.meta.index)
+                return spare
+            # An event may have been on its way: ask again from the same index, elsewhere.
+            self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            return None
+        finally:
+            self._no_longer_reading(poll)
+        body = b"".join(parts)
+        if not body.strip():
+            self._ended_early(began)
+        elif self._deliver(poll, body):
+            self._perhaps_stream(time.monotonic() - began)
+        else:
+            self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no new event")
+            self._ended_early(time.monotonic())
+        return None
+
+    def _perhaps_stream(self, took: float) -> None:
+        """When events come faster than polls, open a stream from now on; polls go on until they have reached it."""
+        self._quick_polls = self._quick_polls + 1 if took < QUICK else 0
+        if self._stream is not None and not self._quick_polls:
+            unused, self._stream = self._stream, None
+            unused.stream.close()
+        if self._quick_polls < QUICK_POLLS or self._stream is not None:
+            return
+        try:
+            stream = self._caller.open_watch(self._call(None, stream=True), UNSET)
+        except EtcdError:
+            return
+        if stream.meta.cluster_id != self._cluster_id or self.closed:
+            stream.stream.close()
+        else:
+            self._stream = stream
+
+    def _read_stream(self, poll: Poll) -> None:
+        """Take events from the stream until it ends or falls silent; then polls take over, from where it came to.
+
+        A poll has brought an event later than the stream's registration, so nothing between them can be missing.
+        """
+        rest = b""
+        self._came_at = time.monotonic()
+        self._now_reading(poll, streaming=True)
+        self._stream = None
+        try:
+            while not self.closed and (part := poll.stream.read()):
+                self._came_at = time.monotonic()
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    if line.strip() and not self._deliver(poll, line):
+                        logger.debug("watch of %s: a doubled or broken event in the stream", self._key)
+        except TransportFailure as failure:
+            if not failure.aborted:
+                self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+        finally:
+            self._quick_polls = 0
+            self._no_longer_reading(poll)
+
+    def _now_reading(self, poll: Poll, *, streaming: bool) -> None:
+        with self._lock:
+            self._poll, self._streaming = poll, streaming
+            self._switching = self._receiving = False
+        self._follower.add(self, poll.endpoint)
+
+    def _no_longer_reading(self, poll: Poll) -> None:
+        with self._lock:
+            self._poll, self._streaming = None, False
+        self._follower.remove(self, poll.endpoint)
+        poll.stream.close()
+        spare = self._take_spare()
+        if spare is not None:
+            spare.stream.close()
+
+    def _take_spare(self) -> Poll | None:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        return spare
+
+    def _deliver(self, poll: Poll, body: bytes) -> bool:
+        """Whether the body was an event that brought the watch on."""
+        try:
+            change = self._call(None).decode(200, body)
+        except UndescribedAnswer as error:
+            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
+            return False
+        self._short_polls = 0
+        if isinstance(change, (KeysError, Message)):
+            return False
+        before = self._cursor.wait_index
+        event = self._cursor.accept(change)
+        if event is not None:
+            self.items.put(event)
+        return self._cursor.wait_index != before
+
+    def _ended_early(self, began: float) -> None:
+        """A poll ended properly with nothing: proxies do that. Do not hammer them."""
+        if time.monotonic() - began >= 1.0:
+            self._short_polls = 0
+            self._cursor.stayed_quiet()
+            return
+        self._short_polls += 1
+        self._stop.wait(_backoff(self._short_polls))
+
+
+def _backoff(failures: int) -> float:
+    return min(LONGEST_BACKOFF, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)

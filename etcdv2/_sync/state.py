@@ -1,0 +1,31 @@
+# Derived from etcdv2/_async/state.py by scripts/unasync.py: change that file, make generate.
+"""What a watch reads beside its polls: the state to begin from, and how far the cluster is."""
+
+from __future__ import annotations
+
+from etcdv2._errors import ApiError, EtcdError, KeyNotFound
+from etcdv2._results import Snapshot
+from etcdv2._rules import READS
+from etcdv2._sync.caller import Caller
+from etcdv2_api import operations
+
+
+def read_state(caller: Caller, key: str, *, recursive: bool) -> Snapshot:
+    """The key as it is, not older than what this client has seen: else a deletion could seem undone."""
+    call = operations.get_key(key, recursive=recursive or None)
+    try:
+        answered = caller.perform(call, READS["session"])
+    except KeyNotFound as error:
+        return Snapshot(None, error.index)
+    return Snapshot(answered.answer.node, answered.meta.index)
+
+
+def cluster_index(caller: Caller, probe: str) -> int:
+    """The store's index as the quorum has it; 0 when that cannot be known now."""
+    try:
+        answered = caller.perform(operations.get_key(probe, quorum=True), READS["quorum"])
+    except ApiError as error:
+        return error.index
+    except EtcdError:
+        return 0
+    return answered.meta.index

@@ -1,0 +1,125 @@
+"""What happened to every call: counts for the summary, and complaints where a promise was broken.
+
+Owns the judgement that needs no knowledge of keys: late, unknown without a fault, an error nobody promised.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import etcdv2
+from tests.chaos.schedule import Window
+
+Kind = Literal["lost", "doubled", "stale", "late", "unfounded", "strange"]
+KINDS: tuple[Kind, ...] = ("lost", "doubled", "stale", "late", "unfounded", "strange")
+"""lost: confirmed and gone, or never told to a watcher. doubled: took effect more often than it may, or though refused.
+stale: a read went back in time. late: a call outlived its deadline. unfounded: unknown or refused while nothing was
+wrong. strange: an error that nobody promised, or an event of nobody's write."""
+
+MARGIN = 1.0
+"""Seconds after its deadline in which a call may still end: the machine is shared with three members and all workers."""
+SHOWN = 30
+"""Different complaints that are kept in words."""
+
+
+class Outcome(NamedTuple):
+    """The end of one call; times are monotonic."""
+
+    begun: float
+    ended: float
+    response: Any = None
+    error: Exception | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        return self.error is None
+
+    @property
+    def unknown(self) -> bool:
+        return isinstance(self.error, etcdv2.OutcomeUnknown)
+
+    @property
+    def refused(self) -> bool:
+        """The client says that nothing was done."""
+        return isinstance(self.error, (etcdv2.ClusterUnavailable, etcdv2.StaleRead))
+
+
+class Doubt(NamedTuple):
+    """A call that ended unknown or refused."""
+
+    workload: str
+    call: str
+    begun: float
+    ended: float
+    error: str
+
+
+@dataclass
+class Page:
+    """The counts of one workload."""
+
+    calls: int = 0
+    confirmed: int = 0
+    unknown: int = 0
+    refused: int = 0
+    latest: float = 0.0
+    """Seconds after its deadline, of the call that was latest."""
+    complaints: Counter[Kind] = field(default_factory=Counter)
+
+
+class Book:
+    """Safe from any thread."""
+
+    def __init__(self, margin: float = MARGIN) -> None:
+        self._lock = threading.Lock()
+        self._margin = margin
+        self.pages: dict[str, Page] = {}
+        self.texts: Counter[str] = Counter()
+        self.doubts: list[Doubt] = []
+
+    def page(self, workload: str) -> Page:
+        with self._lock:
+            return self.pages.setdefault(workload, Page())
+
+    def complain(self, workload: str, kind: Kind, text: str, times: int = 1) -> None:
+        page = self.page(workload)
+        with self._lock:
+            page.complaints[kind] += times
+            line = f"{workload}: {kind}: {text}"
+            if len(self.texts) < SHOWN or line in self.texts:
+                self.texts[line] += 1
+
+    def enter(self, workload: str, call: str, within: float, outcome: Outcome, *, writes: bool) -> None:
+        """A call that was to end `within` seconds."""
+        page, error = self.page(workload), outcome.error
+        over = outcome.ended - outcome.begun - within
+        with self._lock:
+            page.calls += 1
+            page.confirmed += outcome.confirmed
+            page.unknown += outcome.unknown
+            page.refused += outcome.refused
+            page.latest = max(page.latest, over)
+            if outcome.unknown or outcome.refused:
+                self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, str(error)))
+        if over > self._margin:
+            self.complain(workload, "late", f"{call} ended {over:.2f} s after its deadline of {within:.2f} s: {error!r}")
+        foreseen = outcome.refused or (outcome.unknown and writes) or isinstance(error, etcdv2.ApiError)
+        if error is not None and not foreseen:
+            self.complain(workload, "strange", f"{call}: {error!r}")
+
+    def judge_doubts(self, windows: Sequence[Window]) -> None:
+        """Each unknown or refused call must have met a fault."""
+        for doubt in self.doubts:
+            if not any(window.since <= doubt.ended and doubt.begun <= window.until for window in windows):
+                self.complain(doubt.workload, "unfounded", f"{doubt.call}, with no fault about: {doubt.error}")
+
+    def total(self, kind: Kind) -> int:
+        return sum(page.complaints[kind] for page in self.pages.values())
+
+    @property
+    def sound(self) -> bool:
+        return not any(self.total(kind) for kind in KINDS)

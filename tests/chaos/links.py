@@ -1,0 +1,185 @@
+"""The ground of a chaos run: three members, a TCP proxy before each client port and each peer port.
+
+Owns what can happen on the way: cut, stalled, slow, answers or requests lost. Peer traffic is told apart by the
+`X-Server-From` header of etcd's rafthttp, so that one member can be cut off from the others without namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+from etcdv2.testing import Cluster, Server
+from etcdv2.testing._http import ask
+from etcdv2.testing._process import free_port
+from tests.fault_server import TcpProxy
+
+FROM = re.compile(rb"X-Server-From: ([0-9a-f]+)", re.IGNORECASE)
+
+
+class Link(TcpProxy):
+    """A `TcpProxy` that can be slow, and that can lose a write or its answer: the connection ends instead."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port)
+        self.delay = 0.0
+        """Seconds that each piece takes, in both directions."""
+        self.lose_requests = False
+        """Writes do not reach the member."""
+        self.lose_answers = False
+        """Writes reach the member, their answers do not come back."""
+
+    def close_door(self) -> None:
+        """Reset what is open, refuse what is new."""
+        self.refusing = True
+        self.cut()
+
+    def mend(self) -> None:
+        self.refusing = self.lose_requests = self.lose_answers = False
+        self.delay = 0.0
+        self.go()
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        if self.refusing:
+            return
+        with socket.create_connection(self._target) as upstream, self.held(upstream):
+            writing = threading.Event()
+            back = threading.Thread(target=self._carry, args=(upstream, sock, writing, True))
+            back.start()
+            self._carry(sock, upstream, writing, False)
+            back.join()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, writing: threading.Event, answers: bool) -> None:
+        ended = self._ended
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.delay:
+                    self.stopping.wait(self.delay)
+                self._going.wait()
+                if self._ended != ended:
+                    break
+                if not answers:
+                    write = data.startswith((b"PUT ", b"POST ", b"DELETE "))
+                    (writing.set if write else writing.clear)()
+                if writing.is_set() and (self.lose_answers if answers else self.lose_requests):
+                    break
+                sink.sendall(data)
+        for sock in (source, sink):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RD)
+
+
+class PeerLink(Link):
+    """The way of the other members to one member's peer port; `banned` are ids of members that do not get through."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.banned: set[bytes] = set()
+        self._senders: dict[socket.socket, bytes] = {}
+
+    def ban(self, member_ids: set[bytes]) -> None:
+        self.banned = member_ids
+        with self.lock:
+            for sock in [sock for sock, sender in self._senders.items() if sender in member_ids]:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        found = FROM.search(sock.recv(8192, socket.MSG_PEEK))
+        sender = found[1] if found else b""
+        if sender in self.banned:
+            return
+        with self.lock:
+            self._senders[sock] = sender
+        try:
+            super()._serve(sock, number)
+        finally:
+            with self.lock:
+                del self._senders[sock]
+
+
+class Arena:
+    """A cluster of three with links: `endpoints` lead through the client links, `direct` past them."""
+
+    def __init__(self, binary: str | os.PathLike[str] | None = None) -> None:
+        self.cluster = Cluster(3, binary, fsync=False, heartbeat_interval=50, election_timeout=500)
+        ports = [(free_port(), free_port()) for _ in range(3)]
+        self.links = [Link(port) for port, _ in ports]
+        self.peer_links = [PeerLink(port) for _, port in ports]
+        urls = [f"http://127.0.0.1:{link.port}" for link in self.peer_links]
+        together = ",".join(f"m{number}={url}" for number, url in enumerate(urls, 1))
+        self.cluster.members = [
+            Server(
+                binary,
+                name=f"m{number}",
+                fsync=False,
+                heartbeat_interval=50,
+                election_timeout=500,
+                port=port,
+                peer_port=peer_port,
+                initial_cluster=together,
+                args=[f"--initial-advertise-peer-urls={url}"],
+            )
+            for number, ((port, peer_port), url) in enumerate(zip(ports, urls, strict=True), 1)
+        ]
+        self._ids: dict[str, bytes] = {}
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def members(self) -> list[Server]:
+        return self.cluster.members
+
+    @property
+    def version(self) -> str:
+        return self.cluster.version
+
+    @property
+    def endpoints(self) -> list[str]:
+        return [link.endpoint.url for link in self.links]
+
+    @property
+    def direct(self) -> list[str]:
+        return self.cluster.endpoints
+
+    def link(self, member: Server) -> Link:
+        """The way of clients to this member."""
+        return self.links[self.members.index(member)]
+
+    def cut_off(self, member: Server) -> None:
+        """No traffic between this member and the others, in both directions; clients still reach it."""
+        everybody = set(self._ids.values())
+        for other, link in zip(self.members, self.peer_links, strict=True):
+            link.ban(everybody if other is member else {self._ids[member.name]})
+
+    def mend(self) -> None:
+        """All links as at the start; the members are left as they are."""
+        for peers in self.peer_links:
+            peers.ban(set())
+        for link in [*self.links, *self.peer_links]:
+            link.mend()
+
+    def heal(self) -> None:
+        """Everything as at the start: links, members, one leader that all know."""
+        self.mend()
+        self.cluster.heal()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            for link in [*self.links, *self.peer_links]:
+                stack.enter_context(link)
+            stack.enter_context(self.cluster)
+            for member in self.members:
+                self._ids[member.name] = ask(member.door, "/v2/stats/self")[1]["id"].encode()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.mend()
+        self._stack.close()

@@ -1,0 +1,218 @@
+"""Which faults happen, when, and for how long: made from a seed, told as it goes, with the times for later checks."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
+
+from etcdv2.testing import Server
+from tests.chaos.links import Arena
+
+Fault = Callable[[Arena, random.Random], contextlib.AbstractContextManager[None]]
+
+GRACE = 0.5
+"""Seconds after all members are ready again in which a call may still begin to suffer."""
+READY_WITHIN = 30.0
+
+
+class Step(NamedTuple):
+    """One entry of the plan: these faults at once, for so long, and then so long without any."""
+
+    faults: tuple[str, ...]
+    lasts: float
+    quiet: float
+
+    def __str__(self) -> str:
+        return f"{' and '.join(self.faults)} for {self.lasts:.1f} s, then quiet for {self.quiet:.1f} s"
+
+
+class Window(NamedTuple):
+    """When a fault was active (monotonic time), its after-effects included."""
+
+    since: float
+    until: float
+    what: str
+
+
+def leader(arena: Arena, rng: random.Random) -> list[Server]:
+    return [arena.cluster.leader()]
+
+
+def follower(arena: Arena, rng: random.Random) -> list[Server]:
+    return [rng.choice(arena.cluster.followers())]
+
+
+def majority(arena: Arena, rng: random.Random) -> list[Server]:
+    return rng.sample(arena.members, 2)
+
+
+Choice = Callable[[Arena, random.Random], list[Server]]
+
+
+def killed(choice: Choice) -> Fault:
+    """kill -9, started again when the fault ends."""
+
+    @contextlib.contextmanager
+    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+        members = choice(arena, rng)
+        for member in members:
+            member.kill()
+        yield
+        for member in members:
+            member.start(wait=False)
+
+    return fault
+
+
+def paused(choice: Choice) -> Fault:
+    @contextlib.contextmanager
+    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+        members = choice(arena, rng)
+        for member in members:
+            member.pause()
+        yield
+        for member in members:
+            member.resume()
+
+    return fault
+
+
+def restarted(choice: Choice) -> Fault:
+    """SIGTERM, as a package upgrade does."""
+
+    @contextlib.contextmanager
+    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+        for member in choice(arena, rng):
+            member.stop(timeout=1)
+            member.start(wait=False)
+        yield
+
+    return fault
+
+
+def cut_off(choice: Choice) -> Fault:
+    """The member and the others do not reach each other; clients reach all of them."""
+
+    @contextlib.contextmanager
+    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+        for member in choice(arena, rng):
+            arena.cut_off(member)
+        yield
+        arena.mend()
+
+    return fault
+
+
+@contextlib.contextmanager
+def client_cut(arena: Arena, rng: random.Random) -> Generator[None]:
+    link = rng.choice(arena.links)
+    link.close_door()
+    yield
+    link.mend()
+
+
+@contextlib.contextmanager
+def client_stalled(arena: Arena, rng: random.Random) -> Generator[None]:
+    link = rng.choice(arena.links)
+    link.stall()
+    yield
+    link.cut() if rng.random() < 0.5 else link.go()
+    link.mend()
+
+
+@contextlib.contextmanager
+def all_clients_stalled(arena: Arena, rng: random.Random) -> Generator[None]:
+    for link in arena.links:
+        link.stall()
+    yield
+    for link in arena.links:
+        link.mend()
+
+
+@contextlib.contextmanager
+def answers_lost(arena: Arena, rng: random.Random) -> Generator[None]:
+    link = rng.choice(arena.links)
+    link.lose_answers = True
+    yield
+    link.mend()
+
+
+@contextlib.contextmanager
+def slow(arena: Arena, rng: random.Random) -> Generator[None]:
+    """Slow for clients, a little slow between members."""
+    for link in arena.links:
+        link.delay = rng.uniform(0.02, 0.2)
+    for peers in arena.peer_links:
+        peers.delay = 0.01
+    yield
+    for link in [*arena.links, *arena.peer_links]:
+        link.delay = 0.0
+
+
+MEMBER_FAULTS: dict[str, Fault] = {
+    "kill leader": killed(leader),
+    "kill follower": killed(follower),
+    "kill majority": killed(majority),
+    "pause leader": paused(leader),
+    "pause follower": paused(follower),
+    "pause majority": paused(majority),
+    "restart leader": restarted(leader),
+    "restart follower": restarted(follower),
+    "cut off leader": cut_off(leader),
+    "cut off follower": cut_off(follower),
+}
+LINK_FAULTS: dict[str, Fault] = {
+    "cut clients from a member": client_cut,
+    "stall clients of a member": client_stalled,
+    "stall all linked clients": all_clients_stalled,
+    "lose a member's answers": answers_lost,
+    "slow links": slow,
+}
+FAULTS = MEMBER_FAULTS | LINK_FAULTS
+
+
+def plan(seed: int) -> Iterator[Step]:
+    """Without end: round after round, all faults in another order, some with a second one on the links."""
+    rng = random.Random(f"plan {seed}")
+    while True:
+        for name in rng.sample(list(FAULTS), len(FAULTS)):
+            names = (name,)
+            if name in MEMBER_FAULTS and "cut off" not in name and rng.random() < 0.3:
+                names += (rng.choice(list(LINK_FAULTS)),)
+            yield Step(names, rng.uniform(0.5, 3.5), rng.uniform(0.8, 1.6))
+
+
+class Schedule:
+    """Carries out a plan against an arena; `windows` says when something was wrong, `done` what and how often."""
+
+    def __init__(self, arena: Arena, seed: int, tell: Callable[[str], None]) -> None:
+        self._arena = arena
+        self._rng = random.Random(f"targets {seed}")
+        self._plan = plan(seed)
+        self._tell = tell
+        self.windows: list[Window] = []
+        self.done: Counter[str] = Counter()
+
+    def run(self, until: float) -> None:
+        """Fault after fault until that (monotonic) time; everything is whole again when it returns."""
+        began = time.monotonic()
+        time.sleep(1.0)
+        while time.monotonic() < until:
+            step = next(self._plan)
+            self._tell(f"{time.monotonic() - began:6.1f} s: {step}")
+            self.carry_out(step)
+            time.sleep(step.quiet)
+
+    def carry_out(self, step: Step) -> None:
+        since = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            for name in step.faults:
+                stack.enter_context(FAULTS[name](self._arena, self._rng))
+                self.done[name] += 1
+            time.sleep(step.lasts)
+        self._arena.cluster.wait_ready(timeout=READY_WITHIN)
+        self.windows.append(Window(since, time.monotonic() + GRACE, " and ".join(step.faults)))

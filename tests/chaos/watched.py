@@ -1,0 +1,155 @@
+"""The watch workload: writers who know their modified indexes, followers who must be told all of them, in order.
+
+Owns what "complete, or the hole named" means. A hole is what a follower had not seen when it was told HistoryCleared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import etcdv2
+from tests.chaos.book import Book, Outcome
+from tests.chaos.workers import TIMES, Ask, Wait, Worker
+
+END = "the end"
+POLL = 0.5
+FIRST_WITHIN = (TIMES.total or 0.0) + POLL
+
+
+class Told(NamedTuple):
+    """An event as a follower got it."""
+
+    index: int
+    key: str
+    value: str | None
+
+
+class Hole(NamedTuple):
+    """The follower was told that it may have missed what came after `after`, up to `until`."""
+
+    after: int
+    until: int
+
+
+@dataclass
+class Followed:
+    """What one follower was told."""
+
+    name: str
+    after: int
+    told: list[Told] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+    ended: bool = False
+
+
+OpenWatch = Callable[[Any, str, int], Any]
+
+
+def standard_watch(keys: Any, directory: str, after: int) -> Any:
+    return keys.watch(directory, recursive=True, after_index=after)
+
+
+class Watched:
+    """A directory with writers and followers."""
+
+    def __init__(self, book: Book, name: str = "watch", pace: float = 0.1) -> None:
+        self.name = name
+        self._book, self._dir, self._pace = book, f"/chaos/{name}", pace
+        self._confirmed: dict[int, Told] = {}
+        self._unknown: set[str] = set()
+        self._refused: set[str] = set()
+        self.followed: list[Followed] = []
+        self.give_up = float("inf")
+        """Followers end at this time (monotonic), whatever they have seen."""
+
+    def worker(self, name: str, turns: Iterable[object]) -> Worker:
+        for number, _ in enumerate(turns):
+            yield from self.write(f"{self._dir}/{name}-{number % 3}", f"{name}-{number}")
+            yield Wait(self._pace)
+
+    def write(self, key: str, value: str) -> Worker:
+        outcome: Outcome = yield Ask("set", lambda keys: keys.set(key, value))
+        if outcome.confirmed:
+            index = outcome.response.node.modified_index
+            self._confirmed[index] = Told(index, key, value)
+        elif outcome.unknown:
+            self._unknown.add(value)
+        elif outcome.refused:
+            self._refused.add(value)
+        else:
+            self._book.complain(self.name, "strange", f"set: {outcome.error!r}")
+
+    def finish(self, keys: Any) -> None:
+        """Write what the followers wait for."""
+        index = keys.set(f"{self._dir}/{END}", END).index
+        self._confirmed[index] = Told(index, f"{self._dir}/{END}", END)
+        self.give_up = time.monotonic() + 20.0
+
+    def follower(self, name: str, after: int, open_watch: OpenWatch = standard_watch) -> Worker:
+        """Watches from `after` on, until the end is seen; after a hole it reads the state and watches from there."""
+        mine = Followed(name, after)
+        self.followed.append(mine)
+        last = after
+        watcher: Any = None
+
+        def next_event(keys: Any) -> Any:
+            nonlocal watcher
+            if watcher is None:
+                watcher = open_watch(keys, self._dir, last)
+            return watcher.next(timeout=POLL)
+
+        while not mine.ended and time.monotonic() < self.give_up:
+            within = FIRST_WITHIN if watcher is None else POLL
+            outcome: Outcome = yield Ask("next", next_event, writes=False, within=within)
+            event = outcome.response
+            if event is not None:
+                last = max(last, event.index)
+                mine.told.append(Told(event.index, event.key, event.value))
+                mine.ended = event.value == END
+            if outcome.error is not None:
+                yield Ask("close", lambda _: watcher.close(), writes=False, within=POLL)
+                watcher = None
+            if isinstance(outcome.error, etcdv2.HistoryCleared):
+                outcome = yield Ask("get", lambda keys: keys.get("/chaos", quorum=True), writes=False)
+                if outcome.confirmed:
+                    mine.holes.append(Hole(last, outcome.response.index))
+                    last = outcome.response.index
+            elif outcome.error is not None:
+                yield Wait(0.2)
+        if watcher is not None:
+            yield Ask("close", lambda _: watcher.close(), writes=False, within=POLL)
+
+    def check(self, keys: Any) -> None:
+        for mine in self.followed:
+            self._check_one(mine)
+
+    def _check_one(self, mine: Followed) -> None:
+        def complain(kind: Any, text: str) -> None:
+            self._book.complain(self.name, kind, f"{mine.name}: {text}")
+
+        if not mine.ended:
+            complain("lost", f"did not see the end; last told: {mine.told[-1:]}, holes: {mine.holes}")
+        seen: dict[int, Told] = {}
+        values: set[str | None] = set()
+        last = mine.after
+        for told in mine.told:
+            if told.index in seen or told.value in values:
+                complain("doubled", f"told twice: {told}")
+            elif told.index <= last:
+                complain("strange", f"out of order: {told} after {last}")
+            elif told.value in self._refused:
+                complain("doubled", f"told {told}, though the client said: not done")
+            elif told != self._confirmed.get(told.index, told):
+                complain("strange", f"told {told}, written was {self._confirmed[told.index]}")
+            elif told.index not in self._confirmed and told.value not in self._unknown:
+                complain("strange", f"told {told}, nobody wrote it at that index")
+            seen[told.index] = told
+            values.add(told.value)
+            last = max(last, told.index)
+        for index, written in sorted(self._confirmed.items()):
+            excused = index <= mine.after or any(hole.after < index <= hole.until for hole in mine.holes)
+            if index not in seen and not excused and (mine.ended or index <= last):
+                complain("lost", f"was not told of {written}, and no hole was named")
