@@ -3,10 +3,8 @@
 `Client` and `AsyncClient` have the same surface. Start with `client.keys`.
 """
 
-from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncRolesAPI, AsyncStatsAPI, AsyncUsersAPI
-from etcdv2._async.client import AsyncClient
-from etcdv2._async.keys import AsyncKeysAPI
-from etcdv2._async.watch import AsyncWatcher
+from typing import TYPE_CHECKING
+
 from etcdv2._errors import (
     ApiError,
     Attempt,
@@ -40,13 +38,19 @@ from etcdv2._errors import (
 from etcdv2._hooks import AttemptInfo
 from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Response, Snapshot
 from etcdv2._settings import Timeout
-from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
-from etcdv2._sync.client import Client
-from etcdv2._sync.keys import KeysAPI
-from etcdv2._sync.watch import Watcher
 from etcdv2._tls import TLS
 from etcdv2._version import __version__
 from etcdv2_api import Health, LeaderStats, Member, Node, Role, SelfStats, StoreStats, User, UserState, Version
+
+if TYPE_CHECKING:
+    from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncRolesAPI, AsyncStatsAPI, AsyncUsersAPI
+    from etcdv2._async.client import AsyncClient
+    from etcdv2._async.keys import AsyncKeysAPI
+    from etcdv2._async.watch import AsyncWatcher
+    from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
+    from etcdv2._sync.client import Client
+    from etcdv2._sync.keys import KeysAPI
+    from etcdv2._sync.watch import Watcher
 
 __all__ = [
     "TLS",
@@ -114,3 +118,38 @@ __all__ = [
     "WatcherCleared",
     "__version__",
 ]
+
+_HALVES = {
+    "AsyncAuthAPI": "etcdv2._async.admin",
+    "AsyncMembersAPI": "etcdv2._async.admin",
+    "AsyncRolesAPI": "etcdv2._async.admin",
+    "AsyncStatsAPI": "etcdv2._async.admin",
+    "AsyncUsersAPI": "etcdv2._async.admin",
+    "AsyncClient": "etcdv2._async.client",
+    "AsyncKeysAPI": "etcdv2._async.keys",
+    "AsyncWatcher": "etcdv2._async.watch",
+    "AuthAPI": "etcdv2._sync.admin",
+    "MembersAPI": "etcdv2._sync.admin",
+    "RolesAPI": "etcdv2._sync.admin",
+    "StatsAPI": "etcdv2._sync.admin",
+    "UsersAPI": "etcdv2._sync.admin",
+    "Client": "etcdv2._sync.client",
+    "KeysAPI": "etcdv2._sync.keys",
+    "Watcher": "etcdv2._sync.watch",
+}
+"""The two clients, each imported when it is first asked for: a program uses one of them."""
+
+
+def __getattr__(name: str) -> object:
+    module = _HALVES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -106,6 +106,10 @@ class MirrorState(Mapping[str, Node]):
         """What brings this state to `later`, in key order."""
         return differences(self._root, later._root, later.index)
 
+    def as_added(self) -> list[Change]:
+        """All its files, as if they had just come."""
+        return differences(None, self._root, self.index)
+
 
 class Names:
     """Splits keys below one directory into their segments."""
@@ -239,10 +243,6 @@ class Differences:
     def waiting(self) -> int:
         """How many are held."""
         return len(self._waiting)
-
-    def begin_behind(self, state: MirrorState) -> None:
-        """Everything since `state` is to be read."""
-        self._reached = state
 
     def offer(self, changes: list[Change], tree: MirrorTree) -> None:
         """`changes` have just been made to `tree`."""

@@ -251,6 +251,7 @@ REWRITES = (
     (r"from collections\.abc import Mapping, Sequence\n", "from collections.abc import Mapping\n"),
     (r"from typing import Annotated, Literal\n", "from typing import Literal\n"),
     (r", Field\n", "\n"),
+    (r"\n+Node\.model_rebuild\(\)\n", "\n"),  # models are built when they are first used, see templates/node.py
 )
 
 

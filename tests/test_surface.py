@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
+import subprocess
+import sys
 import types
 import typing
 from typing import Any
@@ -114,10 +117,11 @@ def test_sections_of_both_clients_are_the_same() -> None:
 
 
 def test_all_is_what_the_package_exports() -> None:
+    assert all(hasattr(etcdv2, name) for name in etcdv2.__all__)  # the two clients are imported when asked for
     exported = {
         name for name, value in vars(etcdv2).items() if not name.startswith("_") and not inspect.ismodule(value)
     }
-    assert set(etcdv2.__all__) == (exported | {"__version__"}) - {"annotations"}
+    assert set(etcdv2.__all__) == (exported | {"__version__"}) - {"annotations", "TYPE_CHECKING"}
     assert len(set(etcdv2.__all__)) == len(etcdv2.__all__)
 
 
@@ -157,3 +161,10 @@ def test_results_cannot_be_changed() -> None:
         assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined] # pyright: ignore
     with pytest.raises(ValueError, match="frozen"):
         etcdv2.Node().key = "/a"  # type: ignore[misc] # pyright: ignore
+
+
+def test_httpx_and_other_heavy_modules_are_imported_only_when_used() -> None:
+    code = "import sys, etcdv2; etcdv2.Client('10.0.0.1:2379').close(); print(*sys.modules)"
+    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean)
+    assert not {"httpx", "httpcore", "anyio", "urllib.request", "etcdv2._async.client"} & set(done.stdout.split())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import ssl
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import NoneType, TracebackType
@@ -34,7 +34,7 @@ from etcdv2._settings import (
 from etcdv2._tls import TLS
 from etcdv2._version import __version__
 from etcdv2._wire import AsyncTransport, TransportFailure
-from etcdv2_api import Call, Health, KeysError, Message, Version, operations
+from etcdv2_api import Call, Health, KeysError, KeysEvent, Message, Version, operations
 
 if TYPE_CHECKING:
     import httpx
@@ -86,6 +86,8 @@ class AsyncClient:
             raise TypeError(f'transport {transport!r}: must be an httpx transport, or "httpx"')
         if user_agent is not None and not (user_agent.isascii() and user_agent.isprintable()):
             raise ValueError(f"user_agent {user_agent!r}: must be printable ASCII")
+        for model in (KeysEvent, KeysError, Message):
+            model.model_rebuild()  # now rather than within the time of the first call
         parsed = parse_endpoints(endpoints, tls=tls is not None)
         check_consistency(consistency)
         secure = any(endpoint.tls for endpoint in parsed)
@@ -119,7 +121,7 @@ class AsyncClient:
             Pool(parsed),
             lane,
             timeout_from(timeout, Timeout()),
-            user_agent or f"etcdv2/{__version__} python/{platform.python_version()}",
+            user_agent or f"etcdv2/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}",
             consistency=consistency,
             repeat_writes=repeat_writes,
             before_attempt=before_attempt,

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 from weakref import WeakSet
 
 from etcdv2._async.watch import AsyncWatcher
+from etcdv2._keys import check_buffer
 from etcdv2._mirror import Change, Differences, MirrorState, MirrorTree
 from etcdv2._primitives import AsyncPulse, AsyncWorker
 from etcdv2._results import Event, Snapshot
@@ -143,11 +144,10 @@ class AsyncMirror(Mapping[str, Node]):
         what came then as the comparison of two states: at most one change for a key, with the newest node and index. So
         does everyone after a loss of history. Memory: `buffer` changes and those of one event more, and one old state.
         """
-        if isinstance(buffer, bool) or not isinstance(buffer, int):
-            raise TypeError(f"buffer {buffer!r}: must be a number of changes")
-        if buffer < 1:
-            raise ValueError(f"buffer {buffer!r}: must be at least 1 change")
-        return AsyncMirrorChanges(self._copy, self._copy.reader(existing=existing, buffer=buffer))
+        check_buffer(buffer)
+        reader = Differences(buffer)
+        state = self._copy.add(reader)
+        return AsyncMirrorChanges(self._copy, reader, state.as_added() if existing else [])
 
     async def __aenter__(self) -> Self:
         try:
@@ -170,10 +170,10 @@ class AsyncMirror(Mapping[str, Node]):
 class AsyncMirrorChanges:
     """The changes of a mirror: iterate, or call `next`; for one thread or task. Ends with the mirror, or by `close`."""
 
-    def __init__(self, copy: AsyncCopy, reader: Differences) -> None:
+    def __init__(self, copy: AsyncCopy, reader: Differences, existing: list[Change]) -> None:
         self._copy = copy
         self._reader = reader
-        self._compared: deque[Change] = deque()
+        self._compared = deque(existing)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -263,25 +263,26 @@ class AsyncCopy:
 
     def state(self) -> MirrorState:
         state = self.tree.frozen
-        if state is None or not self.begun:
+        if state is None:
             with self._lock:
-                if not self.begun:
-                    raise ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
-                state = self.tree.freeze()
+                state = self._newest()
         return state
+
+    def _newest(self) -> MirrorState:
+        if not self.begun:
+            raise ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
+        return self.tree.freeze()
 
     def stale_for(self, now: float) -> float | None:
         since = self._watcher.away_since if self.ended_at is None else self.ended_at
         return None if since is None or not self.begun else max(0.0, now - since)
 
-    def reader(self, *, existing: bool, buffer: int) -> Differences:
-        self.state()
-        reader = Differences(buffer)
+    def add(self, reader: Differences) -> MirrorState:
+        """From the returned state on, the reader gets what changes."""
         with self._lock:
-            if existing:
-                reader.begin_behind(MirrorState(self.tree.key, None, 0))
+            state = self._newest()
             self._readers.add(reader)
-        return reader
+        return state
 
     def take(self, reader: Differences) -> tuple[Change | None, tuple[MirrorState, MirrorState] | None]:
         """A change, or two states to compare, or neither."""

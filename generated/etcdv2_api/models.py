@@ -356,6 +356,3 @@ class Users(Model):
 
     users: tuple[User, ...] | None
     """Null where there is none."""
-
-
-Node.model_rebuild()

@@ -24,6 +24,7 @@ class Model(BaseModel):
     """Frozen; read from the names of the wire or of the fields; members that are not described are ignored."""
 
     model_config = ConfigDict(
+        defer_build=True,  # built when first used: most programs use three of them, all take a third of the import
         extra="ignore",
         frozen=True,
         validate_by_name=True,

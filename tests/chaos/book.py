@@ -106,7 +106,9 @@ class Book:
             if outcome.unknown or outcome.refused:
                 self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, str(error)))
         if over > self._margin:
-            self.complain(workload, "late", f"{call} ended {over:.2f} s after its deadline of {within:.2f} s: {error!r}")
+            self.complain(
+                workload, "late", f"{call} ended {over:.2f} s after its deadline of {within:.2f} s: {error!r}"
+            )
         foreseen = outcome.refused or (outcome.unknown and writes) or isinstance(error, etcdv2.ApiError)
         if error is not None and not foreseen:
             self.complain(workload, "strange", f"{call}: {error!r}")

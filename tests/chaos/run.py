@@ -93,7 +93,9 @@ class Run:
                     self._writer(workload, f"task{number}", None, linked=number % 2 == 0)
                 for watched in watches:
                     thread = watched.follower(f"thread{number}", after)
-                    self._thread(lambda done, thread=thread, name=watched.name, keys=keys: drive(thread, keys, book, name))
+                    self._thread(
+                        lambda done, thread=thread, name=watched.name, keys=keys: drive(thread, keys, book, name)
+                    )
                     self._task(watched.follower(f"task{number}", after), watched.name, None, linked=number % 2 == 0)
             self._thread(lambda done: asyncio.run(self._tasks()))
             try:

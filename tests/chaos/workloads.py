@@ -85,6 +85,7 @@ class Entries:
                 self._refused.add(value)
             elif isinstance(outcome.error, etcdv2.KeyExists):
                 self._book.complain(self.name, "doubled", f"create of a new name: {outcome.error}")
+                self._unknown.add(value)
             else:
                 self._book.complain(self.name, "strange", repr(outcome.error))
             yield Wait(self._pace)

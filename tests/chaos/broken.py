@@ -1,0 +1,154 @@
+"""Clients that break a promise, each in one way: stand-ins for a keys API, to show that the checks can fail.
+
+Where one takes `sound`, that is the keys API of a client which no fault hits.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import etcdv2
+
+
+class StandIn:
+    """The keys API that it was given; the heirs change a little of it."""
+
+    def __init__(self, keys: Any, sound: Any = None) -> None:
+        self._keys, self._sound = keys, sound
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._keys, name)
+
+
+class RepeatsLostWrites(StandIn):
+    """Sends a write again when its answer was lost, and tells what came of the second one."""
+
+    def _twice(self, method: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._keys, method)(*arguments, **options)
+        except etcdv2.OutcomeUnknown:
+            return getattr(self._sound, method)(*arguments, **options)
+
+    def modify(self, *arguments: Any, **options: Any) -> Any:
+        return self._twice("modify", *arguments, **options)
+
+    def create(self, *arguments: Any, **options: Any) -> Any:
+        return self._twice("create", *arguments, **options)
+
+    def create_in_order(self, *arguments: Any, **options: Any) -> Any:
+        return self._twice("create_in_order", *arguments, **options)
+
+
+class TakesLostForDone(StandIn):
+    """Says "written" when the answer was lost."""
+
+    def create(self, key: str, value: str) -> Any:
+        try:
+            return self._keys.create(key, value)
+        except etcdv2.OutcomeUnknown:
+            return SimpleNamespace(node=SimpleNamespace(key=key, value=value))
+
+    def create_in_order(self, key: str, value: str) -> Any:
+        try:
+            return self._keys.create_in_order(key, value)
+        except etcdv2.OutcomeUnknown:
+            return SimpleNamespace(node=SimpleNamespace(key=f"{key}/1", value=value))
+
+    def modify(self, key: str, change: Any, default: str) -> Any:
+        try:
+            return self._keys.modify(key, change, default=default)
+        except etcdv2.OutcomeUnknown:
+            return SimpleNamespace(value=change(self._sound.get(key, default=SimpleNamespace(value="0")).value))
+
+
+class TakesLostForRefused(StandIn):
+    """Says "nothing was done" when the answer was lost."""
+
+    def _refusing(self, method: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._keys, method)(*arguments, **options)
+        except etcdv2.OutcomeUnknown as error:
+            raise etcdv2.ClusterUnavailable("no answer") from error
+
+    def modify(self, *arguments: Any, **options: Any) -> Any:
+        return self._refusing("modify", *arguments, **options)
+
+    def create(self, *arguments: Any, **options: Any) -> Any:
+        return self._refusing("create", *arguments, **options)
+
+    def create_in_order(self, *arguments: Any, **options: Any) -> Any:
+        return self._refusing("create_in_order", *arguments, **options)
+
+    def set(self, *arguments: Any, **options: Any) -> Any:
+        return self._refusing("set", *arguments, **options)
+
+
+class ReadsLocally(StandIn):
+    """Takes what the asked member has, whatever was wished."""
+
+    def get(self, key: str, **options: Any) -> Any:
+        return self._keys.get(key)
+
+
+class IgnoresTheDeadline(StandIn):
+    def get(self, key: str, **options: Any) -> Any:
+        return self._keys.get(key, **(options | {"timeout": 2.5}))
+
+
+class LeaksForeignErrors(StandIn):
+    def get(self, key: str, **options: Any) -> Any:
+        raise ConnectionResetError("connection reset by peer")
+
+
+class WatchFromNow:
+    """Registers anew after each event, "from now"."""
+
+    def __init__(self, keys: Any, directory: str, after: int) -> None:
+        self._keys, self._dir = keys, directory
+        self._first: Any = keys.watch(directory, recursive=True, after_index=after)
+
+    def next(self, timeout: float) -> Any:
+        first, self._first = self._first, None
+        with first or self._keys.watch(self._dir, recursive=True) as watcher:
+            return watcher.next(timeout=timeout)
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
+
+class WatchTwice:
+    """Begins one event too early when it resumes, which it does all the time."""
+
+    def __init__(self, keys: Any, directory: str, after: int) -> None:
+        self._watcher = keys.watch(directory, recursive=True, after_index=after)
+        self._last: Any = None
+
+    def next(self, timeout: float) -> Any:
+        if self._last is not None:
+            last, self._last = self._last, None
+            return last
+        self._last = self._watcher.next(timeout=timeout)
+        return self._last
+
+    def close(self) -> None:
+        self._watcher.close()
+
+
+class WatchSilently:
+    """When the server has forgotten what came next, it goes on from now and says nothing."""
+
+    def __init__(self, keys: Any, directory: str, after: int) -> None:
+        self._keys, self._dir = keys, directory
+        self._watcher = keys.watch(directory, recursive=True, after_index=after)
+
+    def next(self, timeout: float) -> Any:
+        try:
+            return self._watcher.next(timeout=timeout)
+        except etcdv2.HistoryCleared:
+            self._watcher.close()
+            self._watcher = self._keys.watch(self._dir, recursive=True)
+            return self._watcher.next(timeout=timeout)
+
+    def close(self) -> None:
+        self._watcher.close()
