@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
 from etcdv2._cluster import ClusterView, Meta, meta_of
@@ -70,30 +71,19 @@ class Answered(NamedTuple, Generic[Answer]):
 class Attempts(Generic[Answer]):
     """The course of one call."""
 
-    __slots__ = (
-        "_by",
-        "_call",
-        "_cause",
-        "_disabled",
-        "_foreign",
-        "_leaderless",
-        "_maybe_applied",
-        "_old_cluster",
-        "_pool",
-        "_queue",
-        "_records",
-        "_refusal",
-        "_refusals",
-        "_rng",
-        "_round",
-        "_rules",
-        "_stale",
-        "_started",
-        "_timeout",
-        "_trying",
-        "_view",
-        "number",
-    )
+    # What a call that succeeds at once never touches stands here, immutable, and costs it nothing.
+    _records: tuple[Attempt, ...] = ()
+    _cause: BaseException | None = None
+    _disabled: frozenset[str] = frozenset()
+    _foreign: Mapping[str, str] = MappingProxyType({})
+    _leaderless = False
+    _stale = 0
+    _refusal: UnexpectedAnswer | ApiError | None = None
+    _refusals = 0
+    _maybe_applied: Endpoint | None = None
+    _queue: list[Endpoint] | None = None
+    _round = 0
+    number = 0
 
     def __init__(
         self,
@@ -116,20 +106,8 @@ class Attempts(Generic[Answer]):
         self._by = deadline if timeout.total is None else now + timeout.total
         if deadline is not None and self._by is not None:
             self._by = min(deadline, self._by)
-        self._queue: list[Endpoint] | None = None
-        self._round = 0
         self._trying = (pool.first, now)
-        self._records: list[Attempt] = []
-        self._cause: BaseException | None = None
-        self._disabled: set[str] = set()
-        self._foreign: dict[str, str] = {}
-        self._leaderless = False
-        self._stale = 0
-        self._refusal: UnexpectedAnswer | ApiError | None = None
-        self._refusals = 0
-        self._maybe_applied: Endpoint | None = None
         self._old_cluster = view.cluster_id
-        self.number = 0
 
     # --- what to do next -------------------------------------------------------------------------------------------
 
@@ -164,7 +142,7 @@ class Attempts(Generic[Answer]):
         if len(self._disabled) >= len(self._pool.endpoints) and not self._maybe_applied:
             raise V2ApiDisabled(sorted(self._disabled)) from self._cause
         if self._foreign and not any(self._view.is_foreign(other) for other in self._foreign.values()):
-            self._foreign.clear()  # another call has gone over to that cluster meanwhile
+            self._foreign = {}  # another call has gone over to that cluster meanwhile
         if self._foreign and self._pool.all_aside():
             self._change_cluster()
         waits = self._leaderless or self._stale > 0
@@ -290,7 +268,7 @@ class Attempts(Generic[Answer]):
         v2 = self._call.path.startswith("/v2/")
         if reply.status == 404 and v2 and "x-etcd-cluster-id" not in reply.headers:
             self._record("answer", "no v2 API here (404 page not found)", now, 404)
-            self._disabled.add(endpoint.url)
+            self._disabled |= {endpoint.url}
             self._pool.without_v2(endpoint, now)
             return
         self._record("answer", f"unexpected answer {reply.status}: {reason}", now, reply.status)
@@ -308,7 +286,7 @@ class Attempts(Generic[Answer]):
     def _from_another_cluster(self, meta: Meta, now: float) -> None:
         endpoint = self._trying[0]
         self._record("answer", f"belongs to another cluster: {meta.cluster_id}", now, None)
-        self._foreign[endpoint.url] = meta.cluster_id
+        self._foreign = {**self._foreign, endpoint.url: meta.cluster_id}
         self._pool.set_aside(endpoint, now, meta.cluster_id)
 
     def _applied_elsewhere(self, answer: Answer, meta: Meta, status: int, now: float) -> NoReturn:
@@ -377,7 +355,7 @@ class Attempts(Generic[Answer]):
 
     def _record(self, phase: str, cause: str, now: float, status: int | None) -> None:
         endpoint, since = self._trying
-        self._records.append(Attempt(endpoint.url, phase, cause, now - since, status))
+        self._records += (Attempt(endpoint.url, phase, cause, now - since, status),)
 
 
 def response_of(answered: Answered[KeysEvent]) -> Response:

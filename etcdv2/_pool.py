@@ -39,6 +39,8 @@ class Pool:
         self._rng.shuffle(shuffled)
         self._all: tuple[Endpoint, ...] = tuple(shuffled)
         self._health = {endpoint: _Health() for endpoint in shuffled}
+        self._troubled: frozenset[Endpoint] = frozenset()
+        """Those with anything against them: mostly none."""
         self._first = shuffled[0]
 
     @property
@@ -59,6 +61,9 @@ class Pool:
         everyone = self._all
         if len(everyone) == 1:
             return list(everyone)
+        if not self._troubled:
+            start = everyone.index(first) if first in everyone else 0
+            return [*everyone[start:], *everyone[:start]]
         if write and not self.all_aside():
             everyone = tuple(one for one in everyone if health[one].cluster_id is None)
         start = everyone.index(first) if first in everyone else 0
@@ -79,6 +84,7 @@ class Pool:
             return
         if state.failures or state.without_v2 or state.cluster_id is not None:
             logger.info("endpoint %s answers again", endpoint)
+            self._troubled -= {endpoint}
             state.failures = 0
             state.resting_until = float("-inf")
             state.without_v2 = False
@@ -150,6 +156,7 @@ class Pool:
         return self._health[endpoint] if endpoint in self._all else None
 
     def _leave(self, endpoint: Endpoint, now: float) -> None:
+        self._troubled |= {endpoint}
         if self._first == endpoint and len(self._all) > 1:
             order = self.order(now)
             self._first = next((other for other in order if other != endpoint), endpoint)

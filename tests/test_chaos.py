@@ -214,7 +214,7 @@ def test_repeated_set_overwrites_a_later_one_and_the_checker_sees_it(arena: Aren
 
 def test_set_that_is_not_repeated_stays_linearizable_under_a_paused_leader(arena: Arena) -> None:
     register = Register(book := Book(margin=5), 0)
-    assert all([paused_leader_round(arena, register, book, f"/chaos/once-{n}", repeat=False) for n in range(3)])
+    assert all(paused_leader_round(arena, register, book, f"/chaos/once-{n}", repeat=False) for n in range(3))
     assert book.pages["register"].unknown >= 3
     assert complaints(book) == {}, book.texts
 

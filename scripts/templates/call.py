@@ -9,7 +9,7 @@ import json as _json
 import re
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 # Only one of the two is covariant: with both, pyright 1.1.414 cannot tell them apart in `Answer | ErrorBody`.
 Answer = TypeVar("Answer")
@@ -74,7 +74,7 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
     @property
     def body(self) -> bytes | None:
         if self.form is not None:
-            return urlencode(self.form).encode("ascii")
+            return form_encoded(self.form).encode("ascii")
         return None if self.json is None else self.json.encode()
 
     def masked(self) -> Call[Answer, ErrorBody]:
@@ -88,7 +88,7 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
 
     def __repr__(self) -> str:
         shown = self.masked()
-        body = shown.json if shown.form is None else urlencode(shown.form)
+        body = shown.json if shown.form is None else form_encoded(shown.form)
         return f"<Call {self.operation}: {self.method} {self.target}{f' {body[:200]}' if body else ''}>"
 
 
@@ -124,6 +124,13 @@ def encoded(text: str, safe: str) -> str:
         return quote(text, safe=safe)
     except UnicodeEncodeError as error:
         raise ValueError(f"{text!r} cannot be written as UTF-8: {error.reason} at position {error.start}") from error
+
+
+def form_encoded(fields: tuple[tuple[str, str], ...]) -> str:
+    """A form as it goes into a body; the names of the description need no encoding."""
+    return "&".join(
+        [f"{name}={value if value.isalnum() and value.isascii() else quote_plus(value)}" for name, value in fields]
+    )
 
 
 def flag(value: bool) -> str:

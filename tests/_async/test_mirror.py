@@ -362,7 +362,7 @@ async def test_close_ends_whoever_waits_and_leaves_nothing(connect: Connect, etc
 
 
 async def test_reads_from_other_threads_see_whole_states(client: AsyncClient) -> None:
-    """Each write changes two keys by one event, a deletion of their directory: both are there, or none."""
+    """`b` is written after `a` and goes with it, by the deletion of their directory: never is `b` there alone."""
     await client.keys.set("/m/d/a", "1")
     wrong: list[object] = []
     stop = threading.Event()
@@ -377,6 +377,7 @@ async def test_reads_from_other_threads_see_whole_states(client: AsyncClient) ->
                     list(mirror.items())
                 except Exception as error:
                     wrong.append(error)
+                stop.wait(0.0005)  # or the threads keep each other from running
 
         threads = [threading.Thread(target=look) for _ in range(2)]
         for thread in threads:

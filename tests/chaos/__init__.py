@@ -1,4 +1,4 @@
-"""Proof under failure: real clusters, a seeded fault schedule, workloads that know what must be true, and the sum of it.
+"""Proof under failure: real clusters, a seeded fault schedule, workloads that know what must be true, a summary.
 
 `python -m tests.chaos --minutes N --seed S` runs it; `tests/test_chaos.py` runs it briefly, and shows that each check
 catches a client that breaks the promise.

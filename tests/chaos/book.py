@@ -21,7 +21,7 @@ stale: a read went back in time. late: a call outlived its deadline. unfounded: 
 wrong. strange: an error that nobody promised, or an event of nobody's write."""
 
 MARGIN = 1.0
-"""Seconds after its deadline in which a call may still end: the machine is shared with three members and all workers."""
+"""Seconds after its deadline in which a call may still end: three members and all workers share the machine."""
 SHOWN = 30
 """Different complaints that are kept in words."""
 

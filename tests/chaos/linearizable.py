@@ -27,7 +27,7 @@ EMPTY = State(None, 0)
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One call. Calls that provably had no effect are left out of a history: a value of theirs was written by nobody."""
+    """One call. Calls that provably had no effect are left out of a history: nobody wrote their values."""
 
     kind: Literal["read", "write"]
     value: str | None
@@ -118,7 +118,7 @@ def check(history: Iterable[Op], start: State = EMPTY) -> Verdict:
 
 
 def _placed(ops: list[Op]) -> list[Op]:
-    """Unknown writes get the index at which somebody saw their value; where indexes are known, unseen ones are left out.
+    """Unknown writes get the index at which their value was seen; unseen ones are left out, where indexes are known.
 
     That is sound: a write that may never take effect, and that no read and no later write has met, explains nothing.
     """

@@ -54,6 +54,10 @@ class Link(TcpProxy):
             self._carry(sock, upstream, writing, False)
             back.join()
 
+    def _may_pass(self, sock: socket.socket, data: bytes) -> bool:
+        """Of what a client sends."""
+        return True
+
     def _carry(self, source: socket.socket, sink: socket.socket, writing: threading.Event, answers: bool) -> None:
         ended = self._ended
         with contextlib.suppress(OSError):
@@ -64,6 +68,8 @@ class Link(TcpProxy):
                 if self._ended != ended:
                     break
                 if not answers:
+                    if not self._may_pass(source, data):
+                        break
                     write = data.startswith((b"PUT ", b"POST ", b"DELETE "))
                     (writing.set if write else writing.clear)()
                 if writing.is_set() and (self.lose_answers if answers else self.lose_requests):
@@ -75,27 +81,35 @@ class Link(TcpProxy):
 
 
 class PeerLink(Link):
-    """The way of the other members to one member's peer port; `banned` are ids of members that do not get through."""
+    """The way of the other members to one member's peer port; `banned` are ids of members that do not get through.
+
+    Who sends is not known before a request says so: etcd's probes do not, and leave their connection to others (3.4).
+    """
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
-        self.banned: set[bytes] = set()
+        self._banned: set[bytes] = set()
         self._senders: dict[socket.socket, bytes] = {}
 
     def ban(self, member_ids: set[bytes]) -> None:
-        self.banned = member_ids
         with self.lock:
-            for sock in [sock for sock, sender in self._senders.items() if sender in member_ids]:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+            self._banned = member_ids
+            if not member_ids:
+                return
+            for sock, sender in self._senders.items():
+                if sender in member_ids or not sender:
+                    with contextlib.suppress(OSError):
+                        sock.shutdown(socket.SHUT_RDWR)
+
+    def _may_pass(self, sock: socket.socket, data: bytes) -> bool:
+        with self.lock:
+            if not self._senders[sock] and (found := FROM.search(data)):
+                self._senders[sock] = found[1]
+            return self._senders[sock] not in self._banned
 
     def _serve(self, sock: socket.socket, number: int) -> None:
-        found = FROM.search(sock.recv(8192, socket.MSG_PEEK))
-        sender = found[1] if found else b""
-        if sender in self.banned:
-            return
         with self.lock:
-            self._senders[sock] = sender
+            self._senders[sock] = b""
         try:
             super()._serve(sock, number)
         finally:

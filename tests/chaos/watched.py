@@ -52,6 +52,10 @@ def standard_watch(keys: Any, directory: str, after: int) -> Any:
     return keys.watch(directory, recursive=True, after_index=after)
 
 
+def _close(watcher: Any) -> Ask:
+    return Ask("close", lambda _: watcher.close(), writes=False, within=POLL)
+
+
 class Watched:
     """A directory with writers and followers."""
 
@@ -110,7 +114,7 @@ class Watched:
                 mine.told.append(Told(event.index, event.key, event.value))
                 mine.ended = event.value == END
             if outcome.error is not None:
-                yield Ask("close", lambda _: watcher.close(), writes=False, within=POLL)
+                yield _close(watcher)
                 watcher = None
             if isinstance(outcome.error, etcdv2.HistoryCleared):
                 outcome = yield Ask("get", lambda keys: keys.get("/chaos", quorum=True), writes=False)
@@ -120,7 +124,7 @@ class Watched:
             elif outcome.error is not None:
                 yield Wait(0.2)
         if watcher is not None:
-            yield Ask("close", lambda _: watcher.close(), writes=False, within=POLL)
+            yield _close(watcher)
 
     def check(self, keys: Any) -> None:
         for mine in self.followed:

@@ -60,7 +60,7 @@ class Counter:
 
 
 class Entries:
-    """`create_in_order` and `create` with a name of one's own: each confirmed one is there once, others at most once."""
+    """`create_in_order` and `create` with a name of one's own: a confirmed one is there once, others at most once."""
 
     name = "entries"
 
