@@ -36,6 +36,7 @@ from etcdv2._errors import (
     WatcherCleared,
 )
 from etcdv2._hooks import AttemptInfo
+from etcdv2._mirror import Change, MirrorState
 from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Response, Snapshot
 from etcdv2._settings import Timeout
 from etcdv2._tls import TLS
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
     from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncRolesAPI, AsyncStatsAPI, AsyncUsersAPI
     from etcdv2._async.client import AsyncClient
     from etcdv2._async.keys import AsyncKeysAPI
+    from etcdv2._async.mirror import AsyncMirror, AsyncMirrorChanges
     from etcdv2._async.watch import AsyncWatcher
     from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
     from etcdv2._sync.client import Client
     from etcdv2._sync.keys import KeysAPI
+    from etcdv2._sync.mirror import Mirror, MirrorChanges
     from etcdv2._sync.watch import Watcher
 
 __all__ = [
@@ -60,6 +63,8 @@ __all__ = [
     "AsyncClient",
     "AsyncKeysAPI",
     "AsyncMembersAPI",
+    "AsyncMirror",
+    "AsyncMirrorChanges",
     "AsyncRolesAPI",
     "AsyncStatsAPI",
     "AsyncUsersAPI",
@@ -68,6 +73,7 @@ __all__ = [
     "AttemptInfo",
     "AuthAPI",
     "BadRequest",
+    "Change",
     "Client",
     "ClusterChanged",
     "ClusterHealth",
@@ -90,6 +96,9 @@ __all__ = [
     "LeaderStats",
     "Member",
     "MembersAPI",
+    "Mirror",
+    "MirrorChanges",
+    "MirrorState",
     "Node",
     "NotDir",
     "NotFile",
@@ -127,6 +136,8 @@ _HALVES = {
     "AsyncUsersAPI": "etcdv2._async.admin",
     "AsyncClient": "etcdv2._async.client",
     "AsyncKeysAPI": "etcdv2._async.keys",
+    "AsyncMirror": "etcdv2._async.mirror",
+    "AsyncMirrorChanges": "etcdv2._async.mirror",
     "AsyncWatcher": "etcdv2._async.watch",
     "AuthAPI": "etcdv2._sync.admin",
     "MembersAPI": "etcdv2._sync.admin",
@@ -135,6 +146,8 @@ _HALVES = {
     "UsersAPI": "etcdv2._sync.admin",
     "Client": "etcdv2._sync.client",
     "KeysAPI": "etcdv2._sync.keys",
+    "Mirror": "etcdv2._sync.mirror",
+    "MirrorChanges": "etcdv2._sync.mirror",
     "Watcher": "etcdv2._sync.watch",
 }
 """The two clients, each imported when it is first asked for: a program uses one of them."""

@@ -16,13 +16,15 @@ _REMOVALS = ("delete", "expire", "compareAndDelete")
 class Cursor:
     """The position of one watch: `wait_index` is asked for next, None means "from now"."""
 
-    __slots__ = ("_from_oldest", "_registered", "key", "recursive", "wait_index")
+    __slots__ = ("_from_oldest", "_registered", "key", "recursive", "seen", "wait_index")
 
     def __init__(self, key: str, *, recursive: bool, wait_index: int | None) -> None:
         self.key = key.rstrip("/") or "/"
         self.recursive = recursive
         self.wait_index = wait_index
         self._registered = 0
+        self.seen = 0
+        """The highest index that the store has shown to this watch."""
         self._from_oldest = wait_index == 1
 
     @property
@@ -33,11 +35,12 @@ class Cursor:
     def restart(self, index: int) -> None:
         """The state was read anew at `index`: go on after it, even when that is less than before."""
         self.wait_index = index + 1
-        self._registered = index
+        self._registered = self.seen = index
 
     def opened(self, index: int) -> None:
         """A poll was registered when the store was at `index`. From now on no event after that can be missed."""
         self._registered = index
+        self.seen = max(self.seen, index)
         if self.wait_index is None:
             self.wait_index = index + 1
 
@@ -69,6 +72,7 @@ class Cursor:
         if self.wait_index is not None and index < self.wait_index:
             return None
         self.wait_index = index + 1
+        self.seen = max(self.seen, index)
         key = node.key
         ancestor = False
         if key != self.key:

@@ -131,6 +131,11 @@ class AsyncChannel(Generic[Item]):
     def ended(self) -> bool:
         return self._ended
 
+    @property
+    def error(self) -> BaseException | None:
+        """What it was ended with."""
+        return self._error
+
     async def put(self, item: Item) -> None:
         """Waits while the queue is full; drops the item when the queue has ended."""
         while not self._ended and len(self._items) >= self._size:
@@ -179,6 +184,11 @@ class Channel(Generic[Item]):
     @property
     def ended(self) -> bool:
         return self._ended
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it was ended with."""
+        return self._error
 
     def put(self, item: Item) -> None:
         with self._changed:

@@ -94,8 +94,8 @@ class AsyncFeed:
         self._caller.watches.add(self)
         self._worker = AsyncWorker(self._run, "etcdv2-watch")
         await self._ready.wait(None)
-        if self.items.ended and not self.closed:
-            await self.items.get(None)
+        if not self._was_registered and self.items.error is not None:
+            raise self.items.error
 
     async def close(self) -> None:
         self.items.discard()
@@ -217,7 +217,7 @@ class AsyncFeed:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
                 raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
             self._cluster_id = poll.meta.cluster_id
-            if poll.meta.index + 1 < (self._cursor.wait_index or 0):
+            if poll.meta.index < self._cursor.seen:
                 await self._check_not_restored(poll)
         except EtcdError:
             await poll.stream.close()
@@ -231,8 +231,8 @@ class AsyncFeed:
         return await async_read_state(self._caller, self._key, recursive=self._cursor.recursive)
 
     async def _check_not_restored(self, poll: AsyncPoll) -> None:
-        """The member is behind this watch: it lags, or the whole store was put back to an older state."""
-        wanted = (self._cursor.wait_index or 1) - 1
+        """The member is behind what this watch has seen: it lags, or the whole store was put back to an older state."""
+        wanted = self._cursor.seen
         index = await async_cluster_index(self._caller, self.probes[0])
         if 0 < index < wanted:
             self._caller.view.adopt(poll.meta.cluster_id)

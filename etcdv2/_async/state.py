@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etcdv2._async.caller import AsyncCaller
-from etcdv2._errors import ApiError, EtcdError, KeyNotFound
+from etcdv2._errors import ApiError, EtcdError, KeyNotFound, NotDir
 from etcdv2._results import Snapshot
 from etcdv2._rules import READS
 from etcdv2_api import operations
@@ -14,7 +14,7 @@ async def async_read_state(caller: AsyncCaller, key: str, *, recursive: bool) ->
     call = operations.get_key(key, recursive=recursive or None)
     try:
         answered = await caller.perform(call, READS["session"])
-    except KeyNotFound as error:
+    except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
 

@@ -8,6 +8,7 @@ from etcdv2 import _keys
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._async.feed import AsyncFeed
 from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.mirror import AsyncMirror
 from etcdv2._async.watch import AsyncWatcher
 from etcdv2._cursor import Cursor
 from etcdv2._results import Event, Snapshot
@@ -81,6 +82,14 @@ class AsyncView:
         return AsyncWatcher(
             full, AsyncFeed(self._caller, self._follower, full, cursor, patience, buffer, snapshots=snapshots)
         )
+
+    def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> AsyncMirror:
+        """A live local copy of everything below `key` (or of the file `key`): begun by `with`, then a mapping.
+
+        Its keys are absolute, also in a view. One watch with snapshots keeps it current; `patience` and `buffer` are
+        those of `watch`.
+        """
+        return AsyncMirror(self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer))
 
     def _absolute(self, key: str) -> str:
         return _keys.absolute(key, self._prefix)

@@ -95,8 +95,8 @@ class Feed:
         self._caller.watches.add(self)
         self._worker = Worker(self._run, "etcdv2-watch")
         self._ready.wait(None)
-        if self.items.ended and not self.closed:
-            self.items.get(None)
+        if not self._was_registered and self.items.error is not None:
+            raise self.items.error
 
     def close(self) -> None:
         self.items.discard()
@@ -218,7 +218,7 @@ class Feed:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
                 raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
             self._cluster_id = poll.meta.cluster_id
-            if poll.meta.index + 1 < (self._cursor.wait_index or 0):
+            if poll.meta.index < self._cursor.seen:
                 self._check_not_restored(poll)
         except EtcdError:
             poll.stream.close()
@@ -232,8 +232,8 @@ class Feed:
         return read_state(self._caller, self._key, recursive=self._cursor.recursive)
 
     def _check_not_restored(self, poll: Poll) -> None:
-        """The member is behind this watch: it lags, or the whole store was put back to an older state."""
-        wanted = (self._cursor.wait_index or 1) - 1
+        """The member is behind what this watch has seen: it lags, or the whole store was put back to an older state."""
+        wanted = self._cursor.seen
         index = cluster_index(self._caller, self.probes[0])
         if 0 < index < wanted:
             self._caller.view.adopt(poll.meta.cluster_id)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from etcdv2._errors import ApiError, EtcdError, KeyNotFound
+from etcdv2._errors import ApiError, EtcdError, KeyNotFound, NotDir
 from etcdv2._results import Snapshot
 from etcdv2._rules import READS
 from etcdv2._sync.caller import Caller
@@ -15,7 +15,7 @@ def read_state(caller: Caller, key: str, *, recursive: bool) -> Snapshot:
     call = operations.get_key(key, recursive=recursive or None)
     try:
         answered = caller.perform(call, READS["session"])
-    except KeyNotFound as error:
+    except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
 

@@ -12,6 +12,7 @@ from etcdv2._settings import check_seconds
 from etcdv2._sync.caller import Caller
 from etcdv2._sync.feed import Feed
 from etcdv2._sync.follower import Follower
+from etcdv2._sync.mirror import Mirror
 from etcdv2._sync.watch import Watcher
 from etcdv2_api.call import key_path
 
@@ -80,6 +81,14 @@ class View:
         key_path(full)
         cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
         return Watcher(full, Feed(self._caller, self._follower, full, cursor, patience, buffer, snapshots=snapshots))
+
+    def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> Mirror:
+        """A live local copy of everything below `key` (or of the file `key`): begun by `with`, then a mapping.
+
+        Its keys are absolute, also in a view. One watch with snapshots keeps it current; `patience` and `buffer` are
+        those of `watch`.
+        """
+        return Mirror(self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer))
 
     def _absolute(self, key: str) -> str:
         return _keys.absolute(key, self._prefix)

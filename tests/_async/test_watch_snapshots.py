@@ -142,11 +142,15 @@ async def test_history_cleared_while_disconnected(connect: Connect, etcd: Server
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-async def test_cluster_that_was_wiped_and_built_anew_on_the_same_port(
-    connect: Connect, etcd_binary: Any, snapshots: bool
+@pytest.mark.parametrize("token", ["same", "other"])
+async def test_cluster_that_was_wiped_and_built_anew_on_the_same_ports(
+    connect: Connect, etcd_binary: Any, token: str, snapshots: bool
 ) -> None:
-    with Server(etcd_binary, fsync=False) as server:
-        client = connect(server.url, timeout=QUICK)
+    """Its id is a hash of the members and the token: where those are the same, only its index tells the difference."""
+    first = Server(etcd_binary, fsync=False, args=["--initial-cluster-token=same"])
+    with first:
+        ports = first.port, int(first.peer_url.rpartition(":")[2])
+        client = connect(first.url, timeout=QUICK)
         old: Any = None
         for n in range(30):
             old = await client.keys.set("/d/a", f"old {n}")
@@ -154,22 +158,22 @@ async def test_cluster_that_was_wiped_and_built_anew_on_the_same_port(
         async with untyped.watch("/d", recursive=True, snapshots=snapshots) as watcher:
             if snapshots:
                 assert leaves(await next_of(watcher)) == {"/d/a": "old 29"}
-            server.kill()
-            server.wipe()
-            server.start()
-            writer = connect(server.url)
-            made = await writer.keys.set("/d/b", "new")
-            assert made.index < old.index
-            if not snapshots:
-                with pytest.raises(ClusterChanged) as caught:
-                    await watcher.next(timeout=SOON)
-                assert (caught.value.old, caught.value.new) == (old.cluster_id, made.cluster_id)
-                return
-            again = await next_of(watcher)
-            assert leaves(again) == {"/d/b": "new"}
-            assert again.index == made.index
-            await writer.keys.set("/d/b", "newer")
-            assert (await next_of(watcher)).value == "newer"
+            first.kill()
+            args = [f"--initial-cluster-token={token}"]
+            with Server(etcd_binary, fsync=False, port=ports[0], peer_port=ports[1], args=args) as second:
+                writer = connect(second.url)
+                made = await writer.keys.set("/d/b", "new")
+                assert made.index < old.index
+                assert (made.cluster_id == old.cluster_id) == (token == "same")
+                if not snapshots:
+                    with pytest.raises(HistoryCleared if token == "same" else ClusterChanged):
+                        await watcher.next(timeout=SOON)
+                    return
+                again = await next_of(watcher)
+                assert leaves(again) == {"/d/b": "new"}
+                assert again.index == made.index
+                await writer.keys.set("/d/b", "newer")
+                assert (await next_of(watcher)).value == "newer"
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
@@ -192,10 +196,10 @@ async def test_store_put_back_is_told_also_when_the_quorum_answers_late(
     connect: Connect, store: ScriptedStore, snapshots: bool
 ) -> None:
     async def recover() -> None:
-        await async_sleep(3 * QUIET)
+        await async_sleep(1.0)
         store.quorum_index = None
 
-    client = connect(store.endpoint.url, timeout=QUICK)
+    client = connect(store.endpoint.url, timeout=Timeout(connect=0.5, attempt=0.3, commit=0.3, total=0.4))
     await lost_by_a_restore(client, store, snapshots, hang_up=True, quorum_index=0, then=recover)
 
 
