@@ -45,6 +45,7 @@ RULES = {
     "AsyncMembersAPI": "MembersAPI",
     "AsyncMirror": "Mirror",
     "AsyncMirrorChanges": "MirrorChanges",
+    "AsyncOutages": "Outages",
     "AsyncPoll": "Poll",
     "AsyncPulse": "Pulse",
     "AsyncRolesAPI": "RolesAPI",

@@ -5,18 +5,15 @@ Answers as etcd does (PROTOCOL section 11) unless told otherwise; keys are flat,
 
 from __future__ import annotations
 
-import contextlib
 import json
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from tests.fault_server import Behaviour, FaultServer, Peer, answer_bytes
-
-if TYPE_CHECKING:
-    from typing import TypeAlias
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Cluster-Id: %s\r\nX-Etcd-Index: %d\r\n"
@@ -53,6 +50,12 @@ class ScriptedStore(FaultServer):
         """As `polls`, for `stream=true`."""
         self.asked: list[str] = []
         """Targets of the watches, in order."""
+        self.stalled = False
+        """Answers nothing."""
+        self.away = False
+        """Hangs up on every request."""
+        self.watching = 0
+        """Watches that wait now."""
         self._history: list[tuple[int, bytes]] = []
         self._happened = threading.Condition()
 
@@ -85,6 +88,10 @@ class ScriptedStore(FaultServer):
 
     def _act(self, peer: Peer) -> bool:
         assert peer.received is not None
+        if self.away:
+            return False
+        if self.stalled:
+            return silent(peer)
         target = urlsplit(peer.received.target)
         asked = {name: values[0] for name, values in parse_qs(target.query).items()}
         if "wait" not in asked:
@@ -92,11 +99,17 @@ class ScriptedStore(FaultServer):
             return True
         self.asked.append(peer.received.target)
         scripted = self.streams if "stream" in asked else self.polls
-        with contextlib.suppress(OSError):
+        with self._happened:
+            self.watching += 1
+        try:
             if scripted:
                 return scripted.popleft()(peer)
             return self._watch(peer, int(asked.get("waitIndex", 0)), stream="stream" in asked)
-        return False
+        except OSError:
+            return False
+        finally:
+            with self._happened:
+                self.watching -= 1
 
     def _read(self, peer: Peer, key: str, *, quorum: bool) -> None:
         index = self.index if self.quorum_index is None or not quorum else self.quorum_index
@@ -131,16 +144,31 @@ class ScriptedStore(FaultServer):
         peer.send(head)
         while True:
             with self._happened:
-                while not (found := self.lines(last)) and not self.stopping.is_set():
-                    self._happened.wait(1.0)
-            if not found:
-                return False
+                while not (found := self.lines(last)):
+                    if self.stopping.is_set() or has_gone(peer):
+                        return False
+                    self._happened.wait(0.05)
             if not stream:
                 peer.send(chunk(found[0]) + END)
                 return True
             for data in found:
                 peer.send(chunk(data))
                 last = json.loads(data)["node"]["modifiedIndex"]
+
+
+def has_gone(peer: Peer) -> bool:
+    """Whether the client has closed its side."""
+    try:
+        return peer.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+
+
+def silent(peer: Peer) -> bool:
+    """Nothing more comes, until the client goes."""
+    while not has_gone(peer) and not peer.stopping.wait(0.02):
+        pass
+    return False
 
 
 Poll: TypeAlias = Callable[[Peer], bool]

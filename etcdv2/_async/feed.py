@@ -6,26 +6,22 @@ Owns the life of a watch; where it stands is the cursor's affair, what it yields
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.outages import AsyncOutages
 from etcdv2._async.state import async_cluster_index, async_read_state
 from etcdv2._cursor import Cursor
 from etcdv2._errors import (
     ClusterChanged,
-    ClusterUnavailable,
     EtcdError,
     HistoryCleared,
     StaleRead,
-    UnexpectedAnswer,
 )
 from etcdv2._keys import KeysCall
-from etcdv2._pace import SURELY_QUIET
+from etcdv2._pace import SURELY_KEPT, SURELY_QUIET
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
 from etcdv2._results import Event, Snapshot
 from etcdv2._settings import UNSET
@@ -33,9 +29,7 @@ from etcdv2._wire import TransportFailure
 from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
 
 logger = logging.getLogger("etcdv2")
-R = TypeVar("R")
 
-LONGEST_BACKOFF = 5.0
 QUICK = 0.02
 """Seconds within which the event of a poll comes when events are many."""
 QUICK_POLLS = 5
@@ -59,7 +53,7 @@ class AsyncFeed:
         self._follower = follower
         self._key = key
         self._cursor = cursor
-        self._patience = patience
+        self._outages = AsyncOutages(key, patience)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
         self._lock = threading.Lock()
@@ -67,6 +61,8 @@ class AsyncFeed:
         self._poll: AsyncPoll | None = None
         self._spare: AsyncPoll | None = None
         self._spare_since = 0.0
+        self._reached = 0
+        """Up to where everything has come when the spare poll takes over."""
         self._stream: AsyncPoll | None = None
         """Opened, not read from yet: polls have to reach it first."""
         self._streaming = False
@@ -77,16 +73,20 @@ class AsyncFeed:
         self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
-        self._stop = AsyncPulse()
         self._short_polls = 0
         self.items: AsyncChannel[Event | Snapshot] = AsyncChannel(buffer)
         self.begun = False
-        self.closed = False
-        self.away_since: float | None = None
         self.started_at = (cursor.wait_index or 1) - 1
-        self._was_registered = False
         child = f"{cursor.key.rstrip('/')}/_etcdv2"
         self.probes = (child,) if cursor.recursive else (child, key)
+
+    @property
+    def closed(self) -> bool:
+        return self._outages.closed
+
+    @property
+    def away_since(self) -> float | None:
+        return self._outages.away_since
 
     async def begin(self) -> None:
         """Start reading and wait until the server has registered the watch. Raises what prevents it."""
@@ -94,7 +94,7 @@ class AsyncFeed:
         self._caller.watches.add(self)
         self._worker = AsyncWorker(self._run, "etcdv2-watch")
         await self._ready.wait(None)
-        if not self._was_registered and self.items.error is not None:
+        if not self._outages.begun and self.items.error is not None:
             raise self.items.error
 
     async def close(self) -> None:
@@ -105,9 +105,8 @@ class AsyncFeed:
 
     def abandon(self) -> None:
         """Stop reading; from any thread, without waiting."""
-        self.closed = True
+        self._outages.close()
         self._caller.watches.discard(self)
-        self._stop.set()
         self._ready.set()
         for poll in (self._poll, self._spare, self._stream):
             if poll is not None:
@@ -122,6 +121,10 @@ class AsyncFeed:
         return self._cursor.registered
 
     @property
+    def cluster_id(self) -> str:
+        return self._cluster_id
+
+    @property
     def renewing(self) -> bool:
         return self._spare is not None or self._streaming
 
@@ -132,10 +135,11 @@ class AsyncFeed:
             if self._poll is not None:
                 self._poll.stream.abort()
 
-    async def renew(self) -> None:
+    async def renew(self, index: int) -> None:
         """Open a second poll beside the first, and later let go of the first: no moment is without one.
 
-        Everything up to the second one's registration comes by the first, which is open all the while. A stream that
+        The second one asks for what came since the first was registered, so that it finds what a dead connection
+        kept; only when the server may have forgotten that, it begins now, and the first one is trusted. A stream that
         has fallen silent is ended instead: it may have died, which the server does not say, so a poll goes on.
         """
         poll, spare = self._poll, self._spare
@@ -145,13 +149,16 @@ class AsyncFeed:
             if time.monotonic() - self._came_at >= SURELY_QUIET:
                 poll.stream.abort()
         elif spare is None:
-            spare = await self._caller.watch_at(poll.endpoint, self._call(None))
+            since = poll.meta.index
+            within = index - since < SURELY_KEPT
+            spare = await self._caller.watch_at(poll.endpoint, self._call(since + 1 if within else None))
             if spare is None:
                 return
             with self._lock:
                 wanted = self._poll is poll and not self.closed and spare.meta.cluster_id == poll.meta.cluster_id
                 if wanted:
                     self._spare, self._spare_since = spare, time.monotonic()
+                    self._reached = since if within else spare.meta.index
             if not wanted:
                 await spare.stream.close()
         elif time.monotonic() - self._spare_since >= SURELY_QUIET:
@@ -197,7 +204,7 @@ class AsyncFeed:
     async def _begin_poll(self) -> AsyncPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
         if self._snapshot_due:
-            snapshot = await self._endure(self._read_state)
+            snapshot = await self._outages.endure(self._read_state)
             if snapshot is None:
                 return None
             self._cursor.restart(snapshot.index)
@@ -205,10 +212,10 @@ class AsyncFeed:
             await self.items.put(snapshot)
         while True:
             try:
-                poll = await self._endure(self._open_poll)
+                poll = await self._outages.endure(self._open_poll)
                 break
             except HistoryCleared as error:
-                if self._was_registered or not self._cursor.seek_oldest(error.cause):
+                if self._outages.begun or not self._cursor.seek_oldest(error.cause):
                     raise
         if poll is None:
             return None
@@ -217,15 +224,20 @@ class AsyncFeed:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
                 raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
             self._cluster_id = poll.meta.cluster_id
-            if poll.meta.index < self._cursor.seen:
-                await self._check_not_restored(poll)
         except EtcdError:
             await poll.stream.close()
             raise
         return poll
 
     async def _open_poll(self) -> AsyncPoll:
-        return await self._caller.open_watch(self._call(self._cursor.wait_index), UNSET)
+        poll = await self._caller.open_watch(self._call(self._cursor.wait_index), UNSET)
+        if poll.meta.index < self._cursor.seen and poll.meta.cluster_id == self._cluster_id:
+            try:
+                await self._check_not_restored(poll)
+            except EtcdError:
+                await poll.stream.close()
+                raise
+        return poll
 
     async def _read_state(self) -> Snapshot:
         return await async_read_state(self._caller, self._key, recursive=self._cursor.recursive)
@@ -233,48 +245,23 @@ class AsyncFeed:
     async def _check_not_restored(self, poll: AsyncPoll) -> None:
         """The member is behind what this watch has seen: it lags, or the whole store was put back to an older state."""
         wanted = self._cursor.seen
-        index = await async_cluster_index(self._caller, self.probes[0])
-        if 0 < index < wanted:
+        index = 0
+        for probe in self.probes:
+            index = index or await async_cluster_index(self._caller, probe)
+        if not index:  # no leader just now: ask again rather than wait for an index that may never come
+            raise StaleRead(wanted, poll.meta.index)
+        if index < wanted:
             self._caller.view.adopt(poll.meta.cluster_id)
             text = f"The store went back from index {wanted} to {index}"
             raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
-
-    async def _endure(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
-        """Try again while the cluster is away, once the watch has begun, within `patience`. None when closed."""
-        since = time.monotonic()
-        failures = 0
-        while not self.closed:
-            try:
-                result = await attempt()
-            except (ClusterUnavailable, StaleRead, UnexpectedAnswer) as error:
-                if self.closed:
-                    return None
-                lasting = isinstance(error, UnexpectedAnswer) and error.status < 500
-                endured = time.monotonic() - since
-                if lasting or not self._was_registered or (self._patience is not None and endured >= self._patience):
-                    raise
-                failures += 1
-                if failures == 1:
-                    self.away_since = since
-                    logger.warning("watch of %s is interrupted: %s", self._key, error)
-                pause = _backoff(failures)
-                if self._patience is not None:
-                    pause = min(pause, max(0.0, self._patience - endured))
-                await self._stop.wait(pause)
-                continue
-            if failures:
-                self.away_since = None
-                logger.info("watch of %s goes on", self._key)
-            return result
-        return None
 
     def _call(self, wait_index: int | None, stream: bool | None = None) -> KeysCall:
         recursive = self._cursor.recursive or None
         return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
 
     def _now_registered(self) -> None:
-        if not self._was_registered:
-            self._was_registered = True
+        if not self._outages.begun:
+            self._outages.begun = True
             self.started_at = (self._cursor.wait_index or 1) - 1
             self._ready.set()
 
@@ -293,7 +280,7 @@ class AsyncFeed:
             if self.closed or (self._switching and parts):
                 return None  # both at once: ask for that event again
             if self._switching and (spare := self._take_spare()) is not None:
-                self._cursor.moved_to(spare.meta.index)
+                self._cursor.moved_to(self._reached)
                 return spare
             # An event may have been on its way: ask again from the same index, elsewhere.
             self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
@@ -393,8 +380,4 @@ class AsyncFeed:
             self._cursor.stayed_quiet()
             return
         self._short_polls += 1
-        await self._stop.wait(_backoff(self._short_polls))
-
-
-def _backoff(failures: int) -> float:
-    return min(LONGEST_BACKOFF, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+        await self._outages.pause(self._short_polls)

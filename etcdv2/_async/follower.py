@@ -13,6 +13,7 @@ import time
 from typing import Protocol
 
 from etcdv2._async.caller import AsyncCaller
+from etcdv2._cluster import Meta
 from etcdv2._endpoints import Endpoint
 from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
 from etcdv2._primitives import AsyncPulse, AsyncWorker
@@ -41,8 +42,11 @@ class AsyncFollowed(Protocol):
         """Whether `renew` has begun and wants to be called again."""
         ...
 
-    async def renew(self) -> None:
-        """Go over to a newer poll, in two calls at least `SURELY_QUIET` apart."""
+    @property
+    def cluster_id(self) -> str: ...
+
+    async def renew(self, index: int) -> None:
+        """Go over to a newer poll, in two calls at least `SURELY_QUIET` apart; the store is at `index` (0: unknown)."""
         ...
 
     def lost(self, why: str) -> None:
@@ -92,6 +96,7 @@ class AsyncMemberFollower:
         self._ended = False
         self._pulse = AsyncPulse()
         self._compared_at = time.monotonic()
+        self._last = 0
         self._others_had = 0
 
     def start(self) -> None:
@@ -130,7 +135,8 @@ class AsyncMemberFollower:
         soon = False
         while not await self._pulse.wait(min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval):
             try:
-                index = await self._look()
+                meta = await self._look()
+                index = meta.index
                 self._pace.saw(index, time.monotonic())
                 if index and await self._is_left_behind(index):
                     self._caller.pool.failed(self._endpoint, time.monotonic(), "does not follow the cluster")
@@ -138,9 +144,14 @@ class AsyncMemberFollower:
                         poll.lost(f"{self._endpoint} does not follow the cluster")
                     continue
                 soon = False
+                before, self._last = self._last, index
                 for poll in list(self._polls):
-                    if index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
-                        await poll.renew()
+                    # Twice in a row: one look alone may have met another member, behind a balancer.
+                    went_back = 0 < before < poll.registered and 0 < index < poll.registered
+                    if went_back or (index and meta.cluster_id != poll.cluster_id):
+                        poll.lost(f"{self._endpoint} is another cluster, or was put back")
+                    elif index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
+                        await poll.renew(index)
                         soon = soon or poll.renewing
             except TransportFailure as failure:
                 if not self._ended:
@@ -148,22 +159,22 @@ class AsyncMemberFollower:
                     for poll in list(self._polls):
                         poll.lost(f"{self._endpoint} does not answer: {failure}")
 
-    async def _look(self) -> int:
+    async def _look(self) -> Meta:
         """The member's store index; 0 when none of the watchers' users may read beside its key."""
         if self._probe is not None:
-            index = await self._index_by(self._probe)
-            if index:
-                return index
+            meta = await self._read(self._probe)
+            if meta.index:
+                return meta
         for poll in list(self._polls):
             for probe in poll.probes:
-                index = await self._index_by(probe)
-                if index:
+                meta = await self._read(probe)
+                if meta.index:
                     self._probe = probe
-                    return index
-        return 0
+                    return meta
+        return Meta(0, 0, 0, "")
 
-    async def _index_by(self, probe: str, endpoint: Endpoint | None = None) -> int:
-        return (await self._caller.look(endpoint or self._endpoint, operations.get_key(probe))).index
+    async def _read(self, probe: str, endpoint: Endpoint | None = None) -> Meta:
+        return await self._caller.look(endpoint or self._endpoint, operations.get_key(probe))
 
     async def _is_left_behind(self, index: int) -> bool:
         """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
@@ -181,5 +192,5 @@ class AsyncMemberFollower:
         others = [one for one in self._caller.pool.order(now, write=True) if one != self._endpoint]
         if others and self._probe is not None:
             with contextlib.suppress(TransportFailure):
-                self._others_had = await self._index_by(self._probe, random.choice(others))
+                self._others_had = (await self._read(self._probe, random.choice(others))).index
         return False

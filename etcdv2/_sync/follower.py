@@ -13,6 +13,7 @@ import threading
 import time
 from typing import Protocol
 
+from etcdv2._cluster import Meta
 from etcdv2._endpoints import Endpoint
 from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
 from etcdv2._primitives import Pulse, Worker
@@ -42,8 +43,11 @@ class Followed(Protocol):
         """Whether `renew` has begun and wants to be called again."""
         ...
 
-    def renew(self) -> None:
-        """Go over to a newer poll, in two calls at least `SURELY_QUIET` apart."""
+    @property
+    def cluster_id(self) -> str: ...
+
+    def renew(self, index: int) -> None:
+        """Go over to a newer poll, in two calls at least `SURELY_QUIET` apart; the store is at `index` (0: unknown)."""
         ...
 
     def lost(self, why: str) -> None:
@@ -93,6 +97,7 @@ class MemberFollower:
         self._ended = False
         self._pulse = Pulse()
         self._compared_at = time.monotonic()
+        self._last = 0
         self._others_had = 0
 
     def start(self) -> None:
@@ -131,7 +136,8 @@ class MemberFollower:
         soon = False
         while not self._pulse.wait(min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval):
             try:
-                index = self._look()
+                meta = self._look()
+                index = meta.index
                 self._pace.saw(index, time.monotonic())
                 if index and self._is_left_behind(index):
                     self._caller.pool.failed(self._endpoint, time.monotonic(), "does not follow the cluster")
@@ -139,9 +145,14 @@ class MemberFollower:
                         poll.lost(f"{self._endpoint} does not follow the cluster")
                     continue
                 soon = False
+                before, self._last = self._last, index
                 for poll in list(self._polls):
-                    if index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
-                        poll.renew()
+                    # Twice in a row: one look alone may have met another member, behind a balancer.
+                    went_back = 0 < before < poll.registered and 0 < index < poll.registered
+                    if went_back or (index and meta.cluster_id != poll.cluster_id):
+                        poll.lost(f"{self._endpoint} is another cluster, or was put back")
+                    elif index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
+                        poll.renew(index)
                         soon = soon or poll.renewing
             except TransportFailure as failure:
                 if not self._ended:
@@ -149,22 +160,22 @@ class MemberFollower:
                     for poll in list(self._polls):
                         poll.lost(f"{self._endpoint} does not answer: {failure}")
 
-    def _look(self) -> int:
+    def _look(self) -> Meta:
         """The member's store index; 0 when none of the watchers' users may read beside its key."""
         if self._probe is not None:
-            index = self._index_by(self._probe)
-            if index:
-                return index
+            meta = self._read(self._probe)
+            if meta.index:
+                return meta
         for poll in list(self._polls):
             for probe in poll.probes:
-                index = self._index_by(probe)
-                if index:
+                meta = self._read(probe)
+                if meta.index:
                     self._probe = probe
-                    return index
-        return 0
+                    return meta
+        return Meta(0, 0, 0, "")
 
-    def _index_by(self, probe: str, endpoint: Endpoint | None = None) -> int:
-        return (self._caller.look(endpoint or self._endpoint, operations.get_key(probe))).index
+    def _read(self, probe: str, endpoint: Endpoint | None = None) -> Meta:
+        return self._caller.look(endpoint or self._endpoint, operations.get_key(probe))
 
     def _is_left_behind(self, index: int) -> bool:
         """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
@@ -182,5 +193,5 @@ class MemberFollower:
         others = [one for one in self._caller.pool.order(now, write=True) if one != self._endpoint]
         if others and self._probe is not None:
             with contextlib.suppress(TransportFailure):
-                self._others_had = self._index_by(self._probe, random.choice(others))
+                self._others_had = (self._read(self._probe, random.choice(others))).index
         return False

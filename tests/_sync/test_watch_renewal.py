@@ -69,14 +69,27 @@ def store() -> Store:
     return Store()
 
 
-def test_renewal_opens_a_second_poll_from_now_and_then_leaves_the_first(connect: Connect, store: Store) -> None:
+def test_renewal_opens_a_second_poll_and_then_leaves_the_first(connect: Connect, store: Store) -> None:
     with FaultServer(default=Behaviour(store.act)) as server:
         client = connect(server.endpoint.url)
         with client.keys.watch("/k") as watcher:
             store.index = 900
             assert watcher.next(timeout=1) is None
-            assert watcher._feed._cursor.wait_index == 901
-            assert store.asked == ["/v2/keys/k?wait=true"] * 2
+            assert watcher._feed._cursor.registered == 900
+            assert store.asked == ["/v2/keys/k?wait=true", "/v2/keys/k?wait=true&waitIndex=101"]
+
+
+def test_renewal_finds_the_event_that_a_dead_connection_kept(connect: Connect) -> None:
+    def from_history(peer: Peer, index: int) -> None:
+        peer.send(HEAD % index + chunk(event(300, "kept")) + b"0\r\n\r\n")
+
+    store = Store(silent, from_history)
+    with FaultServer(default=Behaviour(store.act)) as server:
+        client = connect(server.endpoint.url)
+        with client.keys.watch("/k") as watcher:
+            store.index = 900
+            found: Any = watcher.next(timeout=5)
+            assert (found.value, found.index) == ("kept", 300)
 
 
 def test_event_that_is_still_arriving_is_not_left_behind(connect: Connect) -> None:

@@ -22,6 +22,8 @@ wrong. strange: an error that nobody promised, or an event of nobody's write."""
 
 MARGIN = 1.0
 """Seconds after its deadline in which a call may still end: three members and all workers share the machine."""
+UNHURRIED = 2.0
+"""Seconds. A call that has less can run out of time without a fault, when the machine is busy: that is not judged."""
 SHOWN = 30
 """Different complaints that are kept in words."""
 
@@ -103,7 +105,8 @@ class Book:
             page.unknown += outcome.unknown
             page.refused += outcome.refused
             page.latest = max(page.latest, over)
-            if outcome.unknown or outcome.refused:
+            hurried = within < UNHURRIED and isinstance(error, TimeoutError)
+            if (outcome.unknown or outcome.refused) and not hurried:
                 self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, str(error)))
         if over > self._margin:
             self.complain(

@@ -5,6 +5,7 @@ Where one takes `sound`, that is the keys API of a client which no fault hits.
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,7 +103,7 @@ class LeaksForeignErrors(StandIn):
 
 
 class WatchFromNow:
-    """Registers anew after each event, "from now"."""
+    """Registers anew after each event, "from now"; that takes a moment."""
 
     def __init__(self, keys: Any, directory: str, after: int) -> None:
         self._keys, self._dir = keys, directory
@@ -110,6 +111,7 @@ class WatchFromNow:
 
     def next(self, timeout: float) -> Any:
         first, self._first = self._first, None
+        time.sleep(0.0 if first else 0.02)
         with first or self._keys.watch(self._dir, recursive=True) as watcher:
             return watcher.next(timeout=timeout)
 
@@ -152,3 +154,37 @@ class WatchSilently:
 
     def close(self) -> None:
         self._watcher.close()
+
+
+class MirrorStandsStill:
+    """Shows its first state for ever."""
+
+    def __init__(self, keys: Any, directory: str) -> None:
+        self._mirror = keys.mirror(directory)
+        self.state: Any = None
+
+    def __enter__(self) -> None:
+        self.state = self._mirror.__enter__().state
+
+    def wait_for(self, predicate: Any, timeout: float) -> bool:
+        return bool(self._mirror.wait_for(lambda _: False, timeout=timeout))
+
+    def close(self) -> None:
+        self._mirror.close()
+
+
+class MirrorMissesAChange(MirrorStandsStill):
+    """Goes on, but has one file as it was at first."""
+
+    def wait_for(self, predicate: Any, timeout: float) -> bool:
+        first, ended = self.state, self._mirror.wait_for(predicate, timeout=timeout)
+        now = self._mirror.state
+        self.state = Frozen({**now, **{key: node for key, node in first.items() if key in now}})
+        self.state.index = now.index
+        return bool(ended)
+
+
+class Frozen(dict[str, Any]):
+    """A state with an index."""
+
+    index = 0

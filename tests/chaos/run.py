@@ -14,6 +14,7 @@ from typing import Any
 import etcdv2
 from tests.chaos.book import KINDS, Book
 from tests.chaos.links import Arena
+from tests.chaos.mirrored import Mirrored
 from tests.chaos.schedule import Schedule
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, Worker, drive, drive_async
@@ -32,7 +33,10 @@ class Report:
     version: str
     seconds: float
     faults: Multiset[str]
+    events: int
+    """Told to followers."""
     holes: int
+    """Named by HistoryCleared."""
     book: Book
 
     @property
@@ -50,7 +54,10 @@ class Report:
         pages = self.book.pages.values()
         calls, unknown = sum(page.calls for page in pages), sum(page.unknown for page in pages)
         totals = [f"calls {calls}", f"faults {sum(self.faults.values())}", f"unknown {unknown}"]
-        totals += [f"{kind} {self.book.total(kind)}" for kind in KINDS] + [f"named holes {self.holes}"]
+        totals += [f"{kind} {self.book.total(kind)}" for kind in KINDS] + [
+            f"events {self.events}",
+            f"named holes {self.holes}",
+        ]
         return "\n".join(
             [
                 f"etcd {self.version}, seed {self.seed}, {self.seconds:.0f} s",
@@ -79,6 +86,7 @@ class Run:
         arena.heal()
         began = time.monotonic()
         watches = [Watched(book), Watched(book, "rare", pace=2.0)]
+        mirrored = Mirrored(book, watches[0])
         workloads = [Counter(book), Entries(book), Register(book, self._seed), Session(book), *watches]
         with contextlib.ExitStack() as stack:
             final = stack.enter_context(etcdv2.Client(arena.direct))
@@ -92,27 +100,33 @@ class Run:
                     self._writer(workload, f"thread{number}", keys)
                     self._writer(workload, f"task{number}", None, linked=number % 2 == 0)
                 for watched in watches:
-                    thread = watched.follower(f"thread{number}", after)
-                    self._thread(
-                        lambda done, thread=thread, name=watched.name, keys=keys: drive(thread, keys, book, name)
-                    )
-                    self._task(watched.follower(f"task{number}", after), watched.name, None, linked=number % 2 == 0)
+                    self._follower(watched, f"thread{number}", keys, after)
+                    self._follower(watched, f"task{number}", None, after, linked=number % 2 == 0)
+                self._follower(mirrored, f"thread{number}", keys)
+                self._follower(mirrored, f"task{number}", None, linked=number % 2 == 0)
             self._thread(lambda done: asyncio.run(self._tasks()))
-            try:
-                self._schedule.run(began + seconds)
-            finally:
-                self._stop.set()
-                arena.heal()
-                self._await_writers()
-                for watched in watches:
-                    watched.finish(final.keys)
-                self._await_threads()
-            for workload in workloads:
+            stack.callback(self._give_up, watches)
+            self._schedule.run(began + seconds)
+            self._stop.set()
+            arena.heal()
+            self._await_writers()
+            for watched in watches:
+                watched.finish(final.keys)
+            self._await_threads()
+            for workload in [*workloads, mirrored]:
                 workload.check(final.keys)
             final.keys.delete("/chaos", recursive=True)
         book.judge_doubts(self._schedule.windows)
-        holes = sum(len(followed.holes) for watched in watches for followed in watched.followed)
-        return Report(self._seed, arena.version, time.monotonic() - began, self._schedule.done, holes, book)
+        followed = [one for watched in watches for one in watched.followed]
+        events, holes = sum(len(one.told) for one in followed), sum(len(one.holes) for one in followed)
+        seconds = time.monotonic() - began
+        return Report(self._seed, arena.version, seconds, self._schedule.done, events, holes, book)
+
+    def _give_up(self, watches: list[Watched]) -> None:
+        """All workers end soon, whatever went wrong."""
+        self._stop.set()
+        for watched in watches:
+            watched.give_up = 0.0
 
     def _turns(self) -> Iterator[None]:
         while not self._stop.is_set():
@@ -126,6 +140,13 @@ class Run:
             self._task(worker, workload.name, done, linked=linked)
         else:
             self._thread(lambda _: drive(worker, keys, self._book, workload.name), done)
+
+    def _follower(self, work: Any, name: str, keys: Any, *start: int, linked: bool = False) -> None:
+        follower = work.follower(name, *start)
+        if keys is None:
+            self._task(follower, work.name, None, linked=linked)
+        else:
+            self._thread(lambda _: drive(follower, keys, self._book, work.name))
 
     def _thread(self, body: Callable[[Any], None], done: threading.Event | None = None) -> None:
         def run() -> None:

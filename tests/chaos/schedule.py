@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
+import etcdv2
 from etcdv2.testing import Server
 from tests.chaos.links import Arena
 
@@ -17,6 +19,8 @@ Fault = Callable[[Arena, random.Random], contextlib.AbstractContextManager[None]
 GRACE = 0.5
 """Seconds after all members are ready again in which a call may still begin to suffer."""
 READY_WITHIN = 30.0
+FLOOD, POURING = 1200, 3
+"""Events, more than the 1,000 that a member keeps; threads that make them."""
 
 
 class Step(NamedTuple):
@@ -153,6 +157,28 @@ def slow(arena: Arena, rng: random.Random) -> Generator[None]:
         link.delay = 0.0
 
 
+@contextlib.contextmanager
+def flood_behind_a_cut(arena: Arena, rng: random.Random) -> Generator[None]:
+    """Linked clients are cut off while more events happen than the members remember: watchers must name the hole."""
+
+    def pour(client: etcdv2.Client) -> None:
+        with contextlib.suppress(etcdv2.EtcdError):  # beside another fault
+            for _ in range(FLOOD // POURING):
+                client.keys.set("/chaos-flood", "", no_value_on_success=True)
+
+    for link in arena.links:
+        link.close_door()
+    with etcdv2.Client(arena.direct, timeout=2.0) as client:
+        threads = [threading.Thread(target=pour, args=(client,)) for _ in range(POURING)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    yield
+    for link in arena.links:
+        link.mend()
+
+
 MEMBER_FAULTS: dict[str, Fault] = {
     "kill leader": killed(leader),
     "kill follower": killed(follower),
@@ -171,6 +197,7 @@ LINK_FAULTS: dict[str, Fault] = {
     "stall all linked clients": all_clients_stalled,
     "lose a member's answers": answers_lost,
     "slow links": slow,
+    "flood behind a cut": flood_behind_a_cut,
 }
 FAULTS = MEMBER_FAULTS | LINK_FAULTS
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import etcdv2
 from tests.chaos.book import Book, Outcome
-from tests.chaos.workers import TIMES, Ask, Wait, Worker
+from tests.chaos.workers import TOTAL, Ask, Wait, Worker
 
 END = "the end"
 POLL = 0.5
-FIRST_WITHIN = (TIMES.total or 0.0) + POLL
+FIRST_WITHIN = TOTAL + POLL
 
 
 class Told(NamedTuple):
@@ -61,8 +61,9 @@ class Watched:
 
     def __init__(self, book: Book, name: str = "watch", pace: float = 0.1) -> None:
         self.name = name
-        self._book, self._dir, self._pace = book, f"/chaos/{name}", pace
-        self._confirmed: dict[int, Told] = {}
+        self.directory = f"/chaos/{name}"
+        self._book, self._pace = book, pace
+        self.confirmed: dict[int, Told] = {}
         self._unknown: set[str] = set()
         self._refused: set[str] = set()
         self.followed: list[Followed] = []
@@ -71,14 +72,14 @@ class Watched:
 
     def worker(self, name: str, turns: Iterable[object]) -> Worker:
         for number, _ in enumerate(turns):
-            yield from self.write(f"{self._dir}/{name}-{number % 3}", f"{name}-{number}")
+            yield from self.write(f"{self.directory}/{name}-{number % 3}", f"{name}-{number}")
             yield Wait(self._pace)
 
     def write(self, key: str, value: str) -> Worker:
         outcome: Outcome = yield Ask("set", lambda keys: keys.set(key, value))
         if outcome.confirmed:
             index = outcome.response.node.modified_index
-            self._confirmed[index] = Told(index, key, value)
+            self.confirmed[index] = Told(index, key, value)
         elif outcome.unknown:
             self._unknown.add(value)
         elif outcome.refused:
@@ -88,8 +89,8 @@ class Watched:
 
     def finish(self, keys: Any) -> None:
         """Write what the followers wait for."""
-        index = keys.set(f"{self._dir}/{END}", END).index
-        self._confirmed[index] = Told(index, f"{self._dir}/{END}", END)
+        index = keys.set(f"{self.directory}/{END}", END).index
+        self.confirmed[index] = Told(index, f"{self.directory}/{END}", END)
         self.give_up = time.monotonic() + 20.0
 
     def follower(self, name: str, after: int, open_watch: OpenWatch = standard_watch) -> Worker:
@@ -102,7 +103,7 @@ class Watched:
         def next_event(keys: Any) -> Any:
             nonlocal watcher
             if watcher is None:
-                watcher = open_watch(keys, self._dir, last)
+                watcher = open_watch(keys, self.directory, last)
             return watcher.next(timeout=POLL)
 
         while not mine.ended and time.monotonic() < self.give_up:
@@ -126,6 +127,15 @@ class Watched:
         if watcher is not None:
             yield _close(watcher)
 
+    def objection(self, index: int, key: str, value: str | None) -> str | None:
+        """What is wrong with this value at this index, by what the writers know; None where nothing is."""
+        told = Told(index, key, value)
+        if value in self._refused:
+            return f"{told} was written, though the client said: not done"
+        if index in self.confirmed:
+            return None if told == self.confirmed[index] else f"{told} was written as {self.confirmed[index]}"
+        return None if value in self._unknown else f"{told} was written by nobody at that index"
+
     def check(self, keys: Any) -> None:
         for mine in self.followed:
             self._check_one(mine)
@@ -144,16 +154,12 @@ class Watched:
                 complain("doubled", f"told twice: {told}")
             elif told.index <= last:
                 complain("strange", f"out of order: {told} after {last}")
-            elif told.value in self._refused:
-                complain("doubled", f"told {told}, though the client said: not done")
-            elif told != self._confirmed.get(told.index, told):
-                complain("strange", f"told {told}, written was {self._confirmed[told.index]}")
-            elif told.index not in self._confirmed and told.value not in self._unknown:
-                complain("strange", f"told {told}, nobody wrote it at that index")
+            elif (text := self.objection(*told)) is not None:
+                complain("doubled" if told.value in self._refused else "strange", text)
             seen[told.index] = told
             values.add(told.value)
             last = max(last, told.index)
-        for index, written in sorted(self._confirmed.items()):
+        for index, written in sorted(self.confirmed.items()):
             excused = index <= mine.after or any(hole.after < index <= hole.until for hole in mine.holes)
             if index not in seen and not excused and (mine.ended or index <= last):
                 complain("lost", f"was not told of {written}, and no hole was named")

@@ -18,13 +18,18 @@ TIMES = etcdv2.Timeout(connect=0.5, attempt=0.7, commit=1.5, total=4.0)
 """Shorter than the standard: the members' own limit is 6 s here, so that many answers are not waited for."""
 
 
+TOTAL = TIMES.total or 0.0
+SHORT = (0.3, 0.8)
+"""Deadlines that a fault outlasts."""
+
+
 class Ask(NamedTuple):
     """One call: `send` makes it with the keys API it is given, `within` is the deadline that it has."""
 
     call: str
     send: Callable[[Any], Any]
     writes: bool = True
-    within: float = TIMES.total or 0.0
+    within: float = TOTAL
 
 
 class Wait(NamedTuple):

@@ -15,9 +15,10 @@ from typing import Any
 import etcdv2
 from tests.chaos.book import Book, Outcome
 from tests.chaos.linearizable import NEVER, Op, State, check
-from tests.chaos.workers import Ask, Wait, Worker
+from tests.chaos.workers import SHORT, TOTAL, Ask, Wait, Worker
 
 Turns = Iterable[object]
+DEADLINES = (None, *SHORT)
 EPOCH = 15.0
 """Seconds after which a new register is used, which keeps a history short."""
 
@@ -130,13 +131,14 @@ class Register:
         for number, _ in enumerate(turns):
             key = f"{self._key}-{int((time.monotonic() - self._began) / EPOCH)}"
             if rng.random() < 0.5:
-                yield from self.write(name, key, f"{name}-{number}")
+                yield from self.write(name, key, f"{name}-{number}", rng.choice(DEADLINES))
             else:
-                yield from self.read(name, key)
+                yield from self.read(name, key, rng.choice(DEADLINES))
             yield Wait(rng.uniform(0, 2 * self._pace))
 
-    def write(self, name: str, key: str, value: str) -> Worker:
-        outcome: Outcome = yield Ask("set", lambda keys: keys.set(key, value))
+    def write(self, name: str, key: str, value: str, within: float | None = None) -> Worker:
+        """`within`: seconds; None leaves them to the client's settings."""
+        outcome: Outcome = yield Ask("set", lambda keys: keys.set(key, value, **_total(within)), True, within or TOTAL)
         if outcome.confirmed:
             response = outcome.response
             before = response.prev_node
@@ -148,8 +150,10 @@ class Register:
         elif not outcome.refused:
             self._book.complain(self.name, "strange", f"set: {outcome.error!r}")
 
-    def read(self, name: str, key: str) -> Worker:
-        outcome: Outcome = yield Ask("get", lambda keys: keys.get(key, quorum=True), writes=False)
+    def read(self, name: str, key: str, within: float | None = None) -> Worker:
+        outcome: Outcome = yield Ask(
+            "get", lambda keys: keys.get(key, quorum=True, **_total(within)), False, within or TOTAL
+        )
         if outcome.confirmed:
             node = outcome.response.node
             self._note(key, Op("read", node.value, outcome.begun, outcome.ended, node.modified_index, by=name))
@@ -166,6 +170,10 @@ class Register:
 
     def _note(self, key: str, op: Op) -> None:
         self.histories.setdefault(key, []).append(op)
+
+
+def _total(within: float | None) -> dict[str, float]:
+    return {} if within is None else {"timeout": within}
 
 
 class Session:

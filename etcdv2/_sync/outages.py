@@ -1,0 +1,70 @@
+# Derived from etcdv2/_async/outages.py by scripts/unasync.py: change that file, make generate.
+"""How a watch endures a cluster that is away: again and again with pauses, as long as its user's patience lasts."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from etcdv2._errors import ClusterUnavailable, StaleRead, UnexpectedAnswer
+from etcdv2._primitives import Pulse
+
+logger = logging.getLogger("etcdv2")
+R = TypeVar("R")
+
+LONGEST_BACKOFF = 5.0
+
+
+class Outages:
+    """One per watch. `patience`: seconds, None for ever; before the watch has `begun` there is none."""
+
+    def __init__(self, key: str, patience: float | None) -> None:
+        self._key = key
+        self._patience = patience
+        self._stop = Pulse()
+        self.begun = False
+        self.closed = False
+        self.away_since: float | None = None
+
+    def close(self) -> None:
+        """End pauses at once; from any thread."""
+        self.closed = True
+        self._stop.set()
+
+    def pause(self, failures: int) -> None:
+        """Longer after each failure, with jitter."""
+        self._stop.wait(_backoff(failures))
+
+    def endure(self, attempt: Callable[[], R]) -> R | None:
+        """What `attempt` returns at last, None when closed. Raises its error when that lasts or patience is over."""
+        since = time.monotonic()
+        failures = 0
+        while not self.closed:
+            try:
+                result = attempt()
+            except (ClusterUnavailable, StaleRead, UnexpectedAnswer) as error:
+                if self.closed:
+                    return None
+                lasting = isinstance(error, UnexpectedAnswer) and error.status < 500
+                left = None if self._patience is None else self._patience - (time.monotonic() - since)
+                if lasting or not self.begun or (left is not None and left <= 0):
+                    raise
+                failures += 1
+                if failures == 1:
+                    self.away_since = since
+                    logger.warning("watch of %s is interrupted: %s", self._key, error)
+                pause = _backoff(failures)
+                self._stop.wait(pause if left is None else min(pause, left))
+                continue
+            if failures:
+                self.away_since = None
+                logger.info("watch of %s goes on", self._key)
+            return result
+        return None
+
+
+def _backoff(failures: int) -> float:
+    return min(LONGEST_BACKOFF, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
