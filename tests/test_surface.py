@@ -55,6 +55,8 @@ def test_there_is_a_pair_for_every_async_class() -> None:
         "AsyncClient",
         "AsyncKeysAPI",
         "AsyncMembersAPI",
+        "AsyncMirror",
+        "AsyncMirrorChanges",
         "AsyncRolesAPI",
         "AsyncStatsAPI",
         "AsyncUsersAPI",
@@ -89,7 +91,12 @@ def test_overloads_are_the_same_on_both_sides(name: str) -> None:
 def test_what_waits_is_async_on_the_async_side_only(name: str) -> None:
     blocking = getattr(etcdv2, name.removeprefix("Async"))
     assert not [member for member, value in public(blocking).items() if inspect.iscoroutinefunction(value)]
-    at_once = {"AsyncClient": {"set_credentials"}, "AsyncKeysAPI": {"at", "watch"}}
+    at_once = {
+        "AsyncClient": {"set_credentials"},
+        "AsyncKeysAPI": {"at", "watch", "mirror"},
+        "AsyncMirror": {"keys", "values", "items", "get", "node", "children", "changes"},
+        "AsyncMirrorChanges": {"close"},
+    }
     functions = {
         member: value
         for member, value in public(getattr(etcdv2, name)).items()

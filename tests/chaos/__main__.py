@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--binary", action="append", help="path of an etcd; the one that is found if not given")
     options = parser.parse_args()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    logging.getLogger("etcdv2").setLevel(logging.ERROR)
     reports = []
     for binary in options.binary or [None]:
         with Arena(binary) as arena:
