@@ -48,7 +48,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for one in missing:
         tell(f"left out: {one.name}: {one.reason}")
     rounds = options.rounds or (2 if options.quick else 5)
-    shared = cores.share(pin=not options.no_pin)
+    shared = cores.share(pin=options.pin)
     began = time.monotonic()
     results: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--python", action="append", default=[], type=Path, metavar="PATH", help="instead of 3.11 and the newest"
     )
     parser.add_argument("--etcd", help="the binary; unless given, as etcdv2.testing finds it")
-    parser.add_argument("--no-pin", action="store_true", help="leave it to the system which core is whose")
+    parser.add_argument("--pin", action="store_true", help="give the client a core of its own")
     parser.add_argument("--out", type=Path, default=OUT, help="where the three files go")
     parser.add_argument("--render", action="store_true", help="make table and chart anew from the JSON file")
     options = parser.parse_args(arguments)

@@ -12,7 +12,7 @@ NOTES = (
     "core; the Go client has all cores, its scheduler uses them, and it competes with etcd for them. Where etcd is at "
     "its limit, calls per second of the quick clients come together; CPU per call then is the figure to look at.",
     "Pinned, each sequential call wakes a core that has gone idle, which costs every client some microseconds of CPU "
-    "(the bare socket shows how many) and brings the ratios of the cheap clients closer together than with --no-pin.",
+    "(the bare socket shows how many) and brings the ratios of the cheap clients closer together than without --pin.",
     "Go: goroutines where Python has threads or tasks. Its transport is given as many idle connections as there are "
     "workers (by default it keeps two, which costs it a connect for most calls), and the time limit for each request "
     "that the example in its documentation has; etcdv2 and the Python peers have time limits by default. 'Bare' is "
