@@ -77,6 +77,11 @@ class Pool:
         resting.sort(key=lambda endpoint: (health[endpoint].cluster_id is not None, health[endpoint].resting_until))
         return well + resting
 
+    def well(self, now: float) -> list[Endpoint]:
+        """Those that neither rest nor are set aside."""
+        health = self._health
+        return [one for one in self._all if health[one].resting_until <= now and health[one].cluster_id is None]
+
     def succeeded(self, endpoint: Endpoint) -> None:
         """It answered: it is the current one from now on."""
         state = self._known(endpoint)

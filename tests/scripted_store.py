@@ -33,7 +33,7 @@ def chunk(data: bytes) -> bytes:
 
 
 class ScriptedStore(FaultServer):
-    """`happen` makes events; `polls` are behaviours for the next watches, before they are answered as usual."""
+    """`happen` makes events; `polls` are behaviours for the next watches of /k, before they are answered as usual."""
 
     def __init__(self, index: int = 100, cluster: str = "aa") -> None:
         super().__init__(default=Behaviour(self._act))
@@ -56,7 +56,7 @@ class ScriptedStore(FaultServer):
         """Hangs up on every request."""
         self.watching = 0
         """Watches that wait now."""
-        self._history: list[tuple[int, bytes]] = []
+        self._history: list[tuple[int, str, bytes]] = []
         self._happened = threading.Condition()
 
     def happen(self, *, count: int = 1, foreign: int = 0, key: str = "/k") -> None:
@@ -65,7 +65,7 @@ class ScriptedStore(FaultServer):
             self.index += foreign
             for _ in range(count):
                 self.index += 1
-                self._history.append((self.index, line(self.index, key)))
+                self._history.append((self.index, key, line(self.index, key)))
             self._happened.notify_all()
 
     def restore(self, index: int, cluster: str | None = None) -> None:
@@ -78,9 +78,9 @@ class ScriptedStore(FaultServer):
     def head(self) -> bytes:
         return HEAD % (self.cluster.encode(), self.index)
 
-    def lines(self, after: int) -> list[bytes]:
-        """Events of the history later than `after`."""
-        return [data for index, data in self._history if index > after]
+    def lines(self, after: int, key: str = "/k") -> list[bytes]:
+        """Events of the key later than `after`."""
+        return [data for index, its, data in self._history if index > after and its == key]
 
     def _stop(self) -> None:
         with self._happened:
@@ -102,9 +102,10 @@ class ScriptedStore(FaultServer):
         with self._happened:
             self.watching += 1
         try:
-            if scripted:
+            key = target.path.removeprefix("/v2/keys")
+            if scripted and key == "/k":
                 return scripted.popleft()(peer)
-            return self._watch(peer, int(asked.get("waitIndex", 0)), stream="stream" in asked)
+            return self.watch(peer, int(asked.get("waitIndex", 0)), key, stream="stream" in asked)
         except OSError:
             return False
         finally:
@@ -114,7 +115,7 @@ class ScriptedStore(FaultServer):
     def _read(self, peer: Peer, key: str, *, quorum: bool) -> None:
         index = self.index if self.quorum_index is None or not quorum else self.quorum_index
         status, body = 404, {"errorCode": 100, "message": "Key not found", "cause": key, "index": index}
-        known = [data for _, data in self._history if key in {"/k"}]
+        known = self.lines(0, key)
         if key in self.refused:
             status, index = 401, 0
             body = {"errorCode": 110, "message": "The request requires user authentication", "cause": "", "index": 0}
@@ -125,7 +126,7 @@ class ScriptedStore(FaultServer):
         headers = {"Content-Type": "application/json", "X-Etcd-Cluster-Id": self.cluster, "X-Etcd-Index": str(index)}
         peer.send(answer_bytes(status, headers, json.dumps(body).encode()))
 
-    def _watch(self, peer: Peer, wait_index: int, *, stream: bool) -> bool:
+    def watch(self, peer: Peer, wait_index: int, key: str = "/k", *, stream: bool) -> bool:
         with self._happened:
             head, registered = self.head(), self.index
         if wait_index and wait_index <= registered - self.kept:
@@ -144,7 +145,7 @@ class ScriptedStore(FaultServer):
         peer.send(head)
         while True:
             with self._happened:
-                while not (found := self.lines(last)):
+                while not (found := self.lines(last, key)):
                     if self.stopping.is_set() or has_gone(peer):
                         return False
                     self._happened.wait(0.05)

@@ -313,6 +313,12 @@ def test_watcher_that_resumes_too_early_is_caught(sound: etcdv2.Client) -> None:
     assert found == {}
 
 
+def test_watcher_that_changes_the_order_is_caught(sound: etcdv2.Client) -> None:
+    found, _ = followed(sound, broken.WatchOutOfOrder)
+    assert found.pop("strange") > 10
+    assert found == {}
+
+
 @pytest.mark.parametrize(
     ("open_watch", "expected", "holes"), [(standard_watch, {}, 1), (broken.WatchSilently, {"lost": 3}, 0)]
 )

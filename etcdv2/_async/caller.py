@@ -135,17 +135,21 @@ class AsyncCaller:
         await stream.close()
         return None
 
-    async def look(self, endpoint: Endpoint, call: Call[Any, Any]) -> Meta:
-        """The etcd headers of one answer of one endpoint, whatever the answer says. Raises TransportFailure."""
-        reply = await self.ask(endpoint, call)
+    async def look(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Meta:
+        """The etcd headers of one answer of one endpoint, whatever the answer says. Raises TransportFailure.
+
+        `within`: seconds instead of the usual ones for an attempt.
+        """
+        reply = await self.ask(endpoint, call, within)
         try:
             return meta_of(reply.headers)
         except ValueError:
             return Meta(0, 0, 0, "")
 
-    async def ask(self, endpoint: Endpoint, call: Call[Any, Any]) -> Reply:
+    async def ask(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Reply:
         """One attempt at one endpoint, without any rule. Raises TransportFailure."""
-        return await self._attempt(call, self._request(call), Try(endpoint, 1, self._limits()))
+        limits = self._limits() if within is None else Limits(within, within, time.monotonic() + within)
+        return await self._attempt(call, self._request(call), Try(endpoint, 1, limits))
 
     async def close(self) -> None:
         for watch in list(self.watches):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from math import inf
 
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._async.follower import AsyncFollower
@@ -219,14 +220,11 @@ class AsyncFeed:
                     raise
         if poll is None:
             return None
-        try:
-            if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
-                # Indexes of one cluster mean nothing in another, whoever noticed the change first.
-                raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
-            self._cluster_id = poll.meta.cluster_id
-        except EtcdError:
+        if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
             await poll.stream.close()
-            raise
+            # Indexes of one cluster mean nothing in another, whoever noticed the change first.
+            raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
+        self._cluster_id = poll.meta.cluster_id
         return poll
 
     async def _open_poll(self) -> AsyncPoll:
@@ -234,7 +232,7 @@ class AsyncFeed:
         if poll.meta.index < self._cursor.seen and poll.meta.cluster_id == self._cluster_id:
             try:
                 await self._check_not_restored(poll)
-            except EtcdError:
+            except BaseException:
                 await poll.stream.close()
                 raise
         return poll
@@ -324,8 +322,12 @@ class AsyncFeed:
         self._now_reading(poll, streaming=True)
         self._stream = None
         try:
-            while not self.closed and (part := await poll.stream.read()):
+            while not self.closed:
                 self._came_at = time.monotonic()
+                part = await poll.stream.read(SURELY_QUIET)
+                if not part:  # silent, or ended
+                    break
+                self._came_at = inf  # the follower ends a silent stream where reads do not, but not while this is busy
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     if line.strip() and not await self._deliver(poll, line):
@@ -346,7 +348,7 @@ class AsyncFeed:
     async def _no_longer_reading(self, poll: AsyncPoll) -> None:
         with self._lock:
             self._poll, self._streaming = None, False
-        self._follower.remove(self, poll.endpoint)
+        self._follower.remove(self, poll.endpoint, for_good=self.closed)
         await poll.stream.close()
         spare = self._take_spare()
         if spare is not None:

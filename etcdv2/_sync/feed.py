@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from math import inf
 
 from etcdv2._cursor import Cursor
 from etcdv2._errors import (
@@ -220,14 +221,11 @@ class Feed:
                     raise
         if poll is None:
             return None
-        try:
-            if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
-                # Indexes of one cluster mean nothing in another, whoever noticed the change first.
-                raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
-            self._cluster_id = poll.meta.cluster_id
-        except EtcdError:
+        if self._cluster_id and poll.meta.cluster_id != self._cluster_id:
             poll.stream.close()
-            raise
+            # Indexes of one cluster mean nothing in another, whoever noticed the change first.
+            raise ClusterChanged(self._cluster_id, poll.meta.cluster_id, poll.endpoint.url)
+        self._cluster_id = poll.meta.cluster_id
         return poll
 
     def _open_poll(self) -> Poll:
@@ -235,7 +233,7 @@ class Feed:
         if poll.meta.index < self._cursor.seen and poll.meta.cluster_id == self._cluster_id:
             try:
                 self._check_not_restored(poll)
-            except EtcdError:
+            except BaseException:
                 poll.stream.close()
                 raise
         return poll
@@ -325,8 +323,12 @@ class Feed:
         self._now_reading(poll, streaming=True)
         self._stream = None
         try:
-            while not self.closed and (part := poll.stream.read()):
+            while not self.closed:
                 self._came_at = time.monotonic()
+                part = poll.stream.read(SURELY_QUIET)
+                if not part:  # silent, or ended
+                    break
+                self._came_at = inf  # the follower ends a silent stream where reads do not, but not while this is busy
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     if line.strip() and not self._deliver(poll, line):
@@ -347,7 +349,7 @@ class Feed:
     def _no_longer_reading(self, poll: Poll) -> None:
         with self._lock:
             self._poll, self._streaming = None, False
-        self._follower.remove(self, poll.endpoint)
+        self._follower.remove(self, poll.endpoint, for_good=self.closed)
         poll.stream.close()
         spare = self._take_spare()
         if spare is not None:

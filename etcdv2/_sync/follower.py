@@ -7,7 +7,6 @@ finds members that have stopped answering while a watch waits silently.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
@@ -23,6 +22,9 @@ from etcdv2_api import operations
 
 COMPARE_EVERY = 2.0
 """Seconds between two looks at another member, to see whether the watched one still follows the cluster."""
+COMPARE_WITHIN = 0.5
+LINGER = 1.0
+"""Seconds that the looks go on without a poll: mostly the next one follows at once."""
 
 
 class Followed(Protocol):
@@ -67,15 +69,16 @@ class Follower:
         with self._lock:
             member = self._members.get(endpoint)
             if member is None or not member.add(poll):
-                self._members[endpoint] = member = MemberFollower(self._caller, endpoint)
+                self._members[endpoint] = member = MemberFollower(self._caller, endpoint, self._lock)
                 member.add(poll)
                 member.start()
 
-    def remove(self, poll: Followed, endpoint: Endpoint) -> None:
+    def remove(self, poll: Followed, endpoint: Endpoint, *, for_good: bool) -> None:
+        """`for_good` when its watch has ended; else another poll of it will follow, so the looks go on for a while."""
         with self._lock:
             member = self._members.get(endpoint)
-            if member is not None and member.remove(poll):
-                del self._members[endpoint]
+            if member is not None:
+                member.remove(poll, for_good=for_good)
 
     def close(self) -> None:
         with self._lock:
@@ -86,9 +89,11 @@ class Follower:
 
 
 class MemberFollower:
-    """The looks at one member; ends when no poll waits there any more."""
+    """The looks at one member; ends soon after no poll waits there any more."""
 
-    def __init__(self, caller: Caller, endpoint: Endpoint) -> None:
+    def __init__(self, caller: Caller, endpoint: Endpoint, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._idle_since = 0.0
         self._caller = caller
         self._endpoint = endpoint
         self._polls: dict[Followed, None] = {}
@@ -110,15 +115,15 @@ class MemberFollower:
         self._polls[poll] = None
         return True
 
-    def remove(self, poll: Followed) -> bool:
-        """True when it was the last one and the looks have ended."""
+    def remove(self, poll: Followed, *, for_good: bool) -> None:
         self._polls.pop(poll, None)
-        if self._probe is not None and not any(self._probe in other.probes for other in list(self._polls)):
-            self._probe = None
         if not self._polls:
-            self._ended = True
-            self._pulse.set()
-        return self._ended
+            self._idle_since = time.monotonic()
+            if for_good:
+                self._ended = True
+                self._pulse.set()
+        if for_good and self._probe in poll.probes:
+            self._probe = None
 
     def close(self) -> None:
         self._ended = True
@@ -133,8 +138,13 @@ class MemberFollower:
             self._ended = True
 
     def _look_on(self) -> None:
-        soon = False
-        while not self._pulse.wait(min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval):
+        while not self._pulse.wait(self._until_next()):
+            if not self._polls:
+                with self._lock:
+                    if not self._polls and time.monotonic() - self._idle_since > LINGER:
+                        self._ended = True
+                        return
+                continue
             try:
                 meta = self._look()
                 index = meta.index
@@ -144,7 +154,6 @@ class MemberFollower:
                     for poll in list(self._polls):
                         poll.lost(f"{self._endpoint} does not follow the cluster")
                     continue
-                soon = False
                 before, self._last = self._last, index
                 for poll in list(self._polls):
                     # Twice in a row: one look alone may have met another member, behind a balancer.
@@ -153,12 +162,17 @@ class MemberFollower:
                         poll.lost(f"{self._endpoint} is another cluster, or was put back")
                     elif index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
                         poll.renew(index)
-                        soon = soon or poll.renewing
             except TransportFailure as failure:
                 if not self._ended:
                     self._caller.pool.failed(self._endpoint, time.monotonic(), str(failure))
                     for poll in list(self._polls):
                         poll.lost(f"{self._endpoint} does not answer: {failure}")
+
+    def _until_next(self) -> float:
+        if not self._polls:
+            return LINGER
+        soon = any(poll.renewing for poll in list(self._polls))
+        return min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval
 
     def _look(self) -> Meta:
         """The member's store index; 0 when none of the watchers' users may read beside its key."""
@@ -174,8 +188,8 @@ class MemberFollower:
                     return meta
         return Meta(0, 0, 0, "")
 
-    def _read(self, probe: str, endpoint: Endpoint | None = None) -> Meta:
-        return self._caller.look(endpoint or self._endpoint, operations.get_key(probe))
+    def _read(self, probe: str) -> Meta:
+        return self._caller.look(self._endpoint, operations.get_key(probe))
 
     def _is_left_behind(self, index: int) -> bool:
         """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
@@ -190,8 +204,13 @@ class MemberFollower:
             return True
         self._compared_at = now
         self._others_had = 0
-        others = [one for one in self._caller.pool.order(now, write=True) if one != self._endpoint]
+        others = [one for one in self._caller.pool.well(now) if one != self._endpoint]
         if others and self._probe is not None:
-            with contextlib.suppress(TransportFailure):
-                self._others_had = (self._read(self._probe, random.choice(others))).index
+            other = random.choice(others)
+            try:
+                # Shortly: meanwhile nobody looks at the watched member.
+                found = self._caller.look(other, operations.get_key(self._probe), within=COMPARE_WITHIN)
+                self._others_had = found.index
+            except TransportFailure as failure:
+                self._caller.pool.failed(other, time.monotonic(), str(failure))
         return False

@@ -27,7 +27,13 @@ PAUSE = 0.005
 """Seconds between two writes, longer than any client takes for an event."""
 
 # `import etcdv2` brings a client in when it is first asked for, so that is what counts.
-IMPORTS = {OURS: "etcdv2._sync.client", "python-etcd": "etcd", "aio-etcd": "aio_etcd", "k3etcd": "k3etcd", "httpx + json": "httpx"}
+IMPORTS = {
+    OURS: "etcdv2._sync.client",
+    "python-etcd": "etcd",
+    "aio-etcd": "aio_etcd",
+    "k3etcd": "k3etcd",
+    "httpx + json": "httpx",
+}
 
 
 def run_case(

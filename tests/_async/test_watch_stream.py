@@ -15,11 +15,11 @@ from tests._async.conftest import Connect
 from tests.fault_server import Peer
 from tests.foreign import workers
 from tests.scripted_store import Poll, ScriptedStore, chunk, silent
-from tests.written import Write, Writing, delete, put
+from tests.written import BUSY, Write, Writing, delete, put
 
 SOON = 5.0
 """Seconds within which an event must come."""
-FOUND = 2.0
+FOUND = 1.5
 """Seconds within which a stream that died in silence must be found."""
 STREAM = "/v2/keys/k?wait=true&stream=true"
 
@@ -88,7 +88,7 @@ def registered(store: ScriptedStore, then: Any) -> Poll:
 async def test_burst_is_read_from_a_stream_and_comes_complete(client: AsyncClient, etcd: Server) -> None:
     streams = note_streams(client)
     async with client.keys.watch("/b", recursive=True) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(4000)])
+        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(4000)], **BUSY)
         seen: list[tuple[int, str | None]] = []
         while len(seen) < 4000:
             event: Any = await watcher.next(timeout=SOON)
@@ -106,7 +106,7 @@ async def test_events_that_a_stream_brings_twice_are_told_once(client: AsyncClie
     for n in range(300):
         writes += [put("/k", f"{n}"), delete("/k"), put("/k", f"{n}"), delete("/k", prevValue=f"{n}")]
     async with client.keys.watch("/k") as watcher:
-        writing = Writing(etcd.port, writes)
+        writing = Writing(etcd.port, writes, **BUSY)
         seen: list[tuple[int, str, str | None]] = []
         while len(seen) < len(writes):
             event: Any = await watcher.next(timeout=SOON)
@@ -122,10 +122,9 @@ async def test_polls_come_back_when_the_burst_is_over(connect: Connect, store: S
     async with client.keys.watch("/k") as watcher:
         last = await streaming(store, watcher)
         ends = time.monotonic() + SOON
-        while store.asked[-1] == STREAM or store.watching > 1:
-            assert time.monotonic() < ends, store.asked[-3:]
+        while store.asked[-1] != f"/v2/keys/k?wait=true&waitIndex={last + 1}" or store.watching > 1:
+            assert time.monotonic() < ends, (store.asked[-3:], store.watching)
             await async_sleep(0.02)
-        assert store.asked[-1] == f"/v2/keys/k?wait=true&waitIndex={last + 1}"
         store.happen()
         assert await indexes(watcher, last + 1) == [last + 1]
 
@@ -248,7 +247,7 @@ async def test_stream_that_begins_too_late_is_not_trusted(connect: Connect, stor
 
     def late(peer: Peer) -> bool:
         store.happen(count=10)
-        return store._watch(peer, 0, stream=True)
+        return store.watch(peer, 0, stream=True)
 
     store.streams.append(late)
     async with client.keys.watch("/k") as watcher:
@@ -294,7 +293,7 @@ async def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(
 
 async def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: AsyncClient, etcd: Server) -> None:
     async with client.keys.watch("/b", recursive=True) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], at_once=500)
+        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **BUSY)
         await async_sleep(0.5)
         seen: list[int] = []
         while len(seen) < 2000:
@@ -308,7 +307,7 @@ async def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client
 
 async def test_consumer_that_blocks_everything_for_a_moment_loses_nothing(client: AsyncClient, etcd: Server) -> None:
     async with client.keys.watch("/b", recursive=True, buffer=10_000) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(5000)])
+        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(5000)], **BUSY)
         seen: list[int] = []
         while len(seen) < 5000:
             event: Any = await watcher.next(timeout=SOON)
@@ -359,13 +358,15 @@ async def test_stalled_other_member_does_not_hold_up_the_finding_of_a_dead_strea
         store.streams.append(registered(store, dies))
         async with client.keys.watch("/quiet"), client.keys.watch("/k") as watcher:
             (member,) = client._follower._members.values()
-            client._caller.pool.prefer(store.endpoint)
-            await async_sleep(2.1)  # then the other one is asked for its index
+            member._compared_at -= 60.0
+            ends = time.monotonic() + SOON
+            while not stalled.connections:
+                assert time.monotonic() < ends
+                await async_sleep(0.01)
             first = store.index
             await reach_stream(store)
             last = store.index
             assert await indexes(watcher, last, within=FOUND) == list(range(first + 1, last + 1))
-            assert member in client._follower._members.values()
 
 
 @pytest.mark.parametrize("how", ["streaming", "renewing", "polling", "away"])

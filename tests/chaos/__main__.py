@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0, help="for each binary")
     parser.add_argument("--seed", type=int, default=None, help="of the fault schedule; a random one if not given")
     parser.add_argument("--binary", action="append", help="path of an etcd; the one that is found if not given")
+    parser.add_argument("--repeat-writes", action="store_true", help="to see the run fail: clients with that setting")
     options = parser.parse_args()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     logging.getLogger("etcdv2").setLevel(logging.ERROR)
@@ -23,7 +24,8 @@ def main() -> int:
     for binary in options.binary or [None]:
         with Arena(binary) as arena:
             print(f"etcd {arena.version}, seed {seed}, {options.minutes:g} minutes", flush=True)
-            reports.append(Run(arena, seed, lambda text: print(text, flush=True)).carry_out(options.minutes * 60))
+            run = Run(arena, seed, lambda text: print(text, flush=True), repeat_writes=options.repeat_writes)
+            reports.append(run.carry_out(options.minutes * 60))
     for report in reports:
         print(f"\n{report}")
     return 0 if all(report.sound for report in reports) else 1

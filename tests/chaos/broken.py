@@ -137,6 +137,27 @@ class WatchTwice:
         self._watcher.close()
 
 
+class WatchOutOfOrder:
+    """Hands events on in pairs, the later one first."""
+
+    def __init__(self, keys: Any, directory: str, after: int) -> None:
+        self._watcher = keys.watch(directory, recursive=True, after_index=after)
+        self._held: list[Any] = []
+
+    def next(self, timeout: float) -> Any:
+        if self._held:
+            return self._held.pop()
+        first = self._watcher.next(timeout=timeout)
+        second = None if first is None else self._watcher.next(timeout=0.1)
+        if second is None:
+            return first
+        self._held.append(first)
+        return second
+
+    def close(self) -> None:
+        self._watcher.close()
+
+
 class WatchSilently:
     """When the server has forgotten what came next, it goes on from now and says nothing."""
 

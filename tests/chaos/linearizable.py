@@ -15,7 +15,8 @@ NEVER = math.inf
 """`ended` of a write whose outcome is unknown: it may take effect at any time after `begun`, or never."""
 
 
-class State(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class State:
     """What the register holds; `State(None, 0)` before the first write. `index` is None where it is not known."""
 
     value: str | None
@@ -125,9 +126,9 @@ def _placed(ops: list[Op]) -> list[Op]:
     met: dict[str, int] = {}
     for op in ops:
         sightings = [State(op.value, op.index)] if op.kind == "read" else []
-        for value, index in [*sightings, *([op.before] if op.before else [])]:
-            if value is not None and index is not None:
-                met[value] = min(index, met.get(value, index))
+        for sighting in [*sightings, *([op.before] if op.before else [])]:
+            if sighting.value is not None and sighting.index is not None:
+                met[sighting.value] = min(sighting.index, met.get(sighting.value, sighting.index))
     indexed = any(op.index is not None for op in ops)
     placed: list[Op] = []
     for op in ops:

@@ -9,17 +9,18 @@ import bisect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.chaos.book import Book, Outcome
-from tests.chaos.watched import END, POLL, Watched
+from tests.chaos.watched import END, POLL, Told, Watched
 from tests.chaos.workers import TOTAL, Ask, Wait, Worker
 
 OPEN_WITHIN = 2 * TOTAL
 """A read and the registration of a watch."""
 
 
-class Shown(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shown:
     """A copy's state at one moment: the modified index and value of each file."""
 
     index: int
@@ -96,16 +97,17 @@ class Mirrored:
         for index, told in sorted(self._watched.confirmed.items()):
             written.setdefault(told.key, []).append(index)
         before = 0
-        for index, files in mine.shown:
-            if index < before:
-                self._book.complain(self.name, "stale", f"{mine.name} went from index {before} back to {index}")
-            before = index
+        for shown in mine.shown:
+            if shown.index < before:
+                self._book.complain(self.name, "stale", f"{mine.name} went from index {before} back to {shown.index}")
+            before = shown.index
             for key, indexes in written.items():
-                due = bisect.bisect_right(indexes, index)
-                shown = files.get(key, (0, None))
-                if due and shown[0] < indexes[due - 1]:
-                    text = f"{mine.name} at index {index} shows {key} as {shown}, written at {indexes[due - 1]}"
+                due = bisect.bisect_right(indexes, shown.index)
+                file = shown.files.get(key, (0, None))
+                if due and file[0] < indexes[due - 1]:
+                    text = f"{mine.name} at index {shown.index} shows {key} as {file}, written at {indexes[due - 1]}"
                     self._book.complain(self.name, "lost", text)
-            for key, (modified, value) in files.items():
-                if (text := self._watched.objection(modified, key, value)) is not None:
-                    self._book.complain(self.name, "strange", f"{mine.name} shows what {text}")
+            for key, (modified, value) in shown.files.items():
+                objection = self._watched.objection(Told(modified, key, value))
+                if objection is not None:
+                    self._book.complain(self.name, "strange", f"{mine.name} shows what {objection}")

@@ -70,9 +70,15 @@ class Report:
 
 
 class Run:
-    """`carry_out` returns the report. The arena is whole before and after."""
+    """`carry_out` returns the report. The arena is whole before and after.
 
-    def __init__(self, arena: Arena, seed: int, tell: Callable[[str], None] = print) -> None:
+    With `repeat_writes` the clients do what the promises are not given for, and the report should not be sound.
+    """
+
+    def __init__(
+        self, arena: Arena, seed: int, tell: Callable[[str], None] = print, *, repeat_writes: bool = False
+    ) -> None:
+        self._settings: dict[str, Any] = {"timeout": TIMES, "repeat_writes": repeat_writes}
         self._arena, self._seed = arena, seed
         self._book = Book()
         self._schedule = Schedule(arena, seed, tell)
@@ -87,12 +93,12 @@ class Run:
         began = time.monotonic()
         watches = [Watched(book), Watched(book, "rare", pace=2.0)]
         mirrored = Mirrored(book, watches[0])
-        workloads = [Counter(book), Entries(book), Register(book, self._seed), Session(book), *watches]
+        workloads: list[Any] = [Counter(book), Entries(book), Register(book, self._seed), Session(book), *watches]
         with contextlib.ExitStack() as stack:
             final = stack.enter_context(etcdv2.Client(arena.direct))
             after = final.keys.set("/chaos/begun", "1").index
             clients = [
-                stack.enter_context(etcdv2.Client(urls, timeout=TIMES)) for urls in (arena.endpoints, arena.direct)
+                stack.enter_context(etcdv2.Client(urls, **self._settings)) for urls in (arena.endpoints, arena.direct)
             ]
             for number in range(EACH):
                 keys = clients[number % 2].keys
@@ -172,8 +178,8 @@ class Run:
 
     async def _tasks(self) -> None:
         async with (
-            etcdv2.AsyncClient(self._arena.endpoints, timeout=TIMES) as on_links,
-            etcdv2.AsyncClient(self._arena.direct, timeout=TIMES) as on_members,
+            etcdv2.AsyncClient(self._arena.endpoints, **self._settings) as on_links,
+            etcdv2.AsyncClient(self._arena.direct, **self._settings) as on_members,
         ):
             async with asyncio.TaskGroup() as group:
                 for run in self._coroutines:

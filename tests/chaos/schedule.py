@@ -207,7 +207,7 @@ def plan(seed: int) -> Iterator[Step]:
     rng = random.Random(f"plan {seed}")
     while True:
         for name in rng.sample(list(FAULTS), len(FAULTS)):
-            names = (name,)
+            names: tuple[str, ...] = (name,)
             if name in MEMBER_FAULTS and "cut off" not in name and rng.random() < 0.3:
                 names += (rng.choice(list(LINK_FAULTS)),)
             yield Step(names, rng.uniform(0.5, 3.5), rng.uniform(0.8, 1.6))

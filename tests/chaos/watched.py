@@ -19,7 +19,8 @@ POLL = 0.5
 FIRST_WITHIN = TOTAL + POLL
 
 
-class Told(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Told:
     """An event as a follower got it."""
 
     index: int
@@ -127,14 +128,14 @@ class Watched:
         if watcher is not None:
             yield _close(watcher)
 
-    def objection(self, index: int, key: str, value: str | None) -> str | None:
+    def objection(self, told: Told) -> str | None:
         """What is wrong with this value at this index, by what the writers know; None where nothing is."""
-        told = Told(index, key, value)
-        if value in self._refused:
+        if told.value in self._refused:
             return f"{told} was written, though the client said: not done"
-        if index in self.confirmed:
-            return None if told == self.confirmed[index] else f"{told} was written as {self.confirmed[index]}"
-        return None if value in self._unknown else f"{told} was written by nobody at that index"
+        if told.index in self.confirmed:
+            written = self.confirmed[told.index]
+            return None if told == written else f"{told} was written as {written}"
+        return None if told.value in self._unknown else f"{told} was written by nobody at that index"
 
     def check(self, keys: Any) -> None:
         for mine in self.followed:
@@ -154,7 +155,7 @@ class Watched:
                 complain("doubled", f"told twice: {told}")
             elif told.index <= last:
                 complain("strange", f"out of order: {told} after {last}")
-            elif (text := self.objection(*told)) is not None:
+            elif (text := self.objection(told)) is not None:
                 complain("doubled" if told.value in self._refused else "strange", text)
             seen[told.index] = told
             values.add(told.value)
