@@ -28,7 +28,7 @@ class Write(NamedTuple):
 
     method: str
     key: str
-    form: dict[str, str] = {}
+    form: dict[str, str]
 
     def encode(self) -> bytes:
         body = urlencode(self.form) if self.method != "DELETE" else ""

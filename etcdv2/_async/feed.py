@@ -31,6 +31,8 @@ from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
 
 logger = logging.getLogger("etcdv2")
 
+SETTLED = 0.01
+"""Seconds to read what has come already."""
 QUICK = 0.02
 """Seconds within which the event of a poll comes when events are many."""
 QUICK_POLLS = 5
@@ -174,6 +176,7 @@ class AsyncFeed:
 
     async def _run(self) -> None:
         poll: AsyncPoll | None = None
+        taken_over = False
         try:
             while not self.closed:
                 if poll is None:
@@ -189,7 +192,8 @@ class AsyncFeed:
                         break
                 self._cursor.opened(poll.meta.index)
                 self._now_registered()
-                poll = await self._follow(poll)
+                poll = await self._follow(poll, taken_over=taken_over)
+                taken_over = poll is not None
                 stream = self._stream
                 if poll is None and stream is not None and (self._cursor.wait_index or 0) > stream.meta.index + 1:
                     await self._read_stream(stream)
@@ -263,7 +267,7 @@ class AsyncFeed:
             self.started_at = (self._cursor.wait_index or 1) - 1
             self._ready.set()
 
-    async def _follow(self, poll: AsyncPoll) -> AsyncPoll | None:
+    async def _follow(self, poll: AsyncPoll, *, taken_over: bool) -> AsyncPoll | None:
         """Wait for the poll's one event and hand it on. Returns the poll to go on with, None to register anew."""
         began = time.monotonic()
         parts: list[bytes] = []
@@ -271,6 +275,12 @@ class AsyncFeed:
         try:
             if self.closed:
                 return None
+            if taken_over and (part := await poll.stream.read(SETTLED)) is None:
+                # Open for a while already: what its history had would have come.
+                self._cursor.moved_to(poll.meta.index)
+            elif taken_over and part:
+                self._receiving = True
+                parts.append(part)
             while part := await poll.stream.read():
                 self._receiving = True
                 parts.append(part)

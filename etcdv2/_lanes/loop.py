@@ -196,7 +196,8 @@ class AsyncFastTransport:
             context = self._ssl_context = self._ssl_context or ssl.create_default_context()
         hostname = (self._server_hostname or endpoint.host) if endpoint.tls else None
         options: dict[str, Any] = {}
-        if isinstance(loop, asyncio.BaseEventLoop):  # uvloop's does not know it
+        # For names only: a race that is cancelled can leak its socket (Python 3.11). uvloop does not know the option.
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(endpoint.host):
             options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
         limit = asyncio.timeout_at(None if until == inf else until)
         try:
@@ -320,6 +321,10 @@ def _idle_connection(pool: _Pool) -> AsyncConnection | None:
             return connection
         connection.end(Aborted())
     return None
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _leave(pool: _Pool) -> None:

@@ -32,6 +32,8 @@ from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
 
 logger = logging.getLogger("etcdv2")
 
+SETTLED = 0.01
+"""Seconds to read what has come already."""
 QUICK = 0.02
 """Seconds within which the event of a poll comes when events are many."""
 QUICK_POLLS = 5
@@ -175,6 +177,7 @@ class Feed:
 
     def _run(self) -> None:
         poll: Poll | None = None
+        taken_over = False
         try:
             while not self.closed:
                 if poll is None:
@@ -190,7 +193,8 @@ class Feed:
                         break
                 self._cursor.opened(poll.meta.index)
                 self._now_registered()
-                poll = self._follow(poll)
+                poll = self._follow(poll, taken_over=taken_over)
+                taken_over = poll is not None
                 stream = self._stream
                 if poll is None and stream is not None and (self._cursor.wait_index or 0) > stream.meta.index + 1:
                     self._read_stream(stream)
@@ -264,7 +268,7 @@ class Feed:
             self.started_at = (self._cursor.wait_index or 1) - 1
             self._ready.set()
 
-    def _follow(self, poll: Poll) -> Poll | None:
+    def _follow(self, poll: Poll, *, taken_over: bool) -> Poll | None:
         """Wait for the poll's one event and hand it on. Returns the poll to go on with, None to register anew."""
         began = time.monotonic()
         parts: list[bytes] = []
@@ -272,6 +276,12 @@ class Feed:
         try:
             if self.closed:
                 return None
+            if taken_over and (part := poll.stream.read(SETTLED)) is None:
+                # Open for a while already: what its history had would have come.
+                self._cursor.moved_to(poll.meta.index)
+            elif taken_over and part:
+                self._receiving = True
+                parts.append(part)
             while part := poll.stream.read():
                 self._receiving = True
                 parts.append(part)

@@ -141,16 +141,16 @@ async def test_every_kind_of_watch_tells_the_story_of_a_cluster_in_trouble(
 ) -> None:
     client, story = connect(etcd_cluster.endpoints, timeout=TIMES), Story()
     followers = await follow_all(client)
-    authors = [Author(etcd_cluster.endpoints, story, name, 900, 0.006) for name in ("a", "b")]
+    authors = [Author(etcd_cluster.endpoints, story, name, 700, 0.006) for name in ("a", "b")]
     for member in etcd_cluster.members:
         member.pause()
-        await async_sleep(1.2)
+        await async_sleep(1.1)
         member.resume()
-        await async_sleep(0.4)
+        await async_sleep(0.2)
         member.kill()
-        await async_sleep(0.3)
+        await async_sleep(0.2)
         member.start(wait=False)
-        await async_sleep(1.0)
+        await async_sleep(0.7)
     await written(authors)
     etcd_cluster.heal()
     await finish(story, followers, client)
@@ -200,13 +200,13 @@ async def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: C
     client = connect(etcd.url, timeout=TIMES)
     async with client.keys.watch("/quiet") as watcher, client.keys.watch("/quiet", snapshots=True) as other:
         assert await other.next(timeout=SOON) is not None
-        await async_foreign_writes(etcd, 16_000, pause=0.08)
+        await async_foreign_writes(etcd, 10_000, pause=0.08)
         await client.keys.set("/quiet", "1")
         for one in (watcher, other):
             event: Any = await one.next(timeout=SOON)
             assert event.value == "1"
-        await async_foreign_writes(etcd, 8_000, pause=0.08)
-        await async_sleep(1.0)
+        await async_foreign_writes(etcd, 5_000, pause=0.08)
+        await async_sleep(0.8)
         await async_foreign_writes(etcd, 500)
         etcd.kill()
         etcd.start()
@@ -241,9 +241,9 @@ async def test_thousands_that_expire_in_one_moment_are_told_or_the_hole_is_named
 async def test_member_that_is_cut_off_from_the_others_is_left(connect: Connect, etcd_binary: Path) -> None:
     with Arena(etcd_binary) as arena:
         client = connect(arena.direct)
-        alone = next(member for member in arena.members if member.url == client._caller.pool.first.url)
-        others = [member.url for member in arena.members if member is not alone]
-        direct = connect(others, timeout=Timeout(total=20, commit=4))
+        alone = arena.cluster.followers()[0]
+        client._caller.pool.prefer(next(one for one in client._caller.pool.endpoints if one.url == alone.url))
+        direct = connect([member.url for member in arena.members if member is not alone])
         async with client.keys.watch("/k") as watcher:
             await direct.keys.set("/k", "before")
             event: Any = await watcher.next(timeout=SOON)

@@ -249,9 +249,7 @@ async def lost_by_a_restore(
         assert event.index == 4001
 
 
-async def test_cluster_replaced_behind_a_connection_that_stays_is_told(
-    connect: Connect, store: ScriptedStore
-) -> None:
+async def test_cluster_replaced_behind_a_connection_that_stays_is_told(connect: Connect, store: ScriptedStore) -> None:
     client = connect(store.endpoint.url, timeout=QUICK)
     store.index = 5000
     async with client.keys.watch("/k") as watcher:

@@ -133,6 +133,7 @@ class Run:
         self._stop.set()
         for watched in watches:
             watched.give_up = 0.0
+        self._await_threads()
 
     def _turns(self) -> Iterator[None]:
         while not self._stop.is_set():

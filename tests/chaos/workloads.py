@@ -31,7 +31,7 @@ class Counter:
     def __init__(self, book: Book, key: str = "/chaos/counter", pace: float = 0.1) -> None:
         self._book, self._key, self._pace = book, key, pace
         self._values: list[int] = []
-        self._unknown = 0
+        self._unknown: list[str] = []
 
     def worker(self, name: str, turns: Turns) -> Worker:
         for _ in turns:
@@ -41,7 +41,7 @@ class Counter:
             if outcome.confirmed:
                 self._values.append(int(outcome.response.value))
             elif outcome.unknown:
-                self._unknown += 1
+                self._unknown.append(name)
             elif not outcome.refused:
                 self._book.complain(self.name, "strange", f"modify: {outcome.error!r}")
             yield Wait(self._pace)
@@ -49,12 +49,12 @@ class Counter:
     def check(self, keys: Any) -> None:
         found = keys.get(self._key, quorum=True, default=None)
         final = 0 if found is None else int(found.value)
-        confirmed = len(self._values)
-        told = f"{final} after {confirmed} confirmed and {self._unknown} unknown increments"
+        confirmed, unknown = len(self._values), len(self._unknown)
+        told = f"{final} after {confirmed} confirmed and {unknown} unknown increments"
         if final < confirmed:
             self._book.complain(self.name, "lost", told, confirmed - final)
-        if final > confirmed + self._unknown:
-            self._book.complain(self.name, "doubled", told, final - confirmed - self._unknown)
+        if final > confirmed + unknown:
+            self._book.complain(self.name, "doubled", told, final - confirmed - unknown)
         twice = [value for value, times in Multiset(self._values).items() if times > 1]
         if twice:
             self._book.complain(self.name, "lost", f"two increments were both told {twice}", len(twice))
