@@ -59,6 +59,9 @@ class AsyncPulse:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._event.set)
 
+    def clear(self) -> None:
+        self._event.clear()
+
     async def wait(self, timeout: float | None) -> bool:
         """True when it was set; False after `timeout` seconds."""
         self._loop = asyncio.get_running_loop()
@@ -74,6 +77,9 @@ class Pulse:
 
     def set(self) -> None:
         self._event.set()
+
+    def clear(self) -> None:
+        self._event.clear()
 
     def wait(self, timeout: float | None) -> bool:
         return self._event.wait(timeout)

@@ -275,12 +275,13 @@ class AsyncFeed:
         try:
             if self.closed:
                 return None
-            if taken_over and (part := await poll.stream.read(SETTLED)) is None:
-                # Open for a while already: what its history had would have come.
-                self._cursor.moved_to(poll.meta.index)
-            elif taken_over and part:
-                self._receiving = True
-                parts.append(part)
+            if taken_over:
+                part = await poll.stream.read(SETTLED)
+                if part is None:  # open for a while already: what its history had would have come
+                    self._cursor.moved_to(poll.meta.index)
+                elif part:
+                    self._receiving = True
+                    parts.append(part)
             while part := await poll.stream.read():
                 self._receiving = True
                 parts.append(part)

@@ -112,6 +112,8 @@ class AsyncMemberFollower:
         if self._ended:
             return False
         self._polls[poll] = None
+        if poll.renewing:  # a stream, to be looked after more often than the interval under way
+            self._pulse.set()
         return True
 
     def remove(self, poll: AsyncFollowed, *, for_good: bool) -> None:
@@ -137,7 +139,11 @@ class AsyncMemberFollower:
             self._ended = True
 
     async def _look_on(self) -> None:
-        while not await self._pulse.wait(self._until_next()):
+        while True:
+            await self._pulse.wait(self._until_next())
+            if self._ended:
+                return
+            self._pulse.clear()
             if not self._polls:
                 with self._lock:
                     if not self._polls and time.monotonic() - self._idle_since > LINGER:

@@ -276,12 +276,13 @@ class Feed:
         try:
             if self.closed:
                 return None
-            if taken_over and (part := poll.stream.read(SETTLED)) is None:
-                # Open for a while already: what its history had would have come.
-                self._cursor.moved_to(poll.meta.index)
-            elif taken_over and part:
-                self._receiving = True
-                parts.append(part)
+            if taken_over:
+                part = poll.stream.read(SETTLED)
+                if part is None:  # open for a while already: what its history had would have come
+                    self._cursor.moved_to(poll.meta.index)
+                elif part:
+                    self._receiving = True
+                    parts.append(part)
             while part := poll.stream.read():
                 self._receiving = True
                 parts.append(part)

@@ -113,6 +113,8 @@ class MemberFollower:
         if self._ended:
             return False
         self._polls[poll] = None
+        if poll.renewing:  # a stream, to be looked after more often than the interval under way
+            self._pulse.set()
         return True
 
     def remove(self, poll: Followed, *, for_good: bool) -> None:
@@ -138,7 +140,11 @@ class MemberFollower:
             self._ended = True
 
     def _look_on(self) -> None:
-        while not self._pulse.wait(self._until_next()):
+        while True:
+            self._pulse.wait(self._until_next())
+            if self._ended:
+                return
+            self._pulse.clear()
             if not self._polls:
                 with self._lock:
                     if not self._polls and time.monotonic() - self._idle_since > LINGER:
