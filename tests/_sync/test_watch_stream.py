@@ -223,6 +223,26 @@ def test_stream_that_is_cut_within_a_line_loses_nothing(connect: Connect, store:
         assert indexes(watcher, last) == list(range(first + 1, last + 1))
 
 
+def test_line_of_a_stream_that_is_no_event_is_asked_for_again(connect: Connect, store: ScriptedStore) -> None:
+    """What comes after it must not be taken for its successor."""
+
+    def garbles(peer: Peer, index: int) -> bool:
+        while len(store.lines(index)) < 8:
+            time.sleep(0.005)
+        lines = store.lines(index)
+        lines[4] = b'{"action":"set","node":\n'
+        peer.send(chunk(b"".join(lines)))
+        return silent(peer)
+
+    store.streams.append(registered(store, garbles))
+    client = connect(store.endpoint.url)
+    with client.keys.watch("/k") as watcher:
+        first = store.index
+        reach_stream(store)
+        last = store.index
+        assert indexes(watcher, last) == list(range(first + 1, last + 1))
+
+
 def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: ScriptedStore) -> None:
     def odd_chunks(peer: Peer, index: int) -> bool:
         sent = 0
