@@ -19,8 +19,8 @@ class Pace(TypedDict):
     pause: float
 
 
-BUSY: Pace = {"at_once": 8, "pause": 0.001}
-"""Some 4,000 writes a second; without a pause it is some 20,000, and no watcher keeps up with that."""
+BUSY: Pace = {"at_once": 5, "pause": 0.0015}
+"""Some 2,000 writes a second; without a pause it is some 20,000, and no watcher keeps up with that."""
 
 
 class Write(NamedTuple):

@@ -342,8 +342,10 @@ class Feed:
                 self._came_at = inf  # the follower ends a silent stream where reads do not, but not while this is busy
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
-                    if line.strip() and not self._deliver(poll, line):
-                        logger.debug("watch of %s: a doubled or broken event in the stream", self._key)
+                    if line.strip() and self._deliver(poll, line) is None:
+                        # What it was is not known, so nothing behind it may be taken: a poll asks for it again.
+                        self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent what is no event")
+                        return
         except TransportFailure as failure:
             if not failure.aborted:
                 self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
@@ -371,16 +373,16 @@ class Feed:
             spare, self._spare = self._spare, None
         return spare
 
-    def _deliver(self, poll: Poll, body: bytes) -> bool:
-        """Whether the body was an event that brought the watch on."""
+    def _deliver(self, poll: Poll, body: bytes) -> bool | None:
+        """True when the body was an event that brought the watch on, False for an older one, None for no event."""
         try:
             change = self._call(None).decode(200, body)
         except UndescribedAnswer as error:
             logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
-            return False
+            return None
         self._short_polls = 0
         if isinstance(change, (KeysError, Message)):
-            return False
+            return None
         before = self._cursor.wait_index
         event = self._cursor.accept(change)
         if event is not None:

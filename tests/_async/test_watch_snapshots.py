@@ -24,6 +24,12 @@ QUICK = Timeout(connect=0.5, attempt=0.3, commit=0.5, total=2)
 
 
 @pytest.fixture
+def lane() -> str:
+    """What is lost and what says so is decided behind the lanes."""
+    return "fast"
+
+
+@pytest.fixture
 def store() -> Iterator[ScriptedStore]:
     with ScriptedStore() as store:
         yield store
@@ -170,8 +176,13 @@ async def test_cluster_that_was_wiped_and_built_anew_on_the_same_ports(
                         await watcher.next(timeout=SOON)
                     return
                 again = await next_of(watcher)
-                assert leaves(again) == {"/d/b": "new"}
-                assert again.index == made.index
+                assert isinstance(again, Snapshot)
+                assert again.index <= made.index
+                if again.index < made.index:
+                    assert leaves(again) == {}
+                    assert (await next_of(watcher)).value == "new"
+                else:
+                    assert leaves(again) == {"/d/b": "new"}
                 await writer.keys.set("/d/b", "newer")
                 assert (await next_of(watcher)).value == "newer"
 
@@ -281,7 +292,7 @@ async def test_poll_that_ends_cleanly_with_nothing_is_asked_again(connect: Conne
         peer.send(store.head() + END)
         return True
 
-    store.polls.extend([nothing] * 4)
+    store.polls.extend([nothing] * 3)
     client = connect(store.endpoint.url, timeout=QUICK)
     began = time.monotonic()
     async with client.keys.watch("/k") as watcher:

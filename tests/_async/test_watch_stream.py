@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, Event
+from etcdv2 import Event
 from etcdv2._primitives import AsyncWorker, async_sleep
-from etcdv2.testing import Server
 from tests._async.conftest import Connect
 from tests.fault_server import Peer
 from tests.foreign import workers
 from tests.scripted_store import Poll, ScriptedStore, chunk, silent
-from tests.written import BUSY, Write, Writing, delete, put
 
 SOON = 5.0
 """Seconds within which an event must come."""
@@ -42,11 +40,6 @@ async def indexes(watcher: Any, until: int, within: float = SOON) -> list[int]:
     return found
 
 
-def block_everything() -> None:
-    """As a consumer does that computes for a while, or calls what it should not."""
-    time.sleep(0.6)
-
-
 async def streaming(store: ScriptedStore, watcher: Any, key: str = "k") -> int:
     """Make events until the watch reads from a stream; the index of the last one, all are taken."""
     first = store.index
@@ -64,21 +57,6 @@ async def streaming(store: ScriptedStore, watcher: Any, key: str = "k") -> int:
     return store.index
 
 
-def note_streams(client: AsyncClient) -> list[str]:
-    """Targets of the streams that the client opens from now on."""
-    targets: list[str] = []
-    transport: Any = client._caller._transport
-    usual = transport.open
-
-    async def noting(endpoint: Any, request: Any, limits: Any) -> Any:
-        if "stream=true" in request.target:
-            targets.append(request.target)
-        return await usual(endpoint, request, limits)
-
-    transport.open = noting
-    return targets
-
-
 def registered(store: ScriptedStore, then: Any) -> Poll:
     """A watch that is registered as usual, and goes on as `then` does, which is given the index of that moment."""
 
@@ -88,38 +66,6 @@ def registered(store: ScriptedStore, then: Any) -> Poll:
         return bool(then(peer, index))
 
     return act
-
-
-async def test_burst_is_read_from_a_stream_and_comes_complete(client: AsyncClient, etcd: Server) -> None:
-    streams = note_streams(client)
-    async with client.keys.watch("/b", recursive=True) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(4000)], **BUSY)
-        seen: list[tuple[int, str | None]] = []
-        while len(seen) < 4000:
-            event: Any = await watcher.next(timeout=SOON)
-            assert event is not None, f"only {len(seen)} of {len(writing.done)}"
-            seen.append((event.index, event.value))
-        assert seen == [(done.index, done.value) for done in writing.done]
-    assert streams
-    assert set(streams) == {"/v2/keys/b?recursive=true&wait=true&stream=true"}
-
-
-async def test_events_that_a_stream_brings_twice_are_told_once(client: AsyncClient, etcd: Server) -> None:
-    """etcd streams a deletion of the very key twice, of whatever kind (seen on 2.3.8, 3.4.23, 3.5.1)."""
-    streams = note_streams(client)
-    writes: list[Write] = []
-    for n in range(300):
-        writes += [put("/k", f"{n}"), delete("/k"), put("/k", f"{n}"), delete("/k", prevValue=f"{n}")]
-    async with client.keys.watch("/k") as watcher:
-        writing = Writing(etcd.port, writes, **BUSY)
-        seen: list[tuple[int, str, str | None]] = []
-        while len(seen) < len(writes):
-            event: Any = await watcher.next(timeout=SOON)
-            assert event is not None
-            seen.append((event.index, event.action, event.value))
-        assert seen == [(done.index, done.action, done.value) for done in writing.done]
-        assert await watcher.next(timeout=0.3) is None
-    assert streams
 
 
 async def test_polls_come_back_when_the_burst_is_over(connect: Connect, store: ScriptedStore) -> None:
@@ -297,50 +243,6 @@ async def test_stream_on_a_member_that_lags_brings_nothing_back(connect: Connect
         last = store.index
         assert await indexes(watcher, last) == list(range(first + 1, last + 1))
         assert await watcher.next(timeout=0.2) is None
-
-
-async def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(
-    client: AsyncClient, etcd: Server
-) -> None:
-    """Large values, so that the server's own buffer of 100 events overflows: it then drops the stream in silence."""
-    value = "v" * 30_000
-    async with client.keys.watch("/b", recursive=True, buffer=5) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n} {value}") for n in range(900)])
-        seen: list[int] = []
-        while len(seen) < 900:
-            event: Any = await watcher.next(timeout=SOON)
-            assert event is not None, f"only {len(seen)}"
-            seen.append(event.index)
-            if len(seen) in (40, 200):
-                await async_sleep(0.7)
-        assert seen == [done.index for done in writing.done]
-
-
-async def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: AsyncClient, etcd: Server) -> None:
-    async with client.keys.watch("/b", recursive=True) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **BUSY)
-        await async_sleep(0.5)
-        seen: list[int] = []
-        while len(seen) < 2000:
-            event: Any = await watcher.next(timeout=SOON)
-            assert event is not None, f"only {len(seen)}"
-            seen.append(event.index)
-            if len(seen) % 100 == 0:
-                await async_sleep(0.02)
-        assert seen == [done.index for done in writing.done]
-
-
-async def test_consumer_that_blocks_everything_for_a_moment_loses_nothing(client: AsyncClient, etcd: Server) -> None:
-    async with client.keys.watch("/b", recursive=True, buffer=10_000) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(5000)], **BUSY)
-        seen: list[int] = []
-        while len(seen) < 5000:
-            event: Any = await watcher.next(timeout=SOON)
-            assert event is not None, f"only {len(seen)}"
-            seen.append(event.index)
-            if len(seen) == 1500:
-                block_everything()
-        assert seen == [done.index for done in writing.done]
 
 
 async def test_event_of_a_connection_that_died_in_silence_comes_by_the_renewal(

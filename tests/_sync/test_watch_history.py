@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import HistoryCleared, Snapshot, Timeout
+from etcdv2 import Client, HistoryCleared, Snapshot, Timeout
 from etcdv2._primitives import Worker, sleep
 from etcdv2.testing import Cluster, Server
 from tests._sync.conftest import Connect
 from tests.authors import Author, Story, check
 from tests.chaos.links import Arena
 from tests.foreign import foreign_writes
-from tests.written import Writing, put
+from tests.written import BUSY, Write, Writing, delete, put
 
 SOON = 10.0
 """Seconds within which an event must come, elections included."""
@@ -261,3 +261,97 @@ def test_member_that_is_cut_off_from_the_others_is_left(connect: Connect, etcd_b
             assert event is not None
             assert event.value == "after"
             assert time.monotonic() - written_at < 8
+
+
+def block_everything() -> None:
+    """As a consumer does that computes for a while, or calls what it should not."""
+    time.sleep(0.6)
+
+
+def note_streams(client: Client) -> list[str]:
+    """Targets of the streams that the client opens from now on."""
+    targets: list[str] = []
+    transport: Any = client._caller._transport
+    usual = transport.open
+
+    def noting(endpoint: Any, request: Any, limits: Any) -> Any:
+        if "stream=true" in request.target:
+            targets.append(request.target)
+        return usual(endpoint, request, limits)
+
+    transport.open = noting
+    return targets
+
+
+def test_burst_is_read_from_a_stream_and_comes_complete(client: Client, etcd: Server) -> None:
+    streams = note_streams(client)
+    with client.keys.watch("/b", recursive=True) as watcher:
+        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(4000)], **BUSY)
+        seen: list[tuple[int, str | None]] = []
+        while len(seen) < 4000:
+            event: Any = watcher.next(timeout=SOON)
+            assert event is not None, f"only {len(seen)} of {len(writing.done)}"
+            seen.append((event.index, event.value))
+        assert seen == [(done.index, done.value) for done in writing.done]
+    assert streams
+    assert set(streams) == {"/v2/keys/b?recursive=true&wait=true&stream=true"}
+
+
+def test_events_that_a_stream_brings_twice_are_told_once(client: Client, etcd: Server) -> None:
+    """etcd streams a deletion of the very key twice, of whatever kind (seen on 2.3.8, 3.4.23, 3.5.1)."""
+    streams = note_streams(client)
+    writes: list[Write] = []
+    for n in range(300):
+        writes += [put("/k", f"{n}"), delete("/k"), put("/k", f"{n}"), delete("/k", prevValue=f"{n}")]
+    with client.keys.watch("/k") as watcher:
+        writing = Writing(etcd.port, writes, **BUSY)
+        seen: list[tuple[int, str, str | None]] = []
+        while len(seen) < len(writes):
+            event: Any = watcher.next(timeout=SOON)
+            assert event is not None
+            seen.append((event.index, event.action, event.value))
+        assert seen == [(done.index, done.action, done.value) for done in writing.done]
+        assert watcher.next(timeout=0.3) is None
+    assert streams
+
+
+def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(client: Client, etcd: Server) -> None:
+    """Large values, so that the server's own buffer of 100 events overflows: it then drops the stream in silence."""
+    value = "v" * 30_000
+    with client.keys.watch("/b", recursive=True, buffer=5) as watcher:
+        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n} {value}") for n in range(900)])
+        seen: list[int] = []
+        while len(seen) < 900:
+            event: Any = watcher.next(timeout=SOON)
+            assert event is not None, f"only {len(seen)}"
+            seen.append(event.index)
+            if len(seen) in (40, 200):
+                sleep(0.7)
+        assert seen == [done.index for done in writing.done]
+
+
+def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: Client, etcd: Server) -> None:
+    with client.keys.watch("/b", recursive=True) as watcher:
+        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **BUSY)
+        sleep(0.5)
+        seen: list[int] = []
+        while len(seen) < 2000:
+            event: Any = watcher.next(timeout=SOON)
+            assert event is not None, f"only {len(seen)}"
+            seen.append(event.index)
+            if len(seen) % 100 == 0:
+                sleep(0.02)
+        assert seen == [done.index for done in writing.done]
+
+
+def test_consumer_that_blocks_everything_for_a_moment_loses_nothing(client: Client, etcd: Server) -> None:
+    with client.keys.watch("/b", recursive=True, buffer=10_000) as watcher:
+        writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(5000)], **BUSY)
+        seen: list[int] = []
+        while len(seen) < 5000:
+            event: Any = watcher.next(timeout=SOON)
+            assert event is not None, f"only {len(seen)}"
+            seen.append(event.index)
+            if len(seen) == 1500:
+                block_everything()
+        assert seen == [done.index for done in writing.done]

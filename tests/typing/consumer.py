@@ -11,7 +11,7 @@ from typing import assert_type
 import httpx
 
 import etcdv2
-from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Timeout, Watcher
+from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Snapshot, Timeout, Watcher
 from etcdv2_api import operations
 from etcdv2_api.models import KeysEvent
 
@@ -122,6 +122,28 @@ def watching(client: Client) -> None:
         assert_type(entered.next(timeout=1), Event | None)
         assert_type(entered.index, int)
     watcher.close()
+
+
+def watching_with_snapshots(client: Client) -> None:
+    watcher = client.keys.watch("/a", recursive=True, snapshots=True, buffer=10)
+    assert_type(watcher, Watcher[Event | Snapshot])
+    assert_type(client.keys.watch("/a", snapshots=False, after_index=0), Watcher[Event])
+    assert_type(client.keys.at("/app").watch("a", snapshots=True), Watcher[Event | Snapshot])
+    assert_type(watcher.next(timeout=1), Event | Snapshot | None)
+    for item in watcher:
+        assert_type(item.index, int)
+        if isinstance(item, Snapshot):
+            assert_type(item.node, Node | None)
+            assert_type(item.leaves(), Iterator[Node])
+        else:
+            assert_type(item.value, str | None)
+
+
+async def async_watching_with_snapshots(client: AsyncClient) -> None:
+    async with client.keys.watch("/a", snapshots=True) as watcher:
+        assert_type(watcher, AsyncWatcher[Event | Snapshot])
+        async for item in watcher:
+            assert_type(item, Event | Snapshot)
 
 
 async def async_watching(client: AsyncClient) -> None:
