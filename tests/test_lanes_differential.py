@@ -87,8 +87,8 @@ def test_same_course_of_calls_has_the_same_answers(
         replies = [(call, sent(lane, endpoint, call)) for call in course]
         told.append(
             [
-                (call.operation, reply.status, plain(json.loads(reply.body)), type(call.decode(reply.status, reply.body)))
-                for call, reply in replies
+                (one.operation, got.status, plain(json.loads(got.body)), type(one.decode(got.status, got.body)))
+                for one, got in replies
             ]
         )
         assert all(reply.headers["x-etcd-cluster-id"] for _, reply in replies)
