@@ -17,12 +17,6 @@ from tests._sync.conftest import Connect
 ROOT = "correct-horse"
 
 
-@pytest.fixture
-def lane() -> str:
-    """One is enough: credentials are headers, and each request costs the server some 50 ms."""
-    return "fast"
-
-
 @pytest.fixture(scope="module")
 def guarded(etcd_binary: Path) -> Iterator[Server]:
     """A server with authentication on."""
