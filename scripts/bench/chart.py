@@ -10,7 +10,7 @@ from .peers import LOADS, OURS, SOCKET, WRK
 from .report import amount
 
 WIDTH = 760
-LABELS = 190
+LABELS = 225
 """Width of the names, before the bars."""
 VALUES = 90
 """Width of the figures, behind the bars."""
