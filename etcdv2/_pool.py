@@ -1,6 +1,7 @@
 """Which endpoints there are and in what order to try them: rest after failures, never used up.
 
-No I/O, no clock of its own. Every method is safe from any thread: each changes one value at a time.
+No I/O, no clock of its own. Every method may be called from any thread: each value is replaced at once, and a lost race
+costs a try at a resting endpoint, never an endpoint.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ class Pool:
         """Forget who was set aside: the client has gone over to another cluster."""
         for state in self._health.values():
             state.cluster_id = None
+        self._troubled = frozenset(one for one, state in self._health.items() if state.failures or state.without_v2)
 
     def all_aside(self) -> bool:
         return all(self._health[endpoint].cluster_id is not None for endpoint in self._all)

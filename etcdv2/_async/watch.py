@@ -74,6 +74,7 @@ class AsyncWatcher(Generic[T]):
         item = await self._feed.items.get(timeout)
         if item is not None:
             self._index = item.index
+        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
         return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
     async def close(self) -> None:

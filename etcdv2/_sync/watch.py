@@ -75,6 +75,7 @@ class Watcher(Generic[T]):
         item = self._feed.items.get(timeout)
         if item is not None:
             self._index = item.index
+        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
         return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
     def close(self) -> None:
