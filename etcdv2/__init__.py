@@ -37,7 +37,7 @@ from etcdv2._errors import (
 )
 from etcdv2._hooks import AttemptInfo
 from etcdv2._mirror import Change, MirrorState
-from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Response, Snapshot
+from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Response, Snapshot
 from etcdv2._settings import Timeout
 from etcdv2._tls import TLS
 from etcdv2._version import __version__
@@ -103,6 +103,7 @@ __all__ = [
     "NotDir",
     "NotFile",
     "NotFound",
+    "Outcome",
     "OutcomeUnknown",
     "OutcomeUnknownTimeout",
     "RaftInternal",

@@ -108,6 +108,7 @@ class Attempts(Generic[Answer]):
             self._by = min(deadline, self._by)
         self._trying = (pool.first, now)
         self._old_cluster = view.cluster_id
+        self._seen_before = view.index
 
     # --- what to do next -------------------------------------------------------------------------------------------
 
@@ -315,7 +316,9 @@ class Attempts(Generic[Answer]):
 
     def _unknown(self, endpoint: Endpoint, cause: str, source: BaseException, *, timed_out: bool) -> NoReturn:
         kind = OutcomeUnknownTimeout if timed_out else OutcomeUnknown
-        raise kind(self._call, endpoint.url, cause, self._records) from source
+        raise kind(
+            self._call, endpoint.url, cause, self._records, index=self._seen_before, cluster_id=self._old_cluster
+        ) from source
 
     def _out_of_time(self) -> NoReturn:
         self._end_as_told(out_of_time=True)

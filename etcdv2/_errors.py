@@ -65,19 +65,33 @@ class OutcomeUnknown(EtcdError):
     """A write was sent and its answer lost: it was applied, was not, or still may be.
 
     A member that was cut off can apply the write later, so a read that does not show it proves nothing for good.
+    `keys.resolve(error)` finds out what can be known.
     """
 
-    def __init__(self, call: Call[Any, Any], endpoint: str, cause: str, attempts: Sequence[Attempt] = ()) -> None:
+    def __init__(
+        self,
+        call: Call[Any, Any],
+        endpoint: str,
+        cause: str,
+        attempts: Sequence[Attempt] = (),
+        *,
+        index: int = 0,
+        cluster_id: str = "",
+    ) -> None:
         super().__init__(cause)
         self.call = call.masked()
         self.endpoint = endpoint
         self.cause = cause
         self.attempts = tuple(attempts)
+        self.index = index
+        """The highest index of the store that the client had seen before it sent this: the write's own is higher."""
+        self.cluster_id = cluster_id
+        """The X-Etcd-Cluster-Id of the cluster that it was meant for, "" when that was not known yet."""
 
     def __str__(self) -> str:
         return (
             f"{self.call.method} {self.call.path} was sent to {self.endpoint}, its outcome is unknown: {self.cause}."
-            " Read with quorum=True to see the state, or use repeat_writes=True where doing it twice does no harm"
+            " keys.resolve(error) finds out what can be known; repeat_writes=True where doing it twice does no harm"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, Literal
 
 from typing_extensions import TypeVar
 
@@ -101,6 +101,22 @@ class Snapshot:
     def leaves(self) -> Iterator[Node]:
         """All files in it."""
         return iter(()) if self.node is None else self.node.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `keys.resolve` found out about a write whose answer was lost."""
+
+    state: Literal["applied", "not applied", "unknown"]
+    """"not applied" is as of `index`; "unknown" when it cannot be known."""
+    final: bool
+    """Whether it stays so. False for "not applied": a member that was cut off can still apply the write later."""
+    index: int
+    """For "applied" the modified index that it got, else the store's index at which this was found out."""
+    node: Node | None
+    """What it wrote, for "applied"."""
+    reason: str
+    """Why, for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class AsyncCaller:
             try:
                 stream = await self._open(call, request, step)
                 if stream.status != 200:
-                    reply = Reply(stream.status, stream.headers, await _read_all(stream, step.limits.answer))
+                    reply = Reply(stream.status, stream.headers, await async_read_all(stream, step.limits.answer))
                     attempts.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
@@ -233,7 +233,7 @@ def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
-async def _read_all(stream: AsyncStream, silence: float | None) -> bytes:
+async def async_read_all(stream: AsyncStream, silence: float | None) -> bytes:
     parts: list[bytes] = []
     try:
         while True:

@@ -7,11 +7,12 @@ from typing import Literal, TypeVar, overload
 
 from etcdv2 import _keys
 from etcdv2._async.exchange import async_exchange
+from etcdv2._async.resolve import async_resolve
 from etcdv2._async.view import AsyncView
 from etcdv2._attempts import response_of
-from etcdv2._errors import KeyExists, KeyNotFound, NotDir
+from etcdv2._errors import KeyExists, KeyNotFound, NotDir, OutcomeUnknown
 from etcdv2._keys import TTL, KeysCall
-from etcdv2._results import Ack, Response, ack_from
+from etcdv2._results import Ack, Outcome, Response, ack_from
 from etcdv2._rules import READS, WRITES, Rules
 from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
 
@@ -336,6 +337,22 @@ class AsyncKeysAPI(AsyncView):
     ) -> bool:
         """Whether there is a file or directory of that name."""
         return await self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout) is not None
+
+    async def resolve(self, error: OutcomeUnknown, *, timeout: TimeoutLike | Unset = UNSET) -> Outcome:
+        """Find out whether a write whose answer was lost has been applied. Reads only, and through raft; never guesses.
+
+        For writes whose value nobody else writes (a UUID, say): create, compare-and-swap, in order, set. For those,
+        "applied" is certain: the store has that value, or had it, since the write was sent. "not applied" is certain as
+        of `Outcome.index`: nothing like it is among the key's changes since the client's last index before the write.
+        It is `final` only for a write with `prev_index=`, once the key has gone on; else the lost write may still be
+        applied, after a member that was paused or cut off comes back. A deletion that was applied does not show whose
+        it was, and a refresh leaves no trace: "unknown". So is all that the server has forgotten (it keeps 1,000 events
+        of the whole store), and the first call that a client ever made, as it knew no index. A value that others write
+        too (a counter's) is theirs as well as yours: then "applied" may be somebody else's write.
+
+        Raises TypeError, ValueError (not a write of a key), and ClusterUnavailable: then ask again later.
+        """
+        return await async_resolve(self._caller, error, timeout)
 
     def _read_rules(self, quorum: bool, consistency: Consistency | None) -> Rules:
         if consistency is None:

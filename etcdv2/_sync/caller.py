@@ -113,7 +113,7 @@ class Caller:
             try:
                 stream = self._open(call, request, step)
                 if stream.status != 200:
-                    reply = Reply(stream.status, stream.headers, _read_all(stream, step.limits.answer))
+                    reply = Reply(stream.status, stream.headers, read_all(stream, step.limits.answer))
                     attempts.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
@@ -234,7 +234,7 @@ def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
-def _read_all(stream: Stream, silence: float | None) -> bytes:
+def read_all(stream: Stream, silence: float | None) -> bytes:
     parts: list[bytes] = []
     try:
         while True:
