@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
-from etcdv2._cluster import ClusterView, Meta, meta_of
+from etcdv2._cluster import CLUSTER_ID, ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import (
     ApiError,
@@ -178,17 +178,21 @@ class Attempts(Generic[Answer]):
             answer = self._call.decode(status, reply.body)
             meta = meta_of(reply.headers)
         except ValueError as error:
-            self._undescribed(reply, error, now)
+            cluster_id = reply.headers.get(CLUSTER_ID, "")
+            if not self._rules.write and self._view.is_foreign(cluster_id):
+                self._from_another_cluster(cluster_id, now)  # its body was not waited for
+            else:
+                self._undescribed(reply, error, now)
             return None
         endpoint = self._trying[0]
         view = self._view
         foreign = view.is_foreign(meta.cluster_id)
         if isinstance(answer, (KeysError, Message)):
             if foreign and self._rules.write and status >= 500:
-                self._from_another_cluster(meta, now)
+                self._from_another_cluster(meta.cluster_id, now)
                 self._lost(f"status {status} from another cluster", ValueError(answer.message), timed_out=False)
             elif foreign:
-                self._from_another_cluster(meta, now)
+                self._from_another_cluster(meta.cluster_id, now)
             elif not self._too_old(meta, status, now):
                 view.note(meta)
                 self._refused(answer, meta, status, now)
@@ -196,7 +200,7 @@ class Attempts(Generic[Answer]):
         if foreign:
             if self._rules.write:
                 self._applied_elsewhere(answer, meta, status, now)
-            self._from_another_cluster(meta, now)
+            self._from_another_cluster(meta.cluster_id, now)
             return None
         if self._too_old(meta, status, now):
             return None
@@ -215,7 +219,7 @@ class Attempts(Generic[Answer]):
             self._undescribed(Reply(200, headers, b""), ValueError("a watch without X-Etcd-Cluster-Id"), now)
             return None
         if self._view.is_foreign(meta.cluster_id):
-            self._from_another_cluster(meta, now)
+            self._from_another_cluster(meta.cluster_id, now)
             return None
         self._view.note(meta)
         self._succeeded()
@@ -267,7 +271,7 @@ class Attempts(Generic[Answer]):
         unexpected.__cause__ = error
         self._cause = unexpected
         v2 = self._call.path.startswith("/v2/")
-        if reply.status == 404 and v2 and "x-etcd-cluster-id" not in reply.headers:
+        if reply.status == 404 and v2 and CLUSTER_ID not in reply.headers:
             self._record("answer", "no v2 API here (404 page not found)", now, 404)
             self._disabled |= {endpoint.url}
             self._pool.without_v2(endpoint, now)
@@ -284,11 +288,11 @@ class Attempts(Generic[Answer]):
         self._refusals = self._refusals + 1 if alike else 1
         self._refusal = unexpected
 
-    def _from_another_cluster(self, meta: Meta, now: float) -> None:
+    def _from_another_cluster(self, cluster_id: str, now: float) -> None:
         endpoint = self._trying[0]
-        self._record("answer", f"belongs to another cluster: {meta.cluster_id}", now, None)
-        self._foreign = {**self._foreign, endpoint.url: meta.cluster_id}
-        self._pool.set_aside(endpoint, now, meta.cluster_id)
+        self._record("answer", f"belongs to another cluster: {cluster_id}", now, None)
+        self._foreign = {**self._foreign, endpoint.url: cluster_id}
+        self._pool.set_aside(endpoint, now, cluster_id)
 
     def _applied_elsewhere(self, answer: Answer, meta: Meta, status: int, now: float) -> NoReturn:
         endpoint = self._trying[0]

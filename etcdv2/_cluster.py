@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+CLUSTER_ID = "x-etcd-cluster-id"
+
 
 @dataclass(slots=True)
 class Meta:
@@ -23,7 +25,7 @@ def meta_of(headers: Mapping[str, str]) -> Meta:
         int(get("x-etcd-index") or 0),
         int(get("x-raft-index") or 0),
         int(get("x-raft-term") or 0),
-        get("x-etcd-cluster-id", ""),
+        get(CLUSTER_ID, ""),
     )
 
 

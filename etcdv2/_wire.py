@@ -24,6 +24,8 @@ class Request(NamedTuple):
     """The client's own (User-Agent, Authorization): one object for many calls, so a transport may cache by identity."""
     content_type: str | None = None
     body: bytes = b""
+    cluster_id: str = ""
+    """For a read: the X-Etcd-Cluster-Id to expect. The body of an answer with another one is not waited for."""
 
 
 class Limits(NamedTuple):

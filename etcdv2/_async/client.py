@@ -14,6 +14,7 @@ from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.keys import AsyncKeysAPI
+from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
@@ -235,7 +236,7 @@ class AsyncClient:
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError):
             return False
-        same = reply.headers.get("x-etcd-cluster-id", "") == self._caller.view.cluster_id
+        same = reply.headers.get(CLUSTER_ID, "") == self._caller.view.cluster_id
         return same and not isinstance(answer, Message)
 
     async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:

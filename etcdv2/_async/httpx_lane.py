@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint
 from etcdv2._keys import MAX_REQUEST_LINE
 from etcdv2._primitives import async_deadline
@@ -96,7 +97,9 @@ class AsyncHttpxTransport:
             async with async_deadline(limits.deadline):
                 response = await self._calls.send(built, stream=True)
                 try:
-                    body = b"".join([part async for part in response.aiter_raw()])
+                    ours = response.headers.get(CLUSTER_ID, request.cluster_id) == request.cluster_id
+                    wanted = ours or not request.cluster_id
+                    body = b"".join([part async for part in response.aiter_raw()]) if wanted else b""
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:

@@ -98,9 +98,10 @@ class Connection:
         except (OSError, ValueError, Aborted) as error:
             raise self._failure(error) from self._cause(error)
 
-    def exchange(self, data: bytes, limits: Limits, ends: float, *, streaming: bool) -> None:
+    def exchange(self, data: bytes, limits: Limits, ends: float, *, streaming: bool, cluster_id: str = "") -> None:
         """Send a request and read its answer into `reader`: the whole, or the headers when `streaming`.
 
+        Of an answer from another cluster than `cluster_id` (if given) no more is read than has come with the headers.
         `ends` is when the answer must have begun.
         """
         reader = self.reader
@@ -120,6 +121,8 @@ class Connection:
             self._phase = "wait"
             while not (reader.done or (streaming and reader.head_done)):
                 if self._receive(sock, ends) and not reader.done:
+                    if reader.is_of_another(cluster_id):
+                        return
                     self._phase = "read"
                     ends = go_on(limits.answer, limits.deadline)
         except (OSError, BadAnswer, Aborted, ValueError) as error:

@@ -100,7 +100,7 @@ class AsyncFastTransport:
         try:
             connection = _idle_connection(pool) or await self._connect(lane, pool, request, limits, ends)
             try:
-                await connection.start(data, limits, ends, streaming=False)
+                await connection.start(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
                 connection.finish()
             except BaseException:
                 connection.end(Aborted())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint
 from etcdv2._wire import Headers, Reply, Request
 
@@ -125,6 +126,10 @@ class AnswerReader:
         elif not self.done:
             raise BadAnswer("the answer was cut short" if self._fed else "the connection was closed without an answer")
 
+    def is_of_another(self, cluster_id: str) -> bool:
+        """Whether the headers are there and name another cluster than this one ("": any will do)."""
+        return bool(cluster_id) and self.head_done and self.headers.get(CLUSTER_ID, cluster_id) != cluster_id
+
     def take(self) -> bytes:
         """The body that has come and was not taken yet."""
         chunks = self._chunks
@@ -198,7 +203,7 @@ class RequestEncoder:
 
     def encode(self, request: Request) -> bytes:
         """Raises ValueError for what would not be one request with exactly these parts."""
-        method, target, headers, content_type, body = request
+        method, target, headers, content_type, body, _ = request
         if headers is not self._headers:
             self._remember(headers)
         if not target.isascii() or not target.isprintable() or " " in target or target[:1] != "/":

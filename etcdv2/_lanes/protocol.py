@@ -38,6 +38,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_answer",
         "_busy",
+        "_cluster_id",
         "_deadline",
         "_expires",
         "_loop",
@@ -79,6 +80,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._timer_at = inf
         self._expires = inf
         self._busy = False
+        self._cluster_id = ""
         self._unsent = False
         self._never_sent = False
         self._paused = False
@@ -88,10 +90,16 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     # -- what the lane calls -------------------------------------------------------------------------------------
 
-    def start(self, data: bytes, limits: Limits, ends: float, *, streaming: bool) -> asyncio.Future[None]:
-        """Send a request. The future is done when the answer (headers if `streaming`) is there or never will be."""
+    def start(
+        self, data: bytes, limits: Limits, ends: float, *, streaming: bool, cluster_id: str = ""
+    ) -> asyncio.Future[None]:
+        """Send a request. The future is done when the answer (headers if `streaming`) is there or never will be.
+
+        Of an answer from another cluster than `cluster_id` (if given) no more is waited for than the headers.
+        """
         self.reader.begin(streaming)
         self._busy = True
+        self._cluster_id = cluster_id
         self._unread = 0
         self._answer, self._deadline = limits.answer, limits.deadline
         self._waiter = waiter = self._loop.create_future()
@@ -112,7 +120,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         """After the future: raise TransportFailure unless what was waited for is there."""
         self._waiter = None
         reader = self.reader
-        if reader.done or (reader.streaming and reader.head_done):
+        if reader.done or (reader.streaming and reader.head_done) or reader.is_of_another(self._cluster_id):
             self._expires = inf
             return
         raise self.failure()
@@ -220,7 +228,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         except BadAnswer as error:
             self.end(error)
             return
-        if reader.done:
+        if reader.done or reader.is_of_another(self._cluster_id):
             self._wake()
         elif not reader.streaming:
             self._go_on()

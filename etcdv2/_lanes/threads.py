@@ -59,7 +59,7 @@ class FastTransport:
         try:
             connection = self._idle_connection(pool) or self._connect(pool, request, limits, ends)
             try:
-                connection.exchange(data, limits, ends, streaming=False)
+                connection.exchange(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
                 reply = connection.reader.reply()
             except BaseException:
                 self._drop(connection)

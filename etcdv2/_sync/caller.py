@@ -92,7 +92,7 @@ class Caller:
         if self.before_call is not None:
             self.before_call()
         attempts = self._begin(call, rules, timeout, deadline)
-        request = self._request(call)
+        request = self._request(call, "" if rules.write else self.view.cluster_id)
         while True:
             step = self._step(attempts, call)
             try:
@@ -170,8 +170,8 @@ class Caller:
         total = self.timeout.total
         return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
 
-    def _request(self, call: Call[Any, Any]) -> Request:
-        return Request(call.method, call.target, self._headers, call.content_type, call.body or b"")
+    def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
+        return Request(call.method, call.target, self._headers, call.content_type, call.body or b"", cluster_id)
 
     def _step(self, attempts: Attempts[Any], call: Call[Any, Any]) -> Try:
         while True:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
+from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
@@ -236,7 +237,7 @@ class Client:
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError):
             return False
-        same = reply.headers.get("x-etcd-cluster-id", "") == self._caller.view.cluster_id
+        same = reply.headers.get(CLUSTER_ID, "") == self._caller.view.cluster_id
         return same and not isinstance(answer, Message)
 
     def _health_of(self, endpoint: Endpoint) -> EndpointHealth:

@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 
+from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint
 from etcdv2._keys import MAX_REQUEST_LINE
 from etcdv2._primitives import deadline
@@ -97,7 +98,9 @@ class HttpxTransport:
             with deadline(limits.deadline):
                 response = self._calls.send(built, stream=True)
                 try:
-                    body = b"".join([part for part in response.iter_raw()])
+                    ours = response.headers.get(CLUSTER_ID, request.cluster_id) == request.cluster_id
+                    wanted = ours or not request.cluster_id
+                    body = b"".join([part for part in response.iter_raw()]) if wanted else b""
                 finally:
                     response.close()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
