@@ -15,8 +15,7 @@ def several(what: str, given: str | Iterable[str]) -> tuple[str, ...]:
     """One text or several. Raises TypeError for anything else."""
     texts = (given,) if isinstance(given, str) else tuple(given)
     for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"{what}: {text!r} is not a str")
+        _text(what, text)
     return texts
 
 
@@ -36,27 +35,37 @@ def new_password(name: str, password: str) -> UserChange:
 
 
 def grant_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=name, grant=_some_roles(roles))
+    return UserChange(user=_text("user name", name), grant=_some_roles(roles))
 
 
 def revoke_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=name, revoke=_some_roles(roles))
+    return UserChange(user=_text("user name", name), revoke=_some_roles(roles))
 
 
 def new_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
-    return RoleChange(role=name, permissions=_patterns(read, write))
+    return RoleChange(role=_text("role name", name), permissions=_patterns(read, write))
 
 
 def grant_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
-    return RoleChange(role=name, grant=_some(_patterns(read, write)))
+    return RoleChange(role=_text("role name", name), grant=_some(_patterns(read, write)))
 
 
 def revoke_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
-    return RoleChange(role=name, revoke=_some(_patterns(read, write)))
+    return RoleChange(role=_text("role name", name), revoke=_some(_patterns(read, write)))
+
+
+def _text(what: str, text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: {text!r} is not a str")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what}: {text!r} holds a lone surrogate, which UTF-8 cannot have") from None
+    return text
 
 
 def _user_name(name: str) -> str:
-    path_segment(name)
+    path_segment(_text("user name", name))
     if ":" in name:
         raise ValueError(f"user name {name!r}: with a colon it could never log in")
     return name

@@ -27,7 +27,7 @@ from etcdv2._errors import (
     class_of,
 )
 from etcdv2._pool import Pool
-from etcdv2._results import Response, answered_by, response_from
+from etcdv2._results import Response, answered_by, check_written, response_from
 from etcdv2._rules import Rules
 from etcdv2._settings import Timeout
 from etcdv2._wire import Limits, Reply, Sent, TransportFailure
@@ -132,7 +132,7 @@ class Attempts(Generic[Answer]):
             # A short total is shared out, so that a silent member does not use up the time of the others; but not the
             # wait for a write's answer, which nobody else can give, nor a quorum read's while it leaves time for more.
             left = self._by - now
-            share = left / (len(self._queue) + 1)
+            share = left / (self._pool.shares(self._queue, now) + 1)
             connect = share if connect is None else min(connect, share)
             if not self._rules.write and (one is None or one >= left or not self._rules.commit):
                 one = share if one is None else min(one, share)
@@ -177,6 +177,8 @@ class Attempts(Generic[Answer]):
         try:
             answer = self._call.decode(status, reply.body)
             meta = meta_of(reply.headers)
+            if self._rules.write:
+                check_written(answer)
         except ValueError as error:
             cluster_id = reply.headers.get(CLUSTER_ID, "")
             if not self._rules.write and self._view.is_foreign(cluster_id):

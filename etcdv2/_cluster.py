@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 CLUSTER_ID = "x-etcd-cluster-id"
+MAX_INDEX = 2**64 - 1
+_MOST_DIGITS = len(str(MAX_INDEX))
 
 
 @dataclass(slots=True)
@@ -19,14 +21,15 @@ class Meta:
 
 
 def meta_of(headers: Mapping[str, str]) -> Meta:
-    """Raises ValueError when a header that must be a number is none."""
+    """Raises ValueError when a header that must be a number of 64 bits is none."""
     get = headers.get
-    return Meta(
-        int(get("x-etcd-index") or 0),
-        int(get("x-raft-index") or 0),
-        int(get("x-raft-term") or 0),
-        get(CLUSTER_ID, ""),
-    )
+    index, raft_index, term = get("x-etcd-index", ""), get("x-raft-index", ""), get("x-raft-term", "")
+    digits = index + raft_index + term
+    if digits and not (
+        digits.isascii() and digits.isdigit() and max(map(len, (index, raft_index, term))) <= _MOST_DIGITS
+    ):
+        raise ValueError(f"X-Etcd-Index {index[:40]!r}, X-Raft-Index {raft_index[:40]!r} or X-Raft-Term {term[:40]!r}")
+    return Meta(int(index or 0), int(raft_index or 0), int(term or 0), get(CLUSTER_ID, ""))
 
 
 class ClusterView:

@@ -49,7 +49,7 @@ class Cursor:
 
         False when the watch did not ask for the oldest, or the cause has no index.
         """
-        found = re.search(r"\[(\d+)/\d+\]", cause)
+        found = re.search(r"\[(\d{1,20})/\d+\]", cause)
         if not self._from_oldest or found is None:
             return False
         self.wait_index = max(int(found[1]), (self.wait_index or 0) + 1)

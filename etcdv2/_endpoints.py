@@ -6,11 +6,14 @@ Owns parsing and refusal; knows nothing of whether an endpoint answers.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 DEFAULT_PORT = 2379
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 
 
 class Endpoint(NamedTuple):
@@ -69,8 +72,8 @@ def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
         raise ValueError(f"endpoint {text!r}: {error}") from error
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"endpoint {text!r}: the scheme must be http or https")
-    if not parts.path.isascii():
-        raise ValueError(f"endpoint {text!r}: percent-encode the path")
+    if not _PATH.fullmatch(parts.path):
+        raise ValueError(f"endpoint {text!r}: percent-encode the path, and leave '.' and '..' out of it")
     if parts.query or parts.fragment or "?" in written or "#" in written:
         raise ValueError(f"endpoint {text!r}: must have no query and no fragment")
     if not host:
@@ -79,6 +82,8 @@ def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
         raise ValueError(f"endpoint {text!r}: port 0 cannot be connected to")
     if port is None:
         port = DEFAULT_PORT if bare else (443 if parts.scheme == "https" else 80)
+    if host.isascii() and not _HOST.fullmatch(host):
+        raise ValueError(f"endpoint {text!r}: {host!r} is no host name and no address")
     return Endpoint(parts.scheme, _ascii(host, text), port, parts.path.rstrip("/"))
 
 

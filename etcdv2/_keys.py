@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeAlias
 
+from etcdv2._cluster import MAX_INDEX
 from etcdv2_api import Call, KeysError, KeysEvent, Message, operations
 from etcdv2_api.call import key_path
 
@@ -16,7 +17,6 @@ TTL: TypeAlias = int | timedelta
 
 MAX_TTL = 7_000_000_000
 """Seconds. An expiry beyond 2262-04-11 overflows on the server: 7,500,000,000 made a key permanent (3.5.1, 3.4.23)."""
-MAX_INDEX = 2**64 - 1
 MAX_BODY = 10 * 1024 * 1024
 """Bytes of an encoded form that the server accepts (2.3 to 3.5)."""
 MAX_REQUEST_LINE = 4096

@@ -78,6 +78,14 @@ class Pool:
         resting.sort(key=lambda endpoint: (health[endpoint].cluster_id is not None, health[endpoint].resting_until))
         return well + resting
 
+    def shares(self, queue: Sequence[Endpoint], now: float) -> int:
+        """Among how many to share out a short time, for those still to be asked: all that rest count as one."""
+        if not self._troubled:
+            return len(queue)
+        well = self.well(now)
+        awake = sum(endpoint in well for endpoint in queue)
+        return min(len(queue), awake + 1)
+
     def well(self, now: float) -> list[Endpoint]:
         """Those that neither rest nor are set aside."""
         health = self._health

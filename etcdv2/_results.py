@@ -8,7 +8,7 @@ from typing import Generic, Literal
 
 from typing_extensions import TypeVar
 
-from etcdv2._cluster import Meta
+from etcdv2._cluster import MAX_INDEX, Meta
 from etcdv2._errors import NotFile
 from etcdv2_api import KeysEvent, Node
 
@@ -156,6 +156,13 @@ def response_from(event: KeysEvent, meta: Meta) -> Response | None:
     return Response(
         event.action, event.node, event.prev_node, meta.index, meta.raft_index, meta.raft_term, meta.cluster_id
     )
+
+
+def check_written(answer: object) -> None:
+    """Raises ValueError for the answer to a write of a key that leaves out what it must have: a name, an index."""
+    node = answer.node if isinstance(answer, KeysEvent) else None
+    if node is not None and (node.key == "/" or not 0 < node.modified_index <= MAX_INDEX):
+        raise ValueError("a write's node without key or modifiedIndex")
 
 
 def answered_by(answer: object, meta: Meta) -> Response | None:

@@ -68,6 +68,7 @@ RULES = {
     "aclose": "close",
     "aiter_raw": "iter_raw",
     "anext": "next",
+    "async_check_not_restored": "check_not_restored",
     "async_cluster_index": "cluster_index",
     "async_deadline": "deadline",
     "async_exchange": "exchange",

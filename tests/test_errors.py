@@ -199,7 +199,7 @@ def test_unknown_outcome_says_what_to_do() -> None:
     text = str(OutcomeUnknown(operations.put_key("/a b", value="1"), "http://a:2379", "connection reset"))
     assert "PUT /v2/keys/a%20b was sent to http://a:2379" in text
     assert "connection reset" in text
-    assert "quorum=True" in text
+    assert "keys.resolve(error)" in text
     assert "repeat_writes=True" in text
 
 

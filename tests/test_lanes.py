@@ -297,7 +297,7 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     over, real = threading.Event(), socket.getaddrinfo
 
     def look_up(host: str, port: int, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> object:
-        if not host[0].isdigit() and not flags & socket.AI_NUMERICHOST:
+        if not host[:1].isdigit() and not flags & socket.AI_NUMERICHOST:
             over.wait(10)
         return real(host, port, family, type, proto, flags)
 

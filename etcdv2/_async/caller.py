@@ -12,6 +12,8 @@ from etcdv2._attempts import Answered, Attempts, Try
 from etcdv2._cluster import ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import V2ApiDisabled
+from etcdv2._forks import Forked, tell_after_fork
+from etcdv2._gather import Gathered
 from etcdv2._hooks import AttemptInfo, Hook, tell
 from etcdv2._pool import Pool
 from etcdv2._primitives import async_sleep
@@ -31,7 +33,7 @@ class AsyncPoll(NamedTuple):
     endpoint: Endpoint
 
 
-class AsyncCloseable(Protocol):
+class AsyncCloseable(Forked, Protocol):
     async def close(self) -> None: ...
 
 
@@ -66,6 +68,17 @@ class AsyncCaller:
         self._before = before_attempt
         self._after = after_attempt
         self._rng = random.Random()
+        tell_after_fork(self)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Client cannot be pickled: make one in each process")
+
+    def after_fork(self) -> None:
+        """In a forked child: the watches are the parent's."""
+        for watch in list(self.watches):
+            watch.after_fork()
+        self.watches.clear()
+        self._rng.seed()
 
     def authenticate(self, username: str | None, password: str | None) -> None:
         """Use these credentials from the next request on; None for none."""
@@ -112,7 +125,7 @@ class AsyncCaller:
             try:
                 stream = await self._open(call, request, step)
                 if stream.status != 200:
-                    reply = Reply(stream.status, stream.headers, await async_read_all(stream, step.limits.answer))
+                    reply = Reply(stream.status, stream.headers, await async_read_all(stream, step.limits))
                     attempts.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
@@ -125,7 +138,7 @@ class AsyncCaller:
 
     async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> AsyncPoll | None:
         """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
-        stream = await self._open(call, self._request(call), Try(endpoint, 1, self._limits()))
+        stream = await self._open(call, self._request(call), Try(endpoint, 1, self.limits()))
         try:
             meta = meta_of(stream.headers)
         except ValueError:
@@ -148,8 +161,13 @@ class AsyncCaller:
 
     async def ask(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Reply:
         """One attempt at one endpoint, without any rule. Raises TransportFailure."""
-        limits = self._limits() if within is None else Limits(within, within, time.monotonic() + within)
+        limits = self.limits() if within is None else Limits(within, within, time.monotonic() + within)
         return await self._attempt(call, self._request(call), Try(endpoint, 1, limits))
+
+    def check_open(self) -> None:
+        """Raises ValueError after `close`."""
+        if self.closed:
+            raise ValueError("this client is closed")
 
     async def close(self) -> None:
         for watch in list(self.watches):
@@ -160,12 +178,12 @@ class AsyncCaller:
     def _begin(
         self, call: Call[Any, Any], rules: Rules, timeout: TimeoutLike | Unset, deadline: float | None
     ) -> Attempts[Any]:
-        if self.closed:
-            raise ValueError("this client is closed")
+        self.check_open()
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         return Attempts(call, rules, times, self.pool, self.view, time.monotonic(), self._rng, deadline)
 
-    def _limits(self) -> Limits:
+    def limits(self) -> Limits:
+        """Those of one attempt that begins now."""
         total = self.timeout.total
         return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
 
@@ -233,15 +251,18 @@ def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
-async def async_read_all(stream: AsyncStream, silence: float | None) -> bytes:
-    parts: list[bytes] = []
+async def async_read_all(stream: AsyncStream, limits: Limits) -> bytes:
+    """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
+    body = Gathered()
     try:
         while True:
-            part = await stream.read(silence)
+            left = None if limits.deadline is None else limits.deadline - time.monotonic()
+            silence = min((part for part in (limits.answer, left) if part is not None), default=None)
+            part = None if left is not None and left <= 0 else await stream.read(silence)
             if part is None:
                 raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
             if not part:
-                return b"".join(parts)
-            parts.append(part)
+                return body.take()
+            body.add(part)
     finally:
         await stream.close()

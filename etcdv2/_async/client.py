@@ -82,9 +82,11 @@ class AsyncClient:
         after_attempt: Hook | None = None,
     ) -> None:
         if not isinstance(tls, (TLS, ssl.SSLContext, NoneType)):
-            raise TypeError(f"tls {tls!r}: must be an etcdv2.TLS or an ssl.SSLContext")
+            raise TypeError(f"tls: a {type(tls).__name__}; must be an etcdv2.TLS or an ssl.SSLContext")
         if isinstance(transport, str) and transport != "httpx":
             raise TypeError(f'transport {transport!r}: must be an httpx transport, or "httpx"')
+        if not isinstance(user_agent, (str, NoneType)):
+            raise TypeError(f"user_agent {user_agent!r}: must be a str")
         if user_agent is not None and not (user_agent.isascii() and user_agent.isprintable()):
             raise ValueError(f"user_agent {user_agent!r}: must be printable ASCII")
         for model in (KeysEvent, KeysError, Message):
@@ -178,8 +180,11 @@ class AsyncClient:
         if username is not None:
             if password is None:
                 raise ValueError("username= is given without password=")
+            if not isinstance(username, str) or not isinstance(password, str):
+                raise TypeError("username and password: must be str")
             if not username or ":" in username:
-                raise ValueError(f"username {username!r}: must not be empty, and basic auth allows no colon in it")
+                shown = username.partition(":")[0]  # what follows may be the password, as for curl
+                raise ValueError(f"username {shown!r}: must not be empty, and basic auth allows no colon in it")
         self._caller.authenticate(username, password)
 
     async def send(
@@ -207,32 +212,41 @@ class AsyncClient:
         return (await self._caller.perform(operations.get_version(), LOCAL_READ, timeout)).answer
 
     async def health(self) -> ClusterHealth:
-        """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`. Raises nothing."""
+        """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`.
+
+        Raises ValueError when the client is closed, else nothing.
+        """
+        self._caller.check_open()
         return ClusterHealth(tuple([await self._health_of(one) for one in self._caller.pool.endpoints]))
 
     async def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """Take the members' advertised client URLs as further endpoints, once each has answered for the same cluster.
 
         The configured endpoints are kept in any case; found ones that are no longer advertised are dropped. Returns
-        all endpoints.
+        all endpoints. An address without TLS is not taken when all endpoints have it: the password would go there in
+        the clear.
         """
+        times = self._caller.timeout if timeout is UNSET else timeout_from(timeout, self._caller.timeout)
+        ends = None if times.total is None else time.monotonic() + times.total
         members = await self.members.list(timeout=timeout)
-        usable: list[Endpoint] = []
-        for url in dict.fromkeys(url for member in members for url in member.client_urls):
-            endpoint = _advertised(url)
-            if endpoint is not None and await self._is_member(endpoint):
+        known = self._caller.pool.endpoints
+        found = [_advertised(url) for url in dict.fromkeys(url for member in members for url in member.client_urls)]
+        usable = [endpoint for endpoint in found if endpoint is not None and endpoint in known]
+        strangers = [endpoint for endpoint in found if endpoint is not None and endpoint not in known]
+        while strangers:
+            endpoint = strangers.pop(0)
+            left = None if ends is None else max(0.001, (ends - time.monotonic()) / (len(strangers) + 1))
+            if await self._is_member(endpoint, min(filter(None, (times.attempt, left)), default=None)):
                 usable.append(endpoint)
         self._caller.pool.discovered(usable)
         return self.endpoints
 
-    async def _is_member(self, endpoint: Endpoint) -> bool:
-        if endpoint in self._caller.pool.endpoints:
-            return True
-        if endpoint.tls and not any(known.tls for known in self._caller.pool.endpoints):
+    async def _is_member(self, endpoint: Endpoint, within: float | None) -> bool:
+        if all(known.tls != endpoint.tls for known in self._caller.pool.endpoints):
             return False
         call = operations.list_members()
         try:
-            reply = await self._caller.ask(endpoint, call)
+            reply = await self._caller.ask(endpoint, call, within)
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError):
             return False
@@ -243,7 +257,7 @@ class AsyncClient:
         started = time.monotonic()
         call = operations.get_health()
         try:
-            reply = await self._caller.ask(endpoint, call)
+            reply = await self._caller.ask(endpoint, call, self._caller.timeout.attempt)
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError) as error:
             return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)

@@ -13,14 +13,11 @@ from math import inf
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.outages import AsyncOutages
-from etcdv2._async.state import async_cluster_index, async_read_state
+from etcdv2._async.state import async_check_not_restored, async_read_state
+from etcdv2._cluster import MAX_INDEX
 from etcdv2._cursor import Cursor
-from etcdv2._errors import (
-    ClusterChanged,
-    EtcdError,
-    HistoryCleared,
-    StaleRead,
-)
+from etcdv2._errors import ClusterChanged, EtcdError, HistoryCleared
+from etcdv2._gather import Gathered
 from etcdv2._keys import KeysCall
 from etcdv2._pace import SURELY_KEPT, SURELY_QUIET
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
@@ -106,6 +103,16 @@ class AsyncFeed:
         if self._worker is not None:
             await self._worker.join(0.2)
 
+    def after_fork(self) -> None:
+        """In a forked child: ended. The parent's thread, sockets and locks are not here, or not ours."""
+        self._lock = threading.Lock()
+        self._outages.forget()
+        self._poll = self._spare = self._stream = self._worker = None
+        self._ready = AsyncPulse()
+        self._ready.set()
+        self.items = AsyncChannel(1)
+        self.items.end()
+
     def abandon(self) -> None:
         """Stop reading; from any thread, without waiting."""
         self._outages.close()
@@ -183,7 +190,7 @@ class AsyncFeed:
                     try:
                         poll = await self._begin_poll()
                     except (HistoryCleared, ClusterChanged) as error:
-                        if not self._snapshots:
+                        if not self._snapshots or not await self._outages.may_begin_anew():
                             raise
                         logger.info("watch of %s reads the state anew: %s", self._key, error)
                         self._snapshot_due, self._cluster_id = True, ""
@@ -220,7 +227,8 @@ class AsyncFeed:
                 poll = await self._outages.endure(self._open_poll)
                 break
             except HistoryCleared as error:
-                if self._outages.begun or not self._cursor.seek_oldest(error.cause):
+                older = not self._outages.begun and self._cursor.seek_oldest(error.cause)
+                if not (older and await self._outages.may_begin_anew()):
                     raise
         if poll is None:
             return None
@@ -235,7 +243,7 @@ class AsyncFeed:
         poll = await self._caller.open_watch(self._call(self._cursor.wait_index), UNSET)
         if poll.meta.index < self._cursor.seen and poll.meta.cluster_id == self._cluster_id:
             try:
-                await self._check_not_restored(poll)
+                await async_check_not_restored(self._caller, self.probes, self._cursor.seen, poll)
             except BaseException:
                 await poll.stream.close()
                 raise
@@ -244,24 +252,12 @@ class AsyncFeed:
     async def _read_state(self) -> Snapshot:
         return await async_read_state(self._caller, self._key, recursive=self._cursor.recursive)
 
-    async def _check_not_restored(self, poll: AsyncPoll) -> None:
-        """The member is behind what this watch has seen: it lags, or the whole store was put back to an older state."""
-        wanted = self._cursor.seen
-        index = 0
-        for probe in self.probes:
-            index = index or await async_cluster_index(self._caller, probe)
-        if not index:  # no leader just now: ask again rather than wait for an index that may never come
-            raise StaleRead(wanted, poll.meta.index)
-        if index < wanted:
-            self._caller.view.adopt(poll.meta.cluster_id)
-            text = f"The store went back from index {wanted} to {index}"
-            raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
-
     def _call(self, wait_index: int | None, stream: bool | None = None) -> KeysCall:
         recursive = self._cursor.recursive or None
         return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
 
     def _now_registered(self) -> None:
+        self._outages.beginnings = 0
         if not self._outages.begun:
             self._outages.begun = True
             self.started_at = (self._cursor.wait_index or 1) - 1
@@ -270,7 +266,8 @@ class AsyncFeed:
     async def _follow(self, poll: AsyncPoll, *, taken_over: bool) -> AsyncPoll | None:
         """Wait for the poll's one event and hand it on. Returns the poll to go on with, None to register anew."""
         began = time.monotonic()
-        parts: list[bytes] = []
+        body = Gathered()
+        broken = False
         self._now_reading(poll, streaming=False)
         try:
             if self.closed:
@@ -281,25 +278,25 @@ class AsyncFeed:
                     self._cursor.moved_to(poll.meta.index)
                 elif part:
                     self._receiving = True
-                    parts.append(part)
+                    body.add(part)
             while part := await poll.stream.read():
                 self._receiving = True
-                parts.append(part)
+                body.add(part)
         except TransportFailure as failure:
-            if self.closed or (self._switching and parts):
+            if self.closed or (self._switching and body):
                 return None  # both at once: ask for that event again
             if self._switching and (spare := self._take_spare()) is not None:
                 self._cursor.moved_to(self._reached)
                 return spare
             # An event may have been on its way: ask again from the same index, elsewhere.
             self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
-            return None
+            broken = True
         finally:
             await self._no_longer_reading(poll)
-        body = b"".join(parts)
-        if not body.strip():
-            await self._ended_early(began)
-        elif await self._deliver(poll, body):
+        event = b"" if broken else body.take()
+        if not event.strip():
+            await self._ended_early(began, broken=broken)
+        elif await self._deliver(poll, event):
             await self._perhaps_stream(time.monotonic() - began)
         else:
             self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no new event")
@@ -328,7 +325,7 @@ class AsyncFeed:
 
         A poll has brought an event later than the stream's registration, so nothing between them can be missing.
         """
-        rest = b""
+        gathered = Gathered()
         self._came_at = time.monotonic()
         self._now_reading(poll, streaming=True)
         self._stream = None
@@ -339,8 +336,7 @@ class AsyncFeed:
                 if not part:  # silent, or ended
                     break
                 self._came_at = inf  # the follower ends a silent stream where reads do not, but not while this is busy
-                *lines, rest = (rest + part).split(b"\n")
-                for line in lines:
+                for line in gathered.lines(part):
                     if line.strip() and await self._deliver(poll, line) is None:
                         # What it was is not known, so nothing behind it may be taken: a poll asks for it again.
                         self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent what is no event")
@@ -380,7 +376,7 @@ class AsyncFeed:
             logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
             return None
         self._short_polls = 0
-        if isinstance(change, (KeysError, Message)):
+        if isinstance(change, (KeysError, Message)) or (change.node and change.node.modified_index > MAX_INDEX):
             return None
         before = self._cursor.wait_index
         event = self._cursor.accept(change)
@@ -388,11 +384,13 @@ class AsyncFeed:
             await self.items.put(event)
         return self._cursor.wait_index != before
 
-    async def _ended_early(self, began: float) -> None:
-        """A poll ended properly with nothing: proxies do that. Do not hammer them."""
+    async def _ended_early(self, began: float, *, broken: bool = False) -> None:
+        """A poll ended properly with nothing (proxies do that), or broke: go on, but do not hammer anybody."""
         if time.monotonic() - began >= 1.0:
             self._short_polls = 0
-            self._cursor.stayed_quiet()
+            if not broken:
+                self._cursor.stayed_quiet()
             return
         self._short_polls += 1
-        await self._outages.pause(self._short_polls)
+        if not broken or self._short_polls > 1:
+            await self._outages.pause(self._short_polls)

@@ -14,6 +14,7 @@ from typing import Protocol
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._cluster import Meta
 from etcdv2._endpoints import Endpoint
+from etcdv2._forks import tell_after_fork
 from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
 from etcdv2._primitives import AsyncPulse, AsyncWorker
 from etcdv2._wire import TransportFailure
@@ -61,6 +62,11 @@ class AsyncFollower:
 
     def __init__(self, caller: AsyncCaller) -> None:
         self._caller = caller
+        self.after_fork()
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Also in a forked child: the workers are the parent's, and so may be who holds the lock."""
         self._members: dict[Endpoint, AsyncMemberFollower] = {}
         self._lock = threading.Lock()
 

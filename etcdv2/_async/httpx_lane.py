@@ -9,11 +9,13 @@ What httpx cannot promise, all in this one place:
 - `close()` does not wake calls of other threads; their `Limits` end them.
 - `Sent.PART` is told only by httpcore's trace, which httpx's own transports have; elsewhere a failure after connecting
   is WHOLE.
+- A client made before `os.fork` cannot be used in the child: calls raise ValueError there.
 - Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused with ValueError.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -25,6 +27,7 @@ import httpx
 from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint
 from etcdv2._keys import MAX_REQUEST_LINE
+from etcdv2._lanes.parse import DEFAULT_MAX_BODY_BYTES
 from etcdv2._primitives import async_deadline
 from etcdv2._wire import AsyncStream, Limits, Phase, Reply, Request, Sent, TransportFailure
 
@@ -76,6 +79,7 @@ class AsyncHttpxTransport:
         trust_env: bool = True,
     ) -> None:
         self._server_hostname = server_hostname
+        self._process = os.getpid()
 
         def client(limit: int | None) -> httpx.AsyncClient:
             return httpx.AsyncClient(
@@ -99,13 +103,26 @@ class AsyncHttpxTransport:
                 try:
                     ours = response.headers.get(CLUSTER_ID, request.cluster_id) == request.cluster_id
                     wanted = ours or not request.cluster_id
-                    body = b"".join([part async for part in response.aiter_raw()]) if wanted else b""
+                    body = await self._body(response, limits) if wanted else b""
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise progress.failure(error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
+
+    async def _body(self, response: httpx.Response, limits: Limits) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size > DEFAULT_MAX_BODY_BYTES:
+                reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
+                raise TransportFailure(reason, "read", Sent.WHOLE)
+            if limits.deadline is not None and time.monotonic() >= limits.deadline:
+                raise TimeoutError
+            parts.append(part)
+        return b"".join(parts)
 
     async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncStream:
         progress = _Progress()
@@ -126,12 +143,19 @@ class AsyncHttpxTransport:
         return AsyncHttpxStream(response, progress)
 
     async def close(self) -> None:
-        await self._calls.aclose()
-        await self._watches.aclose()
+        if os.getpid() == self._process:
+            await self._calls.aclose()
+            await self._watches.aclose()
+
+    def _here(self) -> None:
+        """Raises ValueError in a forked child: httpx would use the connections of the parent."""
+        if os.getpid() != self._process:
+            raise ValueError("this client goes through httpx and was made before a fork: make one in each process")
 
     def _build(
         self, client: httpx.AsyncClient, endpoint: Endpoint, request: Request, limits: Limits, progress: _Progress
     ) -> httpx.Request:
+        self._here()
         line = len(request.method) + len(endpoint.prefix) + len(request.target) + len("  HTTP/1.1\r\n")
         if line > MAX_REQUEST_LINE and not endpoint.tls:
             raise ValueError(
@@ -174,6 +198,7 @@ class AsyncHttpxStream:
         self._parts: AsyncIterator[bytes] = response.aiter_raw()
         self._aborted = False
         self._ended = False
+        self._process = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = _lower(response)
 
@@ -192,6 +217,8 @@ class AsyncHttpxStream:
 
     def abort(self) -> None:
         self._aborted = True
+        if os.getpid() != self._process:
+            return  # in a forked child: the connection is the parent's
         stream = self._response.extensions.get("network_stream")
         raw = None if stream is None else stream.get_extra_info("socket")
         try:
@@ -206,6 +233,8 @@ class AsyncHttpxStream:
     async def close(self) -> None:
         if not self._ended:
             self.abort()
+        if os.getpid() != self._process:
+            return
         try:
             await self._response.aclose()
         except (httpx.HTTPError, RuntimeError, OSError):

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 from weakref import WeakSet
 
 from etcdv2._async.watch import AsyncWatcher
+from etcdv2._forks import tell_after_fork
 from etcdv2._keys import check_buffer
 from etcdv2._mirror import Change, Differences, MirrorState, MirrorTree
 from etcdv2._primitives import AsyncPulse, AsyncWorker
@@ -240,6 +241,18 @@ class AsyncCopy:
         self._lock = threading.Lock()
         """For the tree and its readers; held for single steps, never while waiting or comparing."""
         self._readers: WeakSet[Differences] = WeakSet()
+        tell_after_fork(self)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a mirror of a Client cannot be pickled: make one in each process")
+
+    def after_fork(self) -> None:
+        """In a forked child: ended, with the last state. The parent's worker and lock are not here."""
+        self._lock = threading.Lock()
+        self._worker = None
+        self.ended_at = self.ended_at or time.monotonic()
+        self.changed = AsyncPulse()
+        self.changed.set()
 
     async def begin(self) -> None:
         """Start the background work, once, and wait for the first state. Raises what prevents it."""

@@ -98,7 +98,7 @@ async def _past_change(caller: AsyncCaller, poll: AsyncPoll, call: KeysCall) -> 
         first = await poll.stream.read(SURELY_QUIET)
     if first is None:
         return None
-    body = first and first + await async_read_all(poll.stream, caller.timeout.attempt)
+    body = first and first + await async_read_all(poll.stream, caller.limits())
     try:
         change = call.decode(200, body)
     except UndescribedAnswer as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from etcdv2._async.caller import AsyncCaller
-from etcdv2._errors import ApiError, EtcdError, KeyNotFound, NotDir
+from collections.abc import Iterable
+
+from etcdv2._async.caller import AsyncCaller, AsyncPoll
+from etcdv2._errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir, StaleRead
 from etcdv2._results import Snapshot
 from etcdv2._rules import READS
 from etcdv2_api import operations
@@ -17,6 +19,22 @@ async def async_read_state(caller: AsyncCaller, key: str, *, recursive: bool) ->
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
+
+
+async def async_check_not_restored(caller: AsyncCaller, probes: Iterable[str], wanted: int, poll: AsyncPoll) -> None:
+    """For a poll at a member behind index `wanted`: it lags, or the whole store was put back to an older state.
+
+    Raises HistoryCleared for that, StaleRead when it cannot be told now.
+    """
+    index = 0
+    for probe in probes:
+        index = index or await async_cluster_index(caller, probe)
+    if not index:  # no leader just now: ask again rather than wait for an index that may never come
+        raise StaleRead(wanted, poll.meta.index)
+    if index < wanted:
+        caller.view.adopt(poll.meta.cluster_id)
+        text = f"The store went back from index {wanted} to {index}"
+        raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
 
 
 async def async_cluster_index(caller: AsyncCaller, probe: str) -> int:

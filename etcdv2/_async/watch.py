@@ -48,6 +48,8 @@ class AsyncWatcher(Generic[T]):
 
     async def __aenter__(self) -> Self:
         await self._begin()
+        if self.closed:
+            raise ValueError(f"the watch of {self._key} is closed")
         return self
 
     async def __aexit__(

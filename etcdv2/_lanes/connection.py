@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from etcdv2._lanes.failures import Aborted, LimitReached, failure, how_much_sent
+from etcdv2._lanes.failures import Aborted, LimitReached, failure, how_much_sent, refusal
 from etcdv2._lanes.limits import go_on
 from etcdv2._lanes.parse import AnswerReader, BadAnswer
 from etcdv2._lanes.sockets import tune
@@ -116,6 +116,10 @@ class Connection:
                 self._unsent -= sock.send(data)
             except _NOT_YET:
                 self._send_rest(sock, data, ends)
+            except OSError:
+                self._receive_now(sock)  # perhaps the server has said why
+                if not reader.done:
+                    raise
             if self._unsent:
                 self._send_rest(sock, data, ends)
             self._phase = "wait"
@@ -201,14 +205,16 @@ class Connection:
 
     def _look_up(self, host: str, port: int, ends: float) -> Sequence[_Address]:
         try:
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            # As bytes: for a str Python imports a codec, which a child forked meanwhile would wait for without end.
+            name = host.encode("ascii")
+            return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except OSError:
             pass  # a name
         answers: SimpleQueue[Sequence[_Address] | BaseException] = SimpleQueue()
 
         def ask() -> None:
             try:
-                answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+                answers.put(socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM))
             except (OSError, UnicodeError) as error:
                 answers.put(error if isinstance(error, OSError) else OSError(str(error)))
 
@@ -308,6 +314,11 @@ class Connection:
                 self.reader.feed_eof()
 
     def _failure(self, error: BaseException) -> TransportFailure:
+        tls = self._tls
+        if tls is not None and not self.idle_since and not self.reader.started and not tls.context.post_handshake_auth:
+            refused = refusal(self._cause(error))
+            if refused is not None:
+                return refused
         sent = Sent.NOTHING
         if self._phase != "connect":
             sent = how_much_sent(self._total, self._unsent, tls=self._tls is not None)

@@ -18,6 +18,18 @@ _DOING: dict[Phase, str] = {
 }
 
 BIGGEST_TLS_RECORD = 16384
+_REFUSALS = (
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_ACCESS_DENIED",
+    "ALERT_DECRYPT_ERROR",
+    "ALERT_CERTIFICATE_REQUIRED",
+)
+"""How the reasons of OpenSSL end; what they begin with depends on its version."""
 
 
 class LimitReached(TimeoutError):
@@ -35,6 +47,19 @@ def failure(error: BaseException, phase: Phase, sent: Sent) -> TransportFailure:
     if isinstance(error, LimitReached):
         return TransportFailure(f"no time left, {_DOING[phase]}", phase, sent, timed_out=True)
     return TransportFailure(f"{_DOING[phase]}: {_text(error)}", phase, sent)
+
+
+def refusal(error: BaseException | None) -> TransportFailure | None:
+    """For the first read of a TLS connection: the server's word that it does not accept the client's certificate.
+
+    Under TLS 1.3 that comes after the client's handshake has ended and the request was sent. The server has not read
+    it: it looks at the certificate first (and etcd never asks for one later).
+    """
+    reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
+    if not reason.endswith(_REFUSALS):
+        return None
+    text = f"the server refused the client's certificate, or wants one: {reason}"
+    return TransportFailure(f"{_DOING['connect']}: {text}", "connect", Sent.NOTHING)
 
 
 def before_request(error: TransportFailure) -> TransportFailure:
@@ -60,4 +85,6 @@ def _text(error: BaseException) -> str:
         return f"the server's certificate was not accepted: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, (ConnectionError, EOFError)) and not str(error):
+        return "closed by the server"  # asyncio's, when a server ends the TLS handshake
     return str(error) or type(error).__name__

@@ -6,15 +6,14 @@ Owns the async pool and who waits for it; connections are `_lanes.protocol`'s, H
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-import weakref
 from collections.abc import Mapping
 from math import inf
 from time import monotonic
 from typing import Any
 
 from etcdv2._endpoints import Endpoint
+from etcdv2._forks import tell_after_fork
 from etcdv2._lanes.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._lanes.limits import begin, connected_by
 from etcdv2._lanes.parse import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
@@ -87,7 +86,7 @@ class AsyncFastTransport:
         self._max_body_bytes = max_body_bytes
         self._closed = False
         self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
-        _transports.add(self)
+        tell_after_fork(self)
 
     async def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
         """Send and read the whole answer. Raises TransportFailure, and ValueError for a request that cannot be sent."""
@@ -148,7 +147,7 @@ class AsyncFastTransport:
         else:
             connection.end(Aborted())
 
-    def forget_connections(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: the parent's connections and loops are not ours."""
         self._lanes = {}
 
@@ -339,15 +338,3 @@ def _leave(pool: _Pool) -> None:
 def _set(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-_transports: weakref.WeakSet[AsyncFastTransport] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    for transport in list(_transports):
-        transport.forget_connections()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

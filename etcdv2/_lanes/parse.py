@@ -16,6 +16,8 @@ DEFAULT_MAX_BODY_BYTES = 1 << 30
 LONGEST_FIRST_LINE = 4096
 """The longest request line, CRLF included, that etcd 3.3 to 3.5 take as the first one of a plaintext connection."""
 
+_MANY_CHUNKS = 64
+"""Pieces of a body, after which they are put together."""
 _END = b""
 """A key in the raw headers from the end of an answer until anything else begins; no header is called so."""
 
@@ -51,6 +53,7 @@ class AnswerReader:
     __slots__ = (
         "_chunks",
         "_fed",
+        "_joined",
         "_max_body",
         "_max_head",
         "_parser",
@@ -95,7 +98,7 @@ class AnswerReader:
         self._soft_limit = self._max_head
         # Of a stream that was closed with its answer complete but not taken: never for the next caller.
         self._chunks.clear()
-        self._parts = 0
+        self._parts = self._joined = 0
 
     @property
     def started(self) -> bool:
@@ -115,8 +118,11 @@ class AnswerReader:
             raise BadAnswer(self.fault)
         if self._fed > self._soft_limit:
             self._check_sizes()
-        if self.done and _END not in self._raw:
-            self.reusable = False
+        if self.done:
+            if _END not in self._raw:
+                self.reusable = False
+        elif len(self._chunks) - self._joined > _MANY_CHUNKS:
+            self._join()
 
     def feed_eof(self) -> None:
         """The peer has ended the connection. Raises BadAnswer unless that ends the body properly."""
@@ -137,7 +143,7 @@ class AnswerReader:
             del chunks[self._parts :]
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
-        self._parts = 0
+        self._parts = self._joined = 0
         return body
 
     def reply(self) -> Reply:
@@ -177,6 +183,12 @@ class AnswerReader:
             self.done = True
             self._parts = len(self._chunks)
             self._raw[_END] = b""
+
+    def _join(self) -> None:
+        """Small chunks take many times their own size. What was joined is left alone: else it would be quadratic."""
+        chunks = self._chunks
+        chunks[self._joined :] = [b"".join(chunks[self._joined :])]
+        self._joined = len(chunks)
 
     def _check_sizes(self) -> None:
         head = sum(len(name) + len(value) + 4 for name, value in self._raw.items())

@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic
 from typing import cast
 
-from etcdv2._lanes.failures import Aborted, LimitReached, failure
+from etcdv2._lanes.failures import Aborted, LimitReached, failure, refusal
 from etcdv2._lanes.limits import go_on
 from etcdv2._lanes.parse import AnswerReader, BadAnswer
 from etcdv2._lanes.pool import IDLE_SECONDS
@@ -37,6 +37,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answer",
+        "_asked_later",
         "_busy",
         "_cluster_id",
         "_deadline",
@@ -79,6 +80,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._expires = inf
+        self._asked_later = False
         self._busy = False
         self._cluster_id = ""
         self._unsent = False
@@ -128,6 +130,11 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def failure(self) -> TransportFailure:
         """Why the connection ended, its cause set."""
         error = self.error or Aborted()
+        if self._tls and not self.idle_since and not self.reader.started and not self._asked_later:
+            refused = refusal(error)
+            if refused is not None:
+                refused.__cause__ = error
+                return refused
         sent = Sent.WHOLE
         if self._never_sent:
             sent = Sent.NOTHING
@@ -211,6 +218,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
             return
         if not self._tls:
             made.set_write_buffer_limits(high=0)  # so that pause_writing tells of every unsent byte
+        else:
+            self._asked_later = cast(ssl.SSLContext, made.get_extra_info("sslcontext")).post_handshake_auth
         tune(cast(socket.socket, made.get_extra_info("socket")))
 
     def get_buffer(self, sizehint: int) -> memoryview:

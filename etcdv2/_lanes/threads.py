@@ -5,15 +5,14 @@ Owns the sync pool and its locking; connections are `_lanes.connection`'s, HTTP 
 
 from __future__ import annotations
 
-import os
 import ssl
 import threading
-import weakref
 from collections.abc import Mapping
 from math import inf
 from time import monotonic
 
 from etcdv2._endpoints import Endpoint
+from etcdv2._forks import tell_after_fork
 from etcdv2._lanes.connection import Connection
 from etcdv2._lanes.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._lanes.limits import begin, connected_by
@@ -48,7 +47,7 @@ class FastTransport:
         self._max_body_bytes = max_body_bytes
         self._closed = False
         self._start_afresh()
-        _transports.add(self)
+        tell_after_fork(self)
 
     def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
         """Send and read the whole answer. Raises TransportFailure, and ValueError for a request that cannot be sent."""
@@ -109,7 +108,7 @@ class FastTransport:
         self._pools: dict[Endpoint, _Pool] = {}
         self._live: set[Connection] = set()
 
-    def forget_connections(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: give up the parent's sockets without a byte, and its locks."""
         live = list(self._live)
         self._start_afresh()
@@ -259,15 +258,3 @@ class FastStream:
             self._transport._give_back(self._pool, self._connection)  # pyright: ignore[reportPrivateUsage]
         else:
             self._transport._drop(self._connection)  # pyright: ignore[reportPrivateUsage]
-
-
-_transports: weakref.WeakSet[FastTransport] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    for transport in list(_transports):
-        transport.forget_connections()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -10,11 +10,13 @@ What httpx cannot promise, all in this one place:
 - `close()` does not wake calls of other threads; their `Limits` end them.
 - `Sent.PART` is told only by httpcore's trace, which httpx's own transports have; elsewhere a failure after connecting
   is WHOLE.
+- A client made before `os.fork` cannot be used in the child: calls raise ValueError there.
 - Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused with ValueError.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -26,6 +28,7 @@ import httpx
 from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint
 from etcdv2._keys import MAX_REQUEST_LINE
+from etcdv2._lanes.parse import DEFAULT_MAX_BODY_BYTES
 from etcdv2._primitives import deadline
 from etcdv2._wire import Limits, Phase, Reply, Request, Sent, Stream, TransportFailure
 
@@ -77,6 +80,7 @@ class HttpxTransport:
         trust_env: bool = True,
     ) -> None:
         self._server_hostname = server_hostname
+        self._process = os.getpid()
 
         def client(limit: int | None) -> httpx.Client:
             return httpx.Client(
@@ -100,13 +104,26 @@ class HttpxTransport:
                 try:
                     ours = response.headers.get(CLUSTER_ID, request.cluster_id) == request.cluster_id
                     wanted = ours or not request.cluster_id
-                    body = b"".join([part for part in response.iter_raw()]) if wanted else b""
+                    body = self._body(response, limits) if wanted else b""
                 finally:
                     response.close()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise progress.failure(error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
+
+    def _body(self, response: httpx.Response, limits: Limits) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_raw():
+            size += len(part)
+            if size > DEFAULT_MAX_BODY_BYTES:
+                reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
+                raise TransportFailure(reason, "read", Sent.WHOLE)
+            if limits.deadline is not None and time.monotonic() >= limits.deadline:
+                raise TimeoutError
+            parts.append(part)
+        return b"".join(parts)
 
     def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> Stream:
         progress = _Progress()
@@ -127,12 +144,19 @@ class HttpxTransport:
         return HttpxStream(response, progress)
 
     def close(self) -> None:
-        self._calls.close()
-        self._watches.close()
+        if os.getpid() == self._process:
+            self._calls.close()
+            self._watches.close()
+
+    def _here(self) -> None:
+        """Raises ValueError in a forked child: httpx would use the connections of the parent."""
+        if os.getpid() != self._process:
+            raise ValueError("this client goes through httpx and was made before a fork: make one in each process")
 
     def _build(
         self, client: httpx.Client, endpoint: Endpoint, request: Request, limits: Limits, progress: _Progress
     ) -> httpx.Request:
+        self._here()
         line = len(request.method) + len(endpoint.prefix) + len(request.target) + len("  HTTP/1.1\r\n")
         if line > MAX_REQUEST_LINE and not endpoint.tls:
             raise ValueError(
@@ -175,6 +199,7 @@ class HttpxStream:
         self._parts: Iterator[bytes] = response.iter_raw()
         self._aborted = False
         self._ended = False
+        self._process = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = _lower(response)
 
@@ -193,6 +218,8 @@ class HttpxStream:
 
     def abort(self) -> None:
         self._aborted = True
+        if os.getpid() != self._process:
+            return  # in a forked child: the connection is the parent's
         stream = self._response.extensions.get("network_stream")
         raw = None if stream is None else stream.get_extra_info("socket")
         try:
@@ -207,6 +234,8 @@ class HttpxStream:
     def close(self) -> None:
         if not self._ended:
             self.abort()
+        if os.getpid() != self._process:
+            return
         try:
             self._response.close()
         except (httpx.HTTPError, RuntimeError, OSError):

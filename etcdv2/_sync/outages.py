@@ -16,6 +16,7 @@ logger = logging.getLogger("etcdv2")
 R = TypeVar("R")
 
 LONGEST_BACKOFF = 5.0
+MOST_BEGINNINGS = 8
 
 
 class Outages:
@@ -28,11 +29,26 @@ class Outages:
         self.begun = False
         self.closed = False
         self.away_since: float | None = None
+        self.beginnings = 0
+        """Attempts in a row to begin that ended with a history that is gone, or with another cluster."""
+
+    def forget(self) -> None:
+        """In a forked child: closed; the parent's pulse is left alone."""
+        self.closed = True
+        self._stop = Pulse()
+        self._stop.set()
 
     def close(self) -> None:
         """End pauses at once; from any thread."""
         self.closed = True
         self._stop.set()
+
+    def may_begin_anew(self) -> bool:
+        """Whether to try another beginning: not without pauses, and not without end where nothing has begun yet."""
+        self.beginnings += 1
+        if self.beginnings > 1:
+            self.pause(self.beginnings - 1)
+        return self.begun or self.beginnings < MOST_BEGINNINGS
 
     def pause(self, failures: int) -> None:
         """Longer after each failure, with jitter."""
@@ -53,13 +69,13 @@ class Outages:
                 if lasting or not self.begun or (left is not None and left <= 0):
                     raise
                 failures += 1
-                if failures == 1:
+                if self.away_since is None:
                     self.away_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
                 pause = _backoff(failures)
                 self._stop.wait(pause if left is None else min(pause, left))
                 continue
-            if failures:
+            if self.away_since is not None:  # perhaps from a call before, which ended with a loss
                 self.away_since = None
                 logger.info("watch of %s goes on", self._key)
             return result

@@ -99,7 +99,7 @@ def _past_change(caller: Caller, poll: Poll, call: KeysCall) -> KeysEvent | None
         first = poll.stream.read(SURELY_QUIET)
     if first is None:
         return None
-    body = first and first + read_all(poll.stream, caller.timeout.attempt)
+    body = first and first + read_all(poll.stream, caller.limits())
     try:
         change = call.decode(200, body)
     except UndescribedAnswer as error:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from etcdv2._errors import ApiError, EtcdError, KeyNotFound, NotDir
+from collections.abc import Iterable
+
+from etcdv2._errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir, StaleRead
 from etcdv2._results import Snapshot
 from etcdv2._rules import READS
-from etcdv2._sync.caller import Caller
+from etcdv2._sync.caller import Caller, Poll
 from etcdv2_api import operations
 
 
@@ -18,6 +20,22 @@ def read_state(caller: Caller, key: str, *, recursive: bool) -> Snapshot:
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
+
+
+def check_not_restored(caller: Caller, probes: Iterable[str], wanted: int, poll: Poll) -> None:
+    """For a poll at a member behind index `wanted`: it lags, or the whole store was put back to an older state.
+
+    Raises HistoryCleared for that, StaleRead when it cannot be told now.
+    """
+    index = 0
+    for probe in probes:
+        index = index or cluster_index(caller, probe)
+    if not index:  # no leader just now: ask again rather than wait for an index that may never come
+        raise StaleRead(wanted, poll.meta.index)
+    if index < wanted:
+        caller.view.adopt(poll.meta.cluster_id)
+        text = f"The store went back from index {wanted} to {index}"
+        raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
 
 
 def cluster_index(caller: Caller, probe: str) -> int:

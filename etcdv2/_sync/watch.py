@@ -49,6 +49,8 @@ class Watcher(Generic[T]):
 
     def __enter__(self) -> Self:
         self._begin()
+        if self.closed:
+            raise ValueError(f"the watch of {self._key} is closed")
         return self
 
     def __exit__(

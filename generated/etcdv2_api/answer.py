@@ -86,6 +86,7 @@ def _read_deep(model: type[First], status: int, body: bytes, error: ValidationEr
         raise UndescribedAnswer(status, body, _reason(body, first["loc"], first["msg"])) from error
     try:
         content: Any = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # lone surrogates, which pydantic's parser refuses
     except RecursionError as deeper:
         raise UndescribedAnswer(status, body, TOO_DEEP) from deeper
     except ValueError as broken:
