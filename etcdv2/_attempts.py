@@ -27,8 +27,9 @@ from etcdv2._errors import (
     class_of,
 )
 from etcdv2._pool import Pool
-from etcdv2._results import Response, answered_by, check_written, response_from
+from etcdv2._results import Response, answered_by, check_answer, response_from
 from etcdv2._rules import Rules
+from etcdv2._secrets import Secrets
 from etcdv2._settings import Timeout
 from etcdv2._wire import Limits, Reply, Sent, TransportFailure
 from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer
@@ -38,6 +39,7 @@ Answer = TypeVar("Answer")
 SECOND_ROUND_WITHIN = 0.5
 """Seconds between the first round over all endpoints and the second, at most."""
 LONGEST_PAUSE = 2.0
+NO_SECRETS = Secrets(None, None)
 _PERHAPS_OUR_OWN_DOING = (100, 101, 105)
 """Key not found, compare failed, key exists: what a repeated delete, compare-and-swap or create gets after itself."""
 ROUNDS_WITHOUT_TOTAL = 8
@@ -71,7 +73,7 @@ class Answered(NamedTuple, Generic[Answer]):
 class Attempts(Generic[Answer]):
     """The course of one call."""
 
-    # What a call that succeeds at once never touches stands here, immutable, and costs it nothing.
+    # What a call that succeeds at once never touches: immutable, so that it costs nothing.
     _records: tuple[Attempt, ...] = ()
     _cause: BaseException | None = None
     _disabled: frozenset[str] = frozenset()
@@ -95,12 +97,14 @@ class Attempts(Generic[Answer]):
         now: float,
         rng: random.Random,
         deadline: float | None = None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self._call = call
         self._rules = rules
         self._timeout = timeout
         self._pool = pool
         self._view = view
+        self._secrets = secrets
         self._rng = rng
         self._started = now
         self._by = deadline if timeout.total is None else now + timeout.total
@@ -177,22 +181,30 @@ class Attempts(Generic[Answer]):
         try:
             answer = self._call.decode(status, reply.body)
             meta = meta_of(reply.headers)
-            if self._rules.write:
-                check_written(answer)
+            check_answer(answer, change=self._rules.write)
         except ValueError as error:
-            cluster_id = reply.headers.get(CLUSTER_ID, "")
-            if not self._rules.write and self._view.is_foreign(cluster_id):
-                self._from_another_cluster(cluster_id, now)  # its body was not waited for
-            else:
-                self._undescribed(reply, error, now)
-            return None
+            problem = error
+        else:
+            return self._answered(reply, answer, meta, now)
+        cluster_id = reply.headers.get(CLUSTER_ID, "")
+        if not self._rules.write and self._view.is_foreign(cluster_id):
+            self._from_another_cluster(cluster_id, now)  # its body was not waited for
+        else:
+            self._undescribed(reply, problem, now)
+        return None
+
+    def _answered(
+        self, reply: Reply, answer: Answer | KeysError | Message, meta: Meta, now: float
+    ) -> Answered[Answer] | None:
+        status = reply.status
         endpoint = self._trying[0]
         view = self._view
         foreign = view.is_foreign(meta.cluster_id)
         if isinstance(answer, (KeysError, Message)):
             if foreign and self._rules.write and status >= 500:
+                text = self._hidden(answer.message)
                 self._from_another_cluster(meta.cluster_id, now)
-                self._lost(f"status {status} from another cluster", ValueError(answer.message), timed_out=False)
+                self._lost(f"status {status} from another cluster", ValueError(text), timed_out=False)
             elif foreign:
                 self._from_another_cluster(meta.cluster_id, now)
             elif not self._too_old(meta, status, now):
@@ -232,27 +244,28 @@ class Attempts(Generic[Answer]):
     def _refused(self, body: KeysError | Message, meta: Meta, status: int, now: float) -> None:
         endpoint = self._trying[0]
         code, cause, index = 0, "", meta.index
+        message = self._hidden(body.message)
         if isinstance(body, KeysError):
-            code, cause, index = body.error_code, body.cause, body.index or meta.index
+            code, cause, index = body.error_code, self._hidden(body.cause), body.index or meta.index
         error = class_of(code, status)(
-            body.message, code=code, cause=cause, index=index, status=status, endpoint=endpoint.url
+            message, code=code, cause=cause, index=index, status=status, endpoint=endpoint.url
         )
         if code in (300, 301) or (code == 0 and status >= 500):
             # 3.5 cannot change the TTL of a directory and says so with 300: nothing was done (seen on 3.5.1).
             if code == 300 and "Not a file" in cause:
                 raise error
-            text = f"{body.message}{f': {cause}' if cause else ''}"
+            text = f"{message}{f': {cause}' if cause else ''}"
             self._record("answer", text, now, status)
             self._cause = error
             # A proxy that has no member to forward to has forwarded nothing (seen on 2.3.8, 3.4.23, 3.5.1).
-            forwarded = "zero endpoints currently available" not in body.message
+            forwarded = "zero endpoints currently available" not in message
             if self._rules.write and forwarded:
                 self._lost(f"status {status}, {text}", error, timed_out="timed out" in cause)
             self._leaderless = True
             self._pool.failed(endpoint, now, text)
             return
         if status == 403 and self._call.operation == "get_leader_stats":
-            self._record("answer", body.message, now, status)
+            self._record("answer", message, now, status)
             self._cause = error
             self._refusal = error
             self._refusals += 1
@@ -265,10 +278,13 @@ class Attempts(Generic[Answer]):
 
     def _undescribed(self, reply: Reply, error: ValueError, now: float) -> None:
         endpoint = self._trying[0]
-        content_type = reply.headers.get("content-type", "")
-        reason = error.reason if isinstance(error, UndescribedAnswer) else str(error)
+        content_type = self._hidden(reply.headers.get("content-type", ""))
+        reason = self._hidden(error.reason if isinstance(error, UndescribedAnswer) else str(error))
+        shown = self._hidden(reply.body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        if self._secrets.token is not None or self._call.secret:
+            error = UndescribedAnswer(reply.status, shown[:512], reason)
         unexpected = UnexpectedAnswer(
-            reason, status=reply.status, content_type=content_type, body=reply.body, endpoint=endpoint.url
+            reason, status=reply.status, content_type=content_type, body=shown, endpoint=endpoint.url
         )
         unexpected.__cause__ = error
         self._cause = unexpected
@@ -361,6 +377,9 @@ class Attempts(Generic[Answer]):
         # /version and /health answer also where the v2 API is off.
         if self._call.path.startswith("/v2/"):
             self._pool.succeeded(self._trying[0])
+
+    def _hidden(self, text: str) -> str:
+        return self._secrets.hide(text, self._call)
 
     def _record(self, phase: str, cause: str, now: float, status: int | None) -> None:
         endpoint, since = self._trying

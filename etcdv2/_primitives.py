@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+R = TypeVar("R")
 
 
 async def async_sleep(seconds: float) -> None:
@@ -45,6 +46,23 @@ def deadline(moment: float | None) -> contextlib.nullcontext[None]:
     return contextlib.nullcontext()
 
 
+async def async_see_through(work: Awaitable[R], give_up: Callable[[], None]) -> R:
+    """Finish `work` even when its caller is cancelled, which calls `give_up`: for what must not stop half-way."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        give_up()
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        raise
+
+
+def see_through(work: R, give_up: Callable[[], None]) -> R:
+    """A thread cannot be cancelled: the work is done."""
+    del give_up
+    return work
+
+
 class AsyncPulse:
     """A flag that a waiter sleeps on, at most for a time."""
 
@@ -72,17 +90,27 @@ class AsyncPulse:
 
 
 class Pulse:
+    """Unlike `threading.Event` it may be set by the thread that is just using it.
+
+    The garbage collector does that: it ends forgotten watches, in whatever thread and at whatever moment.
+    """
+
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._changed = threading.Condition(threading.RLock())
+        self._is_set = False
 
     def set(self) -> None:
-        self._event.set()
+        with self._changed:
+            self._is_set = True
+            self._changed.notify_all()
 
     def clear(self) -> None:
-        self._event.clear()
+        with self._changed:
+            self._is_set = False
 
     def wait(self, timeout: float | None) -> bool:
-        return self._event.wait(timeout)
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_set, timeout)
 
 
 class AsyncWorker:

@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 
 from etcdv2._cluster import MAX_INDEX, Meta
 from etcdv2._errors import NotFile
-from etcdv2_api import KeysEvent, Node
+from etcdv2_api import KeysError, KeysEvent, Node
 
 V = TypeVar("V", default=str)
 
@@ -158,11 +158,18 @@ def response_from(event: KeysEvent, meta: Meta) -> Response | None:
     )
 
 
-def check_written(answer: object) -> None:
-    """Raises ValueError for the answer to a write of a key that leaves out what it must have: a name, an index."""
-    node = answer.node if isinstance(answer, KeysEvent) else None
-    if node is not None and (node.key == "/" or not 0 < node.modified_index <= MAX_INDEX):
-        raise ValueError("a write's node without key or modifiedIndex")
+def check_answer(answer: object, *, change: bool) -> None:
+    """Raises ValueError for an index beyond 64 bits, and for a `change` whose node lacks what it must have."""
+    if isinstance(answer, KeysEvent):
+        node = answer.node
+        if node is not None:
+            index = node.modified_index
+            if index > MAX_INDEX or (change and (not index or node.key == "/")):
+                raise ValueError(
+                    f"node {node.key[:80]!r} with modifiedIndex {index if index <= MAX_INDEX else 'too big'}"
+                )
+    elif isinstance(answer, KeysError) and answer.index > MAX_INDEX:
+        raise ValueError("an index beyond 64 bits")
 
 
 def answered_by(answer: object, meta: Meta) -> Response | None:

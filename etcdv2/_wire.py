@@ -27,6 +27,9 @@ class Request(NamedTuple):
     cluster_id: str = ""
     """For a read: the X-Etcd-Cluster-Id to expect. The body of an answer with another one is not waited for."""
 
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"  # headers and body can hold a password
+
 
 class Limits(NamedTuple):
     """How long one attempt may take. `None` means no limit."""

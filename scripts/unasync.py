@@ -76,6 +76,7 @@ RULES = {
     "async_read_all": "read_all",
     "async_read_state": "read_state",
     "async_resolve": "resolve",
+    "async_see_through": "see_through",
     "async_settle": "settle",
     "async_sleep": "sleep",
     "tests._async": "tests._sync",

@@ -14,14 +14,13 @@ from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.outages import AsyncOutages
 from etcdv2._async.state import async_check_not_restored, async_read_state
-from etcdv2._cluster import MAX_INDEX
 from etcdv2._cursor import Cursor
 from etcdv2._errors import ClusterChanged, EtcdError, HistoryCleared
 from etcdv2._gather import Gathered
 from etcdv2._keys import KeysCall
 from etcdv2._pace import SURELY_KEPT, SURELY_QUIET
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
-from etcdv2._results import Event, Snapshot
+from etcdv2._results import Event, Snapshot, check_answer
 from etcdv2._settings import UNSET
 from etcdv2._wire import TransportFailure
 from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
@@ -372,11 +371,13 @@ class AsyncFeed:
         """True when the body was an event that brought the watch on, False for an older one, None for no event."""
         try:
             change = self._call(None).decode(200, body)
-        except UndescribedAnswer as error:
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
+            check_answer(change, change=True)
+        except ValueError as error:
+            reason = error.reason if isinstance(error, UndescribedAnswer) else str(error)
+            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, reason)
             return None
         self._short_polls = 0
-        if isinstance(change, (KeysError, Message)) or (change.node and change.node.modified_index > MAX_INDEX):
+        if isinstance(change, (KeysError, Message)):
             return None
         before = self._cursor.wait_index
         event = self._cursor.accept(change)

@@ -16,6 +16,7 @@ R = TypeVar("R")
 
 LONGEST_BACKOFF = 5.0
 MOST_BEGINNINGS = 8
+BEGIN_AGAIN = 0.02
 
 
 class AsyncOutages:
@@ -45,8 +46,10 @@ class AsyncOutages:
     async def may_begin_anew(self) -> bool:
         """Whether to try another beginning: not without pauses, and not without end where nothing has begun yet."""
         self.beginnings += 1
-        if self.beginnings > 1:
+        if self.begun and self.beginnings > 1:
             await self.pause(self.beginnings - 1)
+        elif self.beginnings > 1:  # its user waits
+            await self._stop.wait(BEGIN_AGAIN * self.beginnings)
         return self.begun or self.beginnings < MOST_BEGINNINGS
 
     async def pause(self, failures: int) -> None:

@@ -29,8 +29,11 @@ _LONGEST_WAIT = 86400.0
 
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-_ending = threading.Lock()
-"""Held around shutdown and close, so that an abort never hits a descriptor that was given to another file."""
+_ending = threading.RLock()
+"""Held around shutdown and close, so that an abort never hits a descriptor that was given to another file.
+
+Reentrant: the garbage collector, which can run at any allocation, aborts the streams of forgotten watches.
+"""
 
 
 class Connection:
@@ -330,7 +333,7 @@ class Connection:
 
 def _renew_lock() -> None:
     global _ending  # noqa: PLW0603 - the thread that held it may not exist in a forked child
-    _ending = threading.Lock()
+    _ending = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -224,7 +224,7 @@ class FastStream:
         self._connection = connection
         self._failure: TransportFailure | None = None
         self._ended = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as in connection.py
         self.status: int = connection.reader.status
         self.headers: Mapping[str, str] = connection.reader.headers
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import random
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from etcdv2._hooks import AttemptInfo, Hook, tell
 from etcdv2._pool import Pool
 from etcdv2._primitives import sleep
 from etcdv2._rules import LOCAL_READ, Rules
+from etcdv2._secrets import Secrets
 from etcdv2._settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2._wire import Headers, Limits, Reply, Request, Sent, Stream, Transport, TransportFailure
 from etcdv2_api import Call, KeysError, Message, operations
@@ -66,6 +66,7 @@ class Caller:
         self._transport = transport
         self._user_agent = user_agent
         self._headers: Headers = (("User-Agent", user_agent),)
+        self.secrets = Secrets(None, None)
         self._before = before_attempt
         self._after = after_attempt
         self._rng = random.Random()
@@ -83,16 +84,10 @@ class Caller:
 
     def authenticate(self, username: str | None, password: str | None) -> None:
         """Use these credentials from the next request on; None for none."""
+        self.secrets = Secrets(username, password)
         agent = ("User-Agent", self._user_agent)
-        if username is None:
-            self._headers = (agent,)
-            return
-        try:
-            plain = f"{username}:{password or ''}".encode()
-        except UnicodeEncodeError:
-            raise ValueError("username or password: holds a lone surrogate, which UTF-8 cannot have") from None
-        token = base64.b64encode(plain).decode("ascii")
-        self._headers = (agent, ("Authorization", f"Basic {token}"))
+        token = self.secrets.token
+        self._headers = (agent,) if token is None else (agent, ("Authorization", f"Basic {token}"))
 
     def perform(
         self,
@@ -160,10 +155,15 @@ class Caller:
         except ValueError:
             return Meta(0, 0, 0, "")
 
-    def ask(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Reply:
-        """One attempt at one endpoint, without any rule. Raises TransportFailure."""
+    def ask(
+        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, anonymous: bool = False
+    ) -> Reply:
+        """One attempt at one endpoint, without any rule. `anonymous`: without credentials. Raises TransportFailure."""
         limits = self.limits() if within is None else Limits(within, within, time.monotonic() + within)
-        return self._attempt(call, self._request(call), Try(endpoint, 1, limits))
+        request = self._request(call)
+        if anonymous:
+            request = request._replace(headers=self._headers[:1])
+        return self._attempt(call, request, Try(endpoint, 1, limits))
 
     def check_open(self) -> None:
         """Raises ValueError after `close`."""
@@ -181,7 +181,8 @@ class Caller:
     ) -> Attempts[Any]:
         self.check_open()
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
-        return Attempts(call, rules, times, self.pool, self.view, time.monotonic(), self._rng, deadline)
+        now = time.monotonic()
+        return Attempts(call, rules, times, self.pool, self.view, now, self._rng, deadline, self.secrets)
 
     def limits(self) -> Limits:
         """Those of one attempt that begins now."""

@@ -11,14 +11,13 @@ import threading
 import time
 from math import inf
 
-from etcdv2._cluster import MAX_INDEX
 from etcdv2._cursor import Cursor
 from etcdv2._errors import ClusterChanged, EtcdError, HistoryCleared
 from etcdv2._gather import Gathered
 from etcdv2._keys import KeysCall
 from etcdv2._pace import SURELY_KEPT, SURELY_QUIET
 from etcdv2._primitives import Channel, Pulse, Worker, settle
-from etcdv2._results import Event, Snapshot
+from etcdv2._results import Event, Snapshot, check_answer
 from etcdv2._settings import UNSET
 from etcdv2._sync.caller import Caller, Poll
 from etcdv2._sync.follower import Follower
@@ -373,11 +372,13 @@ class Feed:
         """True when the body was an event that brought the watch on, False for an older one, None for no event."""
         try:
             change = self._call(None).decode(200, body)
-        except UndescribedAnswer as error:
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error.reason)
+            check_answer(change, change=True)
+        except ValueError as error:
+            reason = error.reason if isinstance(error, UndescribedAnswer) else str(error)
+            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, reason)
             return None
         self._short_polls = 0
-        if isinstance(change, (KeysError, Message)) or (change.node and change.node.modified_index > MAX_INDEX):
+        if isinstance(change, (KeysError, Message)):
             return None
         before = self._cursor.wait_index
         event = self._cursor.accept(change)

@@ -10,6 +10,9 @@ What httpx cannot promise, all in this one place:
 - `close()` does not wake calls of other threads; their `Limits` end them.
 - `Sent.PART` is told only by httpcore's trace, which httpx's own transports have; elsewhere a failure after connecting
   is WHOLE.
+- An endless row of interim answers (100 Continue) to a blocking call is ended by nothing.
+- Its pool (httpcore 1.0.9) may close a connection that another thread has just begun to use: a read goes on, a write
+  raises OutcomeUnknown.
 - A client made before `os.fork` cannot be used in the child: calls raise ValueError there.
 - Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused with ValueError.
 """
@@ -28,8 +31,9 @@ import httpx
 from etcdv2._cluster import CLUSTER_ID
 from etcdv2._endpoints import Endpoint
 from etcdv2._keys import MAX_REQUEST_LINE
+from etcdv2._lanes.failures import refusal
 from etcdv2._lanes.parse import DEFAULT_MAX_BODY_BYTES
-from etcdv2._primitives import deadline
+from etcdv2._primitives import deadline, see_through
 from etcdv2._wire import Limits, Phase, Reply, Request, Sent, Stream, TransportFailure
 
 _LONGEST_URL = 65_000
@@ -38,15 +42,18 @@ _LONGEST_URL = 65_000
 class _Progress:
     """How far httpcore's trace says a request has come."""
 
-    def __init__(self) -> None:
-        self.sent = Sent.WHOLE
-        self.phase: Phase = "connect"
+    def __init__(self, *, told: bool) -> None:
+        """`told`: by a transport that surely calls `trace`, so that nothing was sent before the first call."""
+        self.sent = Sent.NOTHING if told else Sent.WHOLE
+        self.phase: Phase = "pool" if told else "connect"
         self.traced = False
+        self.fresh = False
 
     def trace(self, name: str, info: Mapping[str, Any]) -> None:
         del info
         if not self.traced:
-            self.traced, self.sent = True, Sent.NOTHING
+            self.traced, self.sent, self.phase = True, Sent.NOTHING, "connect"
+        self.fresh = self.fresh or name.startswith("connection.connect")
         if name.endswith(("send_request_headers.started", "send_request_body.started")):
             self.sent, self.phase = Sent.PART, "send"
         elif name.endswith("send_request_body.complete"):
@@ -56,13 +63,16 @@ class _Progress:
 
     def failure(self, error: Exception) -> TransportFailure:
         """What an exception of httpx, or the end of the time, means."""
+        root = _root(error)
+        if self.fresh and self.phase == "wait" and (refused := refusal(root)) is not None:
+            return refused
         timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
         phase, sent = self.phase, self.sent
         if isinstance(error, httpx.PoolTimeout):
             phase, sent = "pool", Sent.NOTHING
         elif isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)):
             phase, sent = "connect", Sent.NOTHING
-        reason = "timed out" if timed_out else _root(error)
+        reason = "timed out" if timed_out else str(root) or type(root).__name__
         return TransportFailure(reason, phase, sent, timed_out=timed_out)
 
 
@@ -81,6 +91,7 @@ class HttpxTransport:
     ) -> None:
         self._server_hostname = server_hostname
         self._process = os.getpid()
+        self._told = transport is None
 
         def client(limit: int | None) -> httpx.Client:
             return httpx.Client(
@@ -96,37 +107,40 @@ class HttpxTransport:
         self._watches = self._calls if transport is not None else client(None)
 
     def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        progress = _Progress()
+        progress = _Progress(told=self._told)
         built = self._build(self._calls, endpoint, request, limits, progress)
         try:
             with deadline(limits.deadline):
                 response = self._calls.send(built, stream=True)
-                try:
-                    ours = response.headers.get(CLUSTER_ID, request.cluster_id) == request.cluster_id
-                    wanted = ours or not request.cluster_id
-                    body = self._body(response, limits) if wanted else b""
-                finally:
-                    response.close()
+                # httpcore 1.0.9 loses a connection whose answer it was closing when the caller was cancelled.
+                give_up = HttpxStream(response, progress).abort
+                body = see_through(self._body(response, request.cluster_id, limits), give_up)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise progress.failure(error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
-    def _body(self, response: httpx.Response, limits: Limits) -> bytes:
+    def _body(self, response: httpx.Response, cluster_id: str, limits: Limits) -> bytes:
+        """The whole body, nothing when it is of another cluster than `cluster_id`; then closes the response."""
         parts: list[bytes] = []
         size = 0
-        for part in response.iter_raw():
-            size += len(part)
-            if size > DEFAULT_MAX_BODY_BYTES:
-                reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
-                raise TransportFailure(reason, "read", Sent.WHOLE)
-            if limits.deadline is not None and time.monotonic() >= limits.deadline:
-                raise TimeoutError
-            parts.append(part)
-        return b"".join(parts)
+        try:
+            if cluster_id and response.headers.get(CLUSTER_ID, cluster_id) != cluster_id:
+                return b""
+            for part in response.iter_raw():
+                size += len(part)
+                if size > DEFAULT_MAX_BODY_BYTES:
+                    reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
+                    raise TransportFailure(reason, "read", Sent.WHOLE)
+                if limits.deadline is not None and time.monotonic() >= limits.deadline:
+                    raise TimeoutError
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            response.close()
 
     def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> Stream:
-        progress = _Progress()
+        progress = _Progress(told=self._told)
         built = self._build(self._watches, endpoint, request, limits, progress)
         try:
             with deadline(limits.deadline):
@@ -242,14 +256,14 @@ class HttpxStream:
             return
 
 
-def _root(error: BaseException) -> str:
+def _root(error: BaseException) -> BaseException:
     """What the operating system or TLS said, below the exceptions that httpx, httpcore and anyio put around it."""
     if isinstance(error, OSError) and error.errno is not None:
-        return str(error)
+        return error
     parts: tuple[BaseException, ...] = getattr(error, "exceptions", ())
     inner = parts[0] if parts else error.__cause__ or error.__context__
-    found = "" if inner is None else _root(inner)
-    return found or str(error) or type(error).__name__
+    found = error if inner is None else _root(inner)
+    return found if str(found) else error
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:

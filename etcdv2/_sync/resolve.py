@@ -12,12 +12,12 @@ from etcdv2._errors import DeadlineExceeded, HistoryCleared, KeyNotFound, NotDir
 from etcdv2._keys import KeysCall
 from etcdv2._pace import SURELY_QUIET
 from etcdv2._resolve import Trace
-from etcdv2._results import Event, Outcome
+from etcdv2._results import Event, Outcome, check_answer
 from etcdv2._rules import READS
 from etcdv2._settings import TimeoutLike, Unset, timeout_from
 from etcdv2._sync.caller import Caller, Poll, read_all
 from etcdv2._wire import Sent, TransportFailure
-from etcdv2_api import KeysEvent, Node, UndescribedAnswer, operations
+from etcdv2_api import KeysEvent, Node, operations
 
 MOST_FRUITLESS = 8
 """So many polls that broke, or that a member behind the others kept silent, and it cannot be known."""
@@ -102,6 +102,7 @@ def _past_change(caller: Caller, poll: Poll, call: KeysCall) -> KeysEvent | None
     body = first and first + read_all(poll.stream, caller.limits())
     try:
         change = call.decode(200, body)
-    except UndescribedAnswer as error:
+        check_answer(change, change=True)
+    except ValueError as error:
         raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
     return change if isinstance(change, KeysEvent) else None

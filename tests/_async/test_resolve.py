@@ -26,8 +26,7 @@ TELLING = ACTIONS[:6]
 
 @pytest.fixture
 async def link(etcd: Server) -> AsyncIterator[Link]:
-    with Link(0) as link:
-        link.lead_to(etcd.port)
+    with Link(etcd.port) as link:
         yield link
 
 

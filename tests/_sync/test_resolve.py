@@ -27,8 +27,7 @@ TELLING = ACTIONS[:6]
 
 @pytest.fixture
 def link(etcd: Server) -> Iterator[Link]:
-    with Link(0) as link:
-        link.lead_to(etcd.port)
+    with Link(etcd.port) as link:
         yield link
 
 
