@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
+import shutil
 import threading
 import time
+from collections import Counter as Multiset
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 import etcdv2
 from etcdv2._endpoints import parse_endpoint
+from etcdv2.testing import StartFailed
+from etcdv2.testing._process import free_port
 from tests.chaos import broken
-from tests.chaos.book import KINDS, Book
+from tests.chaos.__main__ import main
+from tests.chaos.book import Book
 from tests.chaos.linearizable import NEVER, check
 from tests.chaos.links import Arena
-from tests.chaos.mirrored import Mirrored, OpenMirror, standard_mirror
-from tests.chaos.run import Run
+from tests.chaos.run import Report, Run
 from tests.chaos.schedule import FAULTS, Window, plan
-from tests.chaos.watched import OpenWatch, Watched, standard_watch
 from tests.chaos.workers import TIMES, Ask, Worker, drive
 from tests.chaos.workloads import Counter, Entries, Register, Session
 
@@ -59,10 +64,6 @@ def linked(arena: Arena) -> Iterator[etcdv2.Client]:
         yield client
 
 
-def complaints(book: Book) -> dict[str, int]:
-    return {kind: book.total(kind) for kind in KINDS if book.total(kind)}
-
-
 # --- the real client -------------------------------------------------------------------------------------------------
 
 
@@ -78,6 +79,72 @@ def test_promises_hold_under_a_schedule_of_faults(arena: Arena) -> None:
         sum(getattr(page, what) for page in report.book.pages.values()) for what in ("confirmed", "calls")
     )
     assert confirmed > 0.5 * calls > 250, told
+
+
+def test_run_that_finds_something_keeps_its_history(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(arena, 1, lambda _: None)
+
+    def one_finding(until: float) -> None:
+        time.sleep(0.5)
+        run._book.complain("counter", "lost", "on purpose")
+        run._thread(lambda: print(1 / 0))
+
+    monkeypatch.setattr(run._schedule, "run", one_finding)  # and one worker that breaks
+    report = run.carry_out(0)
+    assert not report.sound
+    assert report.book.found == {"lost": 1, "strange": 1}
+    assert "lost 1" in str(report)
+    assert "division by zero" in str(report)
+    assert report.kept is not None
+    assert {path.name for path in report.kept.iterdir()} == {"calls.jsonl", "report.txt", "m1.log", "m2.log", "m3.log"}
+    calls = [json.loads(line) for line in (report.kept / "calls.jsonl").read_text().splitlines()]
+    assert len(calls) == sum(page.calls for page in report.book.pages.values())
+    shutil.rmtree(report.kept)
+
+
+def test_run_that_breaks_off_keeps_its_history_and_ends_its_workers(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    run = Run(arena, 1, told.append)
+
+    def break_off(until: float) -> None:
+        raise StartFailed("on purpose")
+
+    monkeypatch.setattr(run._schedule, "run", break_off)
+    with pytest.raises(StartFailed, match="on purpose"):
+        run.carry_out(0)
+    assert not any(thread.is_alive() for thread in run._threads)
+    assert run._book.sound, run._book.texts
+    kept = run._journal.directory
+    assert told == [f"the run broke off; the calls, the steps and the members' logs are in {kept}"]
+    assert "on purpose" in (kept / "report.txt").read_text()
+    shutil.rmtree(kept)
+
+
+@pytest.mark.parametrize(("found", "status"), [(None, 0), ("late", 1), (StartFailed("no leader"), 1)])
+def test_status_of_the_command_tells_of_findings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Any, status: int
+) -> None:
+    class FakeRun:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.seed = arguments[1]
+
+        def carry_out(self, seconds: float) -> Report:
+            if isinstance(found, Exception):
+                raise found
+            book = Book()
+            if found is not None:
+                book.complain("counter", found, "on purpose")
+            return Report(self.seed, "3.5.1", seconds, Multiset(), 0, 0, book)
+
+    monkeypatch.setattr("tests.chaos.__main__.Run", FakeRun)
+    monkeypatch.setattr("tests.chaos.__main__.Arena", MagicMock())
+    monkeypatch.setattr("sys.argv", ["tests.chaos", "--minutes", "0.1", "--seed", "77"])
+    assert main() == status
+    printed = capsys.readouterr().out
+    assert "seed 77" in printed
+    assert ("no leader" if isinstance(found, Exception) else f"late {status}") in printed
 
 
 def test_plan_depends_on_the_seed_only_and_leaves_no_fault_out() -> None:
@@ -116,7 +183,7 @@ def test_write_whose_answer_is_lost(
         link.lose_answers = True
     drive(work.worker("one", range(4)), variant(linked.keys, sound.keys), book, work.name)
     work.check(sound.keys)
-    assert complaints(book) == expected, book.texts
+    assert book.found == expected, book.texts
 
 
 @pytest.mark.parametrize(("variant", "expected"), [(as_it_is, {}), (broken.TakesLostForDone, {"lost": 4})])
@@ -135,7 +202,7 @@ def test_write_that_is_lost_itself(
         link.lose_requests = True
     drive(work.worker("one", range(4)), variant(linked.keys, sound.keys), book, work.name)
     work.check(sound.keys)
-    found = complaints(book)
+    found = book.found
     if workload is Counter and found:
         assert found.pop("lost") >= 4
         expected = {}
@@ -153,7 +220,34 @@ def test_unknown_outcome_without_a_fault_is_noticed(arena: Arena, sound: etcdv2.
     book.judge_doubts([window])
     assert book.sound
     book.judge_doubts([window._replace(since=window.until + 1, until=window.until + 2)])
-    assert complaints(book) == {"unfounded": 2}
+    assert book.found == {"unfounded": 2}
+
+
+@pytest.mark.parametrize(("variant", "expected"), [(as_it_is, {}), (broken.CallsRefusedUnknown, {"unfounded": 2})])
+def test_write_that_nobody_can_have_got_is_not_unknown(variant: Keys, expected: dict[str, int]) -> None:
+    counter = Counter(book := Book(), pace=0)
+    since = time.monotonic()
+    with etcdv2.Client([f"http://127.0.0.1:{free_port()}" for _ in range(2)], timeout=TIMES) as client:
+        drive(counter.worker("one", range(2)), variant(client.keys, None), book, counter.name)
+    book.judge_doubts([Window(since, time.monotonic(), "nobody listens", deaf=True)])
+    assert len(book.doubts) == 2
+    assert book.found == expected, book.texts
+
+
+@pytest.mark.parametrize(("variant", "expected"), [(as_it_is, set[str]()), (broken.ModifiesWithoutComparing, {"lost"})])
+def test_increments_at_the_same_time(sound: etcdv2.Client, variant: Keys, expected: set[str]) -> None:
+    counter = Counter(book := Book(), pace=0)
+
+    def count(name: str) -> None:
+        drive(counter.worker(name, range(10)), variant(sound.keys, None), book, counter.name)
+
+    threads = [threading.Thread(target=count, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counter.check(sound.keys)
+    assert set(book.found) == expected, book.texts
 
 
 # --- deadlines and errors --------------------------------------------------------------------------------------------
@@ -173,7 +267,20 @@ def test_call_to_stalled_members(
     for link in arena.links:
         link.stall()
     drive(one_read(), variant(linked.keys, sound.keys), book, "read")
-    assert complaints(book) == expected, book.texts
+    assert book.found == expected, book.texts
+
+
+def test_sync_ends_within_its_deadline_while_the_found_addresses_stall(arena: Arena, sound: etcdv2.Client) -> None:
+    """`sound` knows the members' own addresses, and asks each of the three that they tell of."""
+
+    def one_sync() -> Worker:
+        yield Ask("sync", lambda client: client.sync(timeout=0.5), writes=False, within=0.5)
+
+    book = Book(margin=0.8)
+    for link in arena.links:
+        link.stall()
+    drive(one_sync(), sound, book, "sync")
+    assert book.found == {}, book.texts
 
 
 # --- the order of reads and writes -----------------------------------------------------------------------------------
@@ -210,14 +317,14 @@ def test_repeated_set_overwrites_a_later_one_and_the_checker_sees_it(arena: Aren
     rounds = (paused_leader_round(arena, register, book, f"/chaos/twice-{n}", repeat=True) for n in range(10))
     assert not all(rounds)
     register.check(None)
-    assert complaints(book) == {"stale": 1}, book.texts
+    assert book.found == {"stale": 1}, book.texts
 
 
 def test_set_that_is_not_repeated_stays_linearizable_under_a_paused_leader(arena: Arena) -> None:
     register = Register(book := Book(margin=5), 0)
     assert all(paused_leader_round(arena, register, book, f"/chaos/once-{n}", repeat=False) for n in range(2))
     assert book.pages["register"].unknown >= 2
-    assert complaints(book) == {}, book.texts
+    assert book.found == {}, book.texts
 
 
 @pytest.mark.parametrize(("variant", "expected"), [(as_it_is, {}), (broken.ReadsLocally, {"stale": 1})])
@@ -234,11 +341,16 @@ def test_register_read_at_a_member_that_is_cut_off(
         drive(register.write("one", "/chaos/a", "new"), sound.keys, book, register.name)
         drive(register.read("two", "/chaos/a"), variant(client.keys, None), book, register.name)
     register.check(None)
-    assert complaints(book) == expected, book.texts
+    assert book.found == expected, book.texts
 
 
-@pytest.mark.parametrize("broken_one", [False, True])
-def test_session_read_at_a_member_that_is_cut_off(arena: Arena, sound: etcdv2.Client, broken_one: bool) -> None:
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [(as_it_is, set[str]()), (broken.ReadsLocally, {"stale"}), (broken.RemembersValues, {"stale"})],
+)
+def test_session_read_at_a_member_that_is_cut_off(
+    arena: Arena, sound: etcdv2.Client, variant: Keys, expected: set[str]
+) -> None:
     session = Session(book := Book(), pace=0)
     behind = arena.cluster.followers()[0]
     others = [member.url for member in arena.members if member is not behind]
@@ -247,10 +359,8 @@ def test_session_read_at_a_member_that_is_cut_off(arena: Arena, sound: etcdv2.Cl
         client.keys.get("/chaos", quorum=True)
         arena.cut_off(behind)
         keys = AsksBehindForReads(client, behind.url, others[0])
-        drive(session.worker("one", range(4)), broken.ReadsLocally(keys) if broken_one else keys, book, session.name)
-    found = complaints(book)
-    assert (found.pop("stale", 0) > 0) == broken_one, book.texts
-    assert found == {}
+        drive(session.worker("one", range(4)), variant(keys, None), book, session.name)
+    assert set(book.found) == expected, book.texts
 
 
 class AsksBehindForReads(broken.StandIn):
@@ -268,106 +378,3 @@ class AsksBehindForReads(broken.StandIn):
     def set(self, key: str, value: str) -> Any:
         self._pool.prefer(self._other)
         return self._keys.set(key, value)
-
-
-# --- watchers --------------------------------------------------------------------------------------------------------
-
-
-def followed(sound: etcdv2.Client, open_watch: OpenWatch) -> tuple[dict[str, int], Watched]:
-    """A follower beside a quick writer."""
-    watched = Watched(book := Book(), pace=0.002)
-    after = sound.keys.set("/chaos/begun", "1").index
-    writer = threading.Thread(
-        target=lambda: drive(watched.worker("one", range(60)), sound.keys, book, watched.name), daemon=True
-    )
-    follower = threading.Thread(
-        target=lambda: drive(watched.follower("two", after, open_watch), sound.keys, book, watched.name), daemon=True
-    )
-    follower.start()
-    writer.start()
-    writer.join(20)
-    assert not writer.is_alive()
-    time.sleep(0.1)
-    watched.finish(sound.keys)
-    watched.give_up = time.monotonic() + 2
-    follower.join(20)
-    watched.check(sound.keys)
-    return complaints(book), watched
-
-
-def test_follower_is_told_everything_once_and_in_order(sound: etcdv2.Client) -> None:
-    found, watched = followed(sound, standard_watch)
-    assert found == {}
-    assert len(watched.followed[0].told) == 61
-
-
-def test_watcher_that_resumes_from_now_is_caught(sound: etcdv2.Client) -> None:
-    found, _ = followed(sound, broken.WatchFromNow)
-    assert found.pop("lost") > 0
-    assert found == {}
-
-
-def test_watcher_that_resumes_too_early_is_caught(sound: etcdv2.Client) -> None:
-    found, _ = followed(sound, broken.WatchTwice)
-    assert found.pop("doubled") >= 60
-    assert found == {}
-
-
-def test_watcher_that_changes_the_order_is_caught(sound: etcdv2.Client) -> None:
-    found, _ = followed(sound, broken.WatchOutOfOrder)
-    assert found.pop("strange") > 10
-    assert found == {}
-
-
-@pytest.mark.parametrize(
-    ("open_watch", "expected", "holes"), [(standard_watch, {}, 1), (broken.WatchSilently, {"lost": 3}, 0)]
-)
-def test_events_that_the_server_has_forgotten(
-    sound: etcdv2.Client, open_watch: OpenWatch, expected: dict[str, int], holes: int
-) -> None:
-    watched = Watched(book := Book(), pace=0)
-    after = sound.keys.set("/chaos/begun", "1").index
-    drive(watched.worker("one", range(3)), sound.keys, book, watched.name)
-
-    def noise(name: str) -> None:
-        for _ in range(260):
-            sound.keys.set(f"/chaos/noise-{name}", "1", no_value_on_success=True)
-
-    threads = [threading.Thread(target=noise, args=(str(number),)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    follower = watched.follower("two", after, open_watch)
-    end = threading.Timer(1.0, watched.finish, (sound.keys,))
-    end.start()
-    drive(follower, sound.keys, book, watched.name)
-    end.join()
-    watched.check(sound.keys)
-    assert complaints(book) == expected, book.texts
-    assert len(watched.followed[0].holes) == holes
-
-
-@pytest.mark.parametrize(
-    ("open_mirror", "expected"),
-    [
-        (standard_mirror, set[str]()),
-        (broken.MirrorStandsStill, {"lost"}),
-        (broken.MirrorMissesAChange, {"lost"}),
-    ],
-)
-def test_mirror_shows_what_was_written(sound: etcdv2.Client, open_mirror: OpenMirror, expected: set[str]) -> None:
-    watched = Watched(book := Book(), pace=0.01)
-    mirrored = Mirrored(book, watched)
-    drive(watched.worker("one", range(3)), sound.keys, book, watched.name)
-    follower = threading.Thread(
-        target=lambda: drive(mirrored.follower("two", open_mirror), sound.keys, book, mirrored.name), daemon=True
-    )
-    follower.start()
-    time.sleep(0.1)
-    drive(watched.worker("one", range(20)), sound.keys, book, watched.name)
-    watched.finish(sound.keys)
-    watched.give_up = time.monotonic() + 1
-    follower.join(20)
-    mirrored.check(sound.keys)
-    assert set(complaints(book)) == expected, book.texts

@@ -19,8 +19,9 @@ from etcdv2.testing._tls import TLS
 class Cluster:
     """`size` real etcd members on 127.0.0.1, named m1, m2, ..., started by `start` or `with` and removed by `close`.
 
-    Each of `members` is a `Server`: stop, kill, pause, resume and restart it. With one of three away the cluster
-    works; with two away it has no leader, and `start(wait=False)` is the way to bring a member back.
+    Each of `members` is a `Server`: stop, kill, pause, resume and restart it; `move` gives it another address. With one
+    of three away the cluster works; with two away it has no leader, and `start(wait=False)` is the way to bring a
+    member back.
     The other arguments are those of `Server`.
     """
 
@@ -127,6 +128,25 @@ class Cluster:
         """The members that do not lead, running or not."""
         leader = self.leader(timeout=timeout)
         return [member for member in self.members if member is not leader]
+
+    def move(self, member: Server, *, timeout: float = 30) -> None:
+        """Restart this member with another client URL and another peer URL, as on a machine with a new address.
+
+        The leader is told the peer URL first. Waits until all members are ready. Raises `StartFailed`.
+        """
+        door, peer_port = self.leader(timeout=timeout).door, free_port()
+        peer_url = f"http://127.0.0.1:{peer_port}"
+        known = ask(door, "/v2/members")[1]["members"]
+        ident = next(one["id"] for one in known if one["name"] == member.name)
+        status, answer = ask(door, f"/v2/members/{ident}", "PUT", {"peerURLs": [peer_url]}, timeout=timeout)
+        if status != 204:
+            raise StartFailed(f"the new peer URL of {member.name} was refused: {status} {answer}")
+        for one in self.members:  # for a first start after `wipe`; a later one goes by the data
+            together = dict(pair.split("=", 1) for pair in (one.initial_cluster or "").split(","))
+            together[member.name] = peer_url
+            one.initial_cluster = ",".join(f"{name}={url}" for name, url in together.items())
+        member.restart(new_address=True, peer_port=peer_port, wait=False)
+        self.wait_ready(timeout=timeout)
 
     def heal(self, *, timeout: float = 30) -> None:
         """Resume and start every member that is not there, and wait until all are ready."""

@@ -37,6 +37,8 @@ class Server:
     member alone, which waits for an election at each restart; several on a busy machine need more.
     port, peer_port: chosen among the free ones when None.
     initial_cluster: `name=peer-url,...` of all members, when this is one of several; itself alone when None.
+    advertise: the client URL that the cluster tells of this member, such as that of a proxy; `url` when None. It may be
+    set again, for the next start.
     args: further flags for etcd, which win over the ones above.
     """
 
@@ -54,6 +56,7 @@ class Server:
         port: int | None = None,
         peer_port: int | None = None,
         initial_cluster: str | None = None,
+        advertise: str | None = None,
         args: Sequence[str] = (),
     ) -> None:
         self.binary = find_binary(binary)
@@ -65,7 +68,8 @@ class Server:
         self._tuning = (fsync, heartbeat_interval, election_timeout)
         self._asked_ports = (port, peer_port)
         self._ports = (0, 0)
-        self._initial_cluster = initial_cluster
+        self.initial_cluster = initial_cluster
+        self.advertise = advertise
         self._args = list(args)
         self._context = None if tls is None else tls.probe_context()
         self._process: Process | None = None
@@ -155,7 +159,7 @@ class Server:
         return self
 
     def wait_ready(self, *, timeout: float = 30) -> None:
-        """Wait until it has a leader, says that it is healthy and knows its own client URL. Raises `StartFailed`."""
+        """Wait until it has a leader, says that it is healthy and tells its client URL. Raises `StartFailed`."""
         deadline = time.monotonic() + timeout
         while not (self._is_ready(min(2.0, max(deadline - time.monotonic(), 0.1))) and self.running):
             if not self.running:
@@ -182,9 +186,17 @@ class Server:
         """SIGCONT."""
         self._started().resume()
 
-    def restart(self, *, wait: bool = True, timeout: float = 30) -> None:
-        """Stop and start with the same data and ports."""
+    def restart(
+        self, *, new_address: bool = False, peer_port: int | None = None, wait: bool = True, timeout: float = 30
+    ) -> None:
+        """Stop, where it still runs, and start with the same data, on the same ports.
+
+        new_address: on another free client port, which the cluster has learned when this member is ready.
+        peer_port: on this peer port, which another member must have been told before (`Cluster.move` does so).
+        """
         self.stop()
+        port, old_peer_port = self._ports
+        self._ports = (free_port() if new_address else port, peer_port or old_peer_port)
         self.start(wait=wait, timeout=timeout)
 
     def wipe(self) -> None:
@@ -260,10 +272,10 @@ class Server:
             f"--name={self.name}",
             f"--data-dir={self.data_dir}",
             f"--listen-client-urls={self.url}",
-            f"--advertise-client-urls={self.url}",
+            f"--advertise-client-urls={self.advertise or self.url}",
             f"--listen-peer-urls={self.peer_url}",
             f"--initial-advertise-peer-urls={self.peer_url}",
-            f"--initial-cluster={self._initial_cluster or f'{self.name}={self.peer_url}'}",
+            f"--initial-cluster={self.initial_cluster or f'{self.name}={self.peer_url}'}",
             f"--heartbeat-interval={heartbeat}",
             f"--election-timeout={election}",
         ]
@@ -281,7 +293,7 @@ class Server:
             if not self._v2:
                 return True
             members = ask(self.door, "/v2/members", timeout=patience)[1]["members"]
-            return any(self.url in member["clientURLs"] for member in members)
+            return any((self.advertise or self.url) in member["clientURLs"] for member in members)
         except (OSError, http.client.HTTPException, AttributeError, KeyError, TypeError):
             return False
 

@@ -1,5 +1,5 @@
 """Proof under failure: real clusters, a seeded fault schedule, workloads that know what must be true, a summary.
 
-`python -m tests.chaos --minutes N --seed S` runs it; `tests/test_chaos.py` runs it briefly, and shows that each check
-catches a client that breaks the promise.
+`python -m tests.chaos --minutes N --seed S` runs it; `tests/test_chaos.py` runs it briefly, and shows with the tests in
+here that each check catches a client that breaks the promise (`broken.py` lists them).
 """

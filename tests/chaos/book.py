@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import etcdv2
+from tests.chaos.journal import Journal
 from tests.chaos.schedule import Window
 
 Kind = Literal["lost", "doubled", "stale", "late", "unfounded", "strange"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "stale", "late", "unfounded", "strange")
 """lost: confirmed and gone, or never told to a watcher. doubled: took effect more often than it may, or though refused.
 stale: a read went back in time. late: a call outlived its deadline. unfounded: unknown or refused while nothing was
-wrong. strange: an error that nobody promised, or an event of nobody's write."""
+wrong, or unknown while nobody could be reached. strange: an error that nobody promised, an event of nobody's write."""
 
 MARGIN = 1.0
 """Seconds after its deadline in which a call may still end: three members and all workers share the machine."""
@@ -57,6 +58,7 @@ class Doubt(NamedTuple):
     call: str
     begun: float
     ended: float
+    unknown: bool
     error: str
 
 
@@ -76,9 +78,10 @@ class Page:
 class Book:
     """Safe from any thread."""
 
-    def __init__(self, margin: float = MARGIN) -> None:
+    def __init__(self, margin: float = MARGIN, journal: Journal | None = None) -> None:
         self._lock = threading.Lock()
         self._margin = margin
+        self._journal = journal
         self.pages: dict[str, Page] = {}
         self.texts: Counter[str] = Counter()
         self.doubts: list[Doubt] = []
@@ -95,9 +98,13 @@ class Book:
             if len(self.texts) < SHOWN or line in self.texts:
                 self.texts[line] += 1
 
-    def enter(self, workload: str, call: str, within: float, outcome: Outcome, *, writes: bool) -> None:
-        """A call that was to end `within` seconds."""
+    def enter(self, workload: str, call: str, within: float, outcome: Outcome, *, writes: bool, by: str = "") -> None:
+        """A call that was to end `within` seconds. `by`: who made it."""
         page, error = self.page(workload), outcome.error
+        if self._journal is not None:
+            result = outcome.response if error is None else error
+            self._journal.call(workload, by, call, outcome.begun, outcome.ended, result)
+        call = f"{call} by {by}" if by else call
         over = outcome.ended - outcome.begun - within
         with self._lock:
             page.calls += 1
@@ -105,9 +112,9 @@ class Book:
             page.unknown += outcome.unknown
             page.refused += outcome.refused
             page.latest = max(page.latest, over)
-            hurried = within < UNHURRIED and isinstance(error, TimeoutError)
+            hurried = within < UNHURRIED and (isinstance(error, TimeoutError) or "no time left" in str(error))
             if (outcome.unknown or outcome.refused) and not hurried:
-                self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, str(error)))
+                self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, outcome.unknown, str(error)))
         if over > self._margin:
             self.complain(
                 workload, "late", f"{call} ended {over:.2f} s after its deadline of {within:.2f} s: {error!r}"
@@ -117,14 +124,29 @@ class Book:
             self.complain(workload, "strange", f"{call}: {error!r}")
 
     def judge_doubts(self, windows: Sequence[Window]) -> None:
-        """Each unknown or refused call must have met a fault."""
+        """Each unknown or refused call must have met a fault, and an unknown one somebody who may have taken it."""
         for doubt in self.doubts:
-            if not any(window.since <= doubt.ended and doubt.begun <= window.until for window in windows):
+            met = [window for window in windows if window.since <= doubt.ended and doubt.begun <= window.until]
+            if not met:
                 self.complain(doubt.workload, "unfounded", f"{doubt.call}, with no fault about: {doubt.error}")
+            elif doubt.unknown and any(one.deaf and one.since < doubt.begun < doubt.ended < one.until for one in met):
+                self.complain(doubt.workload, "unfounded", f"{doubt.call}, with nobody to send it to: {doubt.error}")
 
     def total(self, kind: Kind) -> int:
         return sum(page.complaints[kind] for page in self.pages.values())
 
+    def summary(self, faults: int) -> str:
+        """The line for people."""
+        pages = self.pages.values()
+        calls, unknown = sum(page.calls for page in pages), sum(page.unknown for page in pages)
+        totals = [f"{kind} {self.total(kind)}" for kind in KINDS]
+        return ", ".join([f"calls {calls}", f"faults {faults}", f"unknown {unknown}", *totals])
+
+    @property
+    def found(self) -> dict[str, int]:
+        """The complaints by kind, those that there are."""
+        return {kind: self.total(kind) for kind in KINDS if self.total(kind)}
+
     @property
     def sound(self) -> bool:
-        return not any(self.total(kind) for kind in KINDS)
+        return not self.found

@@ -1,6 +1,14 @@
 """Clients that break a promise, each in one way: stand-ins for a keys API, to show that the checks can fail.
 
-Where one takes `sound`, that is the keys API of a client which no fault hits.
+Where one takes `sound`, that is the keys API of a client which no fault hits. The kind of complaint that each must get:
+
+- lost: TakesLostForDone, ModifiesWithoutComparing, WatchFromNow, WatchSilently, MirrorStandsStill, MirrorMissesAChange,
+  ForgetsConfigured, NeverLooksAgain
+- doubled: RepeatsLostWrites, TakesLostForRefused, WatchTwice
+- stale: ReadsLocally, RemembersValues, MirrorGoesBack; a client with `repeat_writes` on a register
+- late: IgnoresTheDeadline
+- unfounded: CallsRefusedUnknown
+- strange: LeaksForeignErrors, WatchOutOfOrder, MirrorInvents, MirrorNeverSynced
 """
 
 from __future__ import annotations
@@ -10,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import etcdv2
+from etcdv2_api import operations
 
 
 class StandIn:
@@ -85,11 +94,44 @@ class TakesLostForRefused(StandIn):
         return self._refusing("set", *arguments, **options)
 
 
+class ModifiesWithoutComparing(StandIn):
+    """A read and a plain write, with a moment between them."""
+
+    def modify(self, key: str, change: Any, default: str) -> Any:
+        node = self._keys.get(key, quorum=True, default=SimpleNamespace(value=default))
+        time.sleep(0.02)
+        return self._keys.set(key, change(node.value))
+
+
+class CallsRefusedUnknown(StandIn):
+    """Says "perhaps written" when nobody could be asked."""
+
+    def modify(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return self._keys.modify(*arguments, **options)
+        except etcdv2.ClusterUnavailable as error:
+            raise etcdv2.OutcomeUnknown(operations.put_key(arguments[0]), "", str(error)) from error
+
+
 class ReadsLocally(StandIn):
     """Takes what the asked member has, whatever was wished."""
 
     def get(self, key: str, **options: Any) -> Any:
         return self._keys.get(key)
+
+
+class RemembersValues(StandIn):
+    """Shows the first value of a key for ever, with the index of the current one."""
+
+    def __init__(self, keys: Any, sound: Any = None) -> None:
+        super().__init__(keys, sound)
+        self._values: dict[str, str] = {}
+
+    def get(self, key: str, **options: Any) -> Any:
+        node = self._keys.get(key, **options).node
+        return SimpleNamespace(
+            node=SimpleNamespace(value=self._values.setdefault(key, node.value), modified_index=node.modified_index)
+        )
 
 
 class IgnoresTheDeadline(StandIn):
@@ -183,6 +225,7 @@ class MirrorStandsStill:
     def __init__(self, keys: Any, directory: str) -> None:
         self._mirror = keys.mirror(directory)
         self.state: Any = None
+        self.synced = True
 
     def __enter__(self) -> None:
         self.state = self._mirror.__enter__().state
@@ -203,6 +246,56 @@ class MirrorMissesAChange(MirrorStandsStill):
         self.state = Frozen({**now, **{key: node for key, node in first.items() if key in now}})
         self.state.index = now.index
         return bool(ended)
+
+
+class MirrorGoesBack(MirrorStandsStill):
+    """Shows its first state again after each later one."""
+
+    first: Any = None
+
+    def wait_for(self, predicate: Any, timeout: float) -> bool:
+        self.first = self.first or self.state
+        ended = self._mirror.wait_for(predicate, timeout=min(timeout, 0.05))
+        self.state = self._mirror.state if ended or self.state is self.first else self.first
+        return bool(ended)
+
+
+class MirrorNeverSynced(MirrorStandsStill):
+    """Shows all, and says for ever that it may be behind."""
+
+    def wait_for(self, predicate: Any, timeout: float) -> bool:
+        self.synced, ended = False, self._mirror.wait_for(predicate, timeout=timeout)
+        self.state = self._mirror.state
+        return bool(ended)
+
+
+class MirrorInvents(MirrorStandsStill):
+    """Shows a file that nobody wrote."""
+
+    def wait_for(self, predicate: Any, timeout: float) -> bool:
+        ended, now = self._mirror.wait_for(predicate, timeout=timeout), self._mirror.state
+        self.state = Frozen({**now, "/chaos/ghost": SimpleNamespace(modified_index=1, value="boo")})
+        self.state.index = now.index
+        return bool(ended)
+
+
+class NeverLooksAgain:
+    """A client whose `sync` finds nothing."""
+
+    def __init__(self, client: etcdv2.Client) -> None:
+        self.keys, self._client = client.keys, client
+
+    def sync(self) -> tuple[str, ...]:
+        return self._client.endpoints
+
+
+class ForgetsConfigured(NeverLooksAgain):
+    """A client whose `sync` drops the configured endpoints that the members do not tell of."""
+
+    def sync(self) -> tuple[str, ...]:
+        found = self._client.sync()
+        told = {url for member in self._client.members.list() for url in member.client_urls}
+        return tuple(url for url in found if url in told)
 
 
 class Frozen(dict[str, Any]):

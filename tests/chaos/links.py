@@ -118,7 +118,10 @@ class PeerLink(Link):
 
 
 class Arena:
-    """A cluster of three with links: `endpoints` lead through the client links, `direct` past them."""
+    """A cluster of three with links: `endpoints` lead through the client links, `direct` past them.
+
+    The members tell clients of the links, not of themselves: whoever finds addresses by `sync` is on links too.
+    """
 
     def __init__(self, binary: str | os.PathLike[str] | None = None) -> None:
         self.cluster = Cluster(3, binary, fsync=False, heartbeat_interval=50, election_timeout=500)
@@ -137,9 +140,10 @@ class Arena:
                 port=port,
                 peer_port=peer_port,
                 initial_cluster=together,
+                advertise=link.endpoint.url,
                 args=[f"--initial-advertise-peer-urls={url}"],
             )
-            for number, ((port, peer_port), url) in enumerate(zip(ports, urls, strict=True), 1)
+            for number, ((port, peer_port), url, link) in enumerate(zip(ports, urls, self.links, strict=True), 1)
         ]
         self._ids: dict[str, bytes] = {}
         self._stack = contextlib.ExitStack()
@@ -169,6 +173,18 @@ class Arena:
         everybody = set(self._ids.values())
         for other, link in zip(self.members, self.peer_links, strict=True):
             link.ban(everybody if other is member else {self._ids[member.name]})
+
+    def move(self, member: Server) -> None:
+        """Start this member, which is away, with another link, which it tells of; the old address refuses from now on.
+
+        Its own port stays, for the `direct` clients; `tests/chaos/test_moves.py` changes that too.
+        """
+        fresh = self._stack.enter_context(Link(member.port))
+        number = self.members.index(member)
+        old, self.links[number] = self.links[number], fresh
+        old.__exit__(None, None, None)
+        member.advertise = fresh.endpoint.url
+        member.start(wait=False)
 
     def mend(self) -> None:
         """All links as at the start; the members are left as they are."""

@@ -17,6 +17,8 @@ from tests.chaos.workers import TOTAL, Ask, Wait, Worker
 
 OPEN_WITHIN = 2 * TOTAL
 """A read and the registration of a watch."""
+SYNCED_WITHIN = 20
+"""Looks, 0.1 s apart, until one that shows the end must say that it is up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Copied:
     name: str
     shown: list[Shown] = field(default_factory=list)
     ended: bool = False
+    synced: bool = False
+    """What it says of itself in the end."""
 
 
 OpenMirror = Callable[[Any, str], Any]
@@ -81,6 +85,13 @@ class Mirrored:
                 Shown(state.index, {key: (node.modified_index, node.value) for key, node in state.items()})
             )
             mine.ended = end in state
+        for _ in range(SYNCED_WITHIN if mine.ended else 0):
+            mine.synced = mirror.synced
+            if mine.synced:
+                break
+            yield Wait(0.1)
+        if mirror is None:
+            return
         yield Ask("close", lambda _: mirror.close(), writes=False, within=POLL)
 
     def check(self, keys: Any) -> None:
@@ -90,6 +101,8 @@ class Mirrored:
             last = mine.shown[-1].files if mine.shown else None
             if not mine.ended or last != final:
                 self._book.complain(self.name, "lost", f"{mine.name} shows {last} in the end, not {final}")
+            elif not mine.synced:
+                self._book.complain(self.name, "strange", f"{mine.name} shows the end and says that it is not synced")
             self._check_states(mine)
 
     def _check_states(self, mine: Copied) -> None:

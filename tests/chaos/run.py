@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
+import traceback
 from collections import Counter as Multiset
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import etcdv2
 from tests.chaos.book import KINDS, Book
+from tests.chaos.journal import Journal
 from tests.chaos.links import Arena
 from tests.chaos.mirrored import Mirrored
 from tests.chaos.schedule import Schedule
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, Worker, drive, drive_async
-from tests.chaos.workloads import Counter, Entries, Register, Session
+from tests.chaos.workloads import Addresses, Counter, Entries, Register, Session
 
 EACH = 2
-"""Threads, and as many tasks, of each workload, each half of them on links and half directly on the members."""
+"""Threads, and as many tasks, of each workload: one with a client on the links, which finds those of members that moved
+by `sync`, and one with a client directly on the members, whose own ports stay."""
 ENDS_WITHIN = 30.0
+PROGRESS = 60.0
+"""Seconds between two lines that say how it stands."""
+Lane = Literal["fast", "httpx", "mixed"]
+
+
+class Seat(NamedTuple):
+    """Which of the run's clients a worker uses."""
+
+    kind: Literal["thread", "task"]
+    number: int
+
+    @property
+    def on_links(self) -> bool:
+        return self.number % 2 == 0
+
+    def lane(self, lane: Lane, seed: int) -> Lane:
+        """Of mixed lanes each has two of the four clients; the seed says which."""
+        odd = (self.number + (self.kind == "task") + seed) % 2 == 1
+        return ("httpx" if odd else "fast") if lane == "mixed" else lane
+
+    def __str__(self) -> str:
+        return f"{self.kind}{self.number}"
 
 
 @dataclass
@@ -38,6 +65,8 @@ class Report:
     holes: int
     """Named by HistoryCleared."""
     book: Book
+    kept: Path | None = None
+    """Where to look into it, when it is not sound."""
 
     @property
     def sound(self) -> bool:
@@ -45,26 +74,21 @@ class Report:
 
     def __str__(self) -> str:
         rows = [("workload", "calls", "confirmed", "unknown", "refused", *KINDS, "latest")]
-        for name, page in self.book.pages.items():
+        for name, page in sorted(self.book.pages.items()):
             counts = (page.calls, page.confirmed, page.unknown, page.refused)
             complaints = (page.complaints[kind] for kind in KINDS)
             rows.append((name, *map(str, counts), *map(str, complaints), f"{page.latest:+.2f} s"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        pages = self.book.pages.values()
-        calls, unknown = sum(page.calls for page in pages), sum(page.unknown for page in pages)
-        totals = [f"calls {calls}", f"faults {sum(self.faults.values())}", f"unknown {unknown}"]
-        totals += [f"{kind} {self.book.total(kind)}" for kind in KINDS] + [
-            f"events {self.events}",
-            f"named holes {self.holes}",
-        ]
         return "\n".join(
             [
                 f"etcd {self.version}, seed {self.seed}, {self.seconds:.0f} s",
                 "faults: " + ", ".join(f"{name} {times}" for name, times in sorted(self.faults.items())),
                 *table,
-                ", ".join(totals),
+                f"events {self.events}, named holes {self.holes}",
+                self.book.summary(sum(self.faults.values())),
                 *(f"{times} x {text}" for text, times in self.book.texts.items()),
+                *([] if self.kept is None else [f"the calls, the steps and the members' logs are in {self.kept}"]),
             ]
         )
 
@@ -76,46 +100,70 @@ class Run:
     """
 
     def __init__(
-        self, arena: Arena, seed: int, tell: Callable[[str], None] = print, *, repeat_writes: bool = False
+        self,
+        arena: Arena,
+        seed: int,
+        tell: Callable[[str], None] = print,
+        *,
+        lane: Lane = "mixed",
+        repeat_writes: bool = False,
     ) -> None:
         self._settings: dict[str, Any] = {"timeout": TIMES, "repeat_writes": repeat_writes}
-        self._arena, self._seed = arena, seed
-        self._book = Book()
-        self._schedule = Schedule(arena, seed, tell)
+        self._arena, self._seed, self._lane, self._out = arena, seed, lane, tell
+        self._journal = Journal()
+        self._book = Book(journal=self._journal)
+        self._schedule = Schedule(arena, seed, self._tell)
+        self._next_progress = math.inf
         self._stop = threading.Event()
         self._writers: list[threading.Event] = []
         self._threads: list[threading.Thread] = []
-        self._coroutines: list[Callable[[Any, Any], Any]] = []
+        self._seats = [Seat(kind, number) for kind in ("thread", "task") for number in range(EACH)]
+        self._clients: dict[Seat, Any] = {}
+        self._coroutines: list[Callable[[], Any]] = []
 
     def carry_out(self, seconds: float) -> Report:
+        try:
+            report = self._carry_out(seconds)
+        except BaseException as error:
+            kept = self._journal.keep(f"{error!r}\n{self._book.texts}", self._arena.members)
+            self._out(f"the run broke off; the calls, the steps and the members' logs are in {kept}")
+            raise
+        if report.sound:
+            self._journal.drop()
+        else:
+            report.kept = self._journal.keep(str(report), self._arena.members)
+        return report
+
+    def _carry_out(self, seconds: float) -> Report:
         book, arena = self._book, self._arena
         arena.heal()
         began = time.monotonic()
+        self._next_progress = began + PROGRESS
         watches = [Watched(book), Watched(book, "rare", pace=2.0)]
         mirrored = Mirrored(book, watches[0])
         workloads: list[Any] = [Counter(book), Entries(book), Register(book, self._seed), Session(book), *watches]
+        addresses = Addresses(book)
         with contextlib.ExitStack() as stack:
-            final = stack.enter_context(etcdv2.Client(arena.direct))
-            after = final.keys.set("/chaos/begun", "1").index
-            clients = [
-                stack.enter_context(etcdv2.Client(urls, **self._settings)) for urls in (arena.endpoints, arena.direct)
-            ]
-            for number in range(EACH):
-                keys = clients[number % 2].keys
+            with etcdv2.Client(arena.direct) as first:
+                after = first.keys.set("/chaos/begun", "1").index
+            for seat in self._seats:
+                self._open(seat, stack)
+            for seat in self._seats:
                 for workload in workloads:
-                    self._writer(workload, f"thread{number}", keys)
-                    self._writer(workload, f"task{number}", None, linked=number % 2 == 0)
+                    self._writer(workload.worker(str(seat), self._turns()), workload.name, seat)
                 for watched in watches:
-                    self._follower(watched, f"thread{number}", keys, after)
-                    self._follower(watched, f"task{number}", None, after, linked=number % 2 == 0)
-                self._follower(mirrored, f"thread{number}", keys)
-                self._follower(mirrored, f"task{number}", None, linked=number % 2 == 0)
-            self._thread(lambda done: asyncio.run(self._tasks()))
+                    self._follower(watched.follower(str(seat), after), watched.name, seat)
+                self._follower(mirrored.follower(str(seat)), mirrored.name, seat)
+                if seat.on_links:
+                    looking = addresses.worker(str(seat), self._clients[seat].endpoints, self._turns())
+                    self._writer(looking, addresses.name, seat, keys=False)
+            self._thread(lambda: asyncio.run(self._tasks()))
             stack.callback(self._give_up, watches)
             self._schedule.run(began + seconds)
             self._stop.set()
             arena.heal()
             self._await_writers()
+            final = stack.enter_context(etcdv2.Client(arena.direct))
             for watched in watches:
                 watched.finish(final.keys)
             self._await_threads()
@@ -128,6 +176,22 @@ class Run:
         seconds = time.monotonic() - began
         return Report(self._seed, arena.version, seconds, self._schedule.done, events, holes, book)
 
+    def _tell(self, text: str) -> None:
+        self._journal.step(text)
+        self._out(text)
+        if time.monotonic() >= self._next_progress:
+            self._next_progress += PROGRESS
+            self._out(f"so far: {self._book.summary(sum(self._schedule.done.values()))}")
+
+    def _open(self, seat: Seat, stack: contextlib.ExitStack) -> None:
+        """An async client does nothing before its first call, which is in the loop that closes it."""
+        urls = self._arena.endpoints if seat.on_links else self._arena.direct
+        transport: Any = "httpx" if seat.lane(self._lane, self._seed) == "httpx" else None
+        if seat.kind == "task":
+            self._clients[seat] = etcdv2.AsyncClient(urls, transport=transport, **self._settings)
+        else:
+            self._clients[seat] = stack.enter_context(etcdv2.Client(urls, transport=transport, **self._settings))
+
     def _give_up(self, watches: list[Watched]) -> None:
         """All workers end soon, whatever went wrong."""
         self._stop.set()
@@ -139,52 +203,56 @@ class Run:
         while not self._stop.is_set():
             yield
 
-    def _writer(self, workload: Any, name: str, keys: Any, *, linked: bool = False) -> None:
-        worker = workload.worker(name, self._turns())
+    def _writer(self, worker: Worker, workload: str, seat: Seat, *, keys: bool = True) -> None:
         done = threading.Event()
         self._writers.append(done)
-        if keys is None:
-            self._task(worker, workload.name, done, linked=linked)
-        else:
-            self._thread(lambda _: drive(worker, keys, self._book, workload.name), done)
+        self._start(worker, workload, seat, done, keys=keys)
 
-    def _follower(self, work: Any, name: str, keys: Any, *start: int, linked: bool = False) -> None:
-        follower = work.follower(name, *start)
-        if keys is None:
-            self._task(follower, work.name, None, linked=linked)
-        else:
-            self._thread(lambda _: drive(follower, keys, self._book, work.name))
+    def _follower(self, worker: Worker, workload: str, seat: Seat) -> None:
+        self._start(worker, workload, seat, threading.Event())
 
-    def _thread(self, body: Callable[[Any], None], done: threading.Event | None = None) -> None:
+    def _start(self, worker: Worker, workload: str, seat: Seat, done: threading.Event, *, keys: bool = True) -> None:
+        client = self._clients[seat]
+        api, by = client.keys if keys else client, f"{seat} ({seat.lane(self._lane, self._seed)})"
+
+        def body() -> None:
+            try:
+                drive(worker, api, self._book, workload, by)
+            finally:
+                done.set()
+
+        async def task() -> None:
+            try:
+                await drive_async(worker, api, self._book, workload, by)
+            finally:
+                done.set()
+
+        if seat.kind == "task":
+            self._coroutines.append(task)
+        else:
+            self._thread(body)
+
+    def _thread(self, body: Callable[[], None]) -> None:
         def run() -> None:
             try:
-                body(done)
-            finally:
-                if done is not None:
-                    done.set()
+                body()
+            except Exception as error:
+                self._journal.step(traceback.format_exc())
+                self._book.complain("all", "strange", f"a worker broke: {error!r}")
 
-        thread = threading.Thread(target=run)
+        # A daemon: a call that never ends is a finding, and must not keep the process.
+        thread = threading.Thread(target=run, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _task(self, worker: Worker, workload: str, done: threading.Event | None, *, linked: bool) -> None:
-        async def run(on_links: Any, on_members: Any) -> None:
-            try:
-                await drive_async(worker, (on_links if linked else on_members).keys, self._book, workload)
-            finally:
-                if done is not None:
-                    done.set()
-
-        self._coroutines.append(run)
-
     async def _tasks(self) -> None:
-        async with (
-            etcdv2.AsyncClient(self._arena.endpoints, **self._settings) as on_links,
-            etcdv2.AsyncClient(self._arena.direct, **self._settings) as on_members,
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            for seat, client in self._clients.items():
+                if seat.kind == "task":
+                    await stack.enter_async_context(client)
             async with asyncio.TaskGroup() as group:
-                for run in self._coroutines:
-                    group.create_task(run(on_links, on_members))
+                for task in self._coroutines:
+                    group.create_task(task())
 
     def _await_writers(self) -> None:
         by = time.monotonic() + ENDS_WITHIN

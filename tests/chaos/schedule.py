@@ -40,6 +40,8 @@ class Window(NamedTuple):
     since: float
     until: float
     what: str
+    deaf: bool = False
+    """No request could reach anybody: the kernel refused each connection."""
 
 
 def leader(arena: Arena, rng: random.Random) -> list[Server]:
@@ -52,6 +54,10 @@ def follower(arena: Arena, rng: random.Random) -> list[Server]:
 
 def majority(arena: Arena, rng: random.Random) -> list[Server]:
     return rng.sample(arena.members, 2)
+
+
+def everybody(arena: Arena, rng: random.Random) -> list[Server]:
+    return arena.members
 
 
 Choice = Callable[[Arena, random.Random], list[Server]]
@@ -94,6 +100,21 @@ def restarted(choice: Choice) -> Fault:
             member.stop(timeout=1)
             member.start(wait=False)
         yield
+
+    return fault
+
+
+def moved(choice: Choice) -> Fault:
+    """Away, by SIGTERM or kill -9, and back behind another link: clients on links must learn the new address."""
+
+    @contextlib.contextmanager
+    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+        members = choice(arena, rng)
+        for member in members:
+            member.kill() if rng.random() < 0.5 else member.stop(timeout=1)
+        yield
+        for member in members:
+            arena.move(member)
 
     return fault
 
@@ -183,11 +204,14 @@ MEMBER_FAULTS: dict[str, Fault] = {
     "kill leader": killed(leader),
     "kill follower": killed(follower),
     "kill majority": killed(majority),
+    "kill all": killed(everybody),
     "pause leader": paused(leader),
     "pause follower": paused(follower),
     "pause majority": paused(majority),
     "restart leader": restarted(leader),
     "restart follower": restarted(follower),
+    "move leader": moved(leader),
+    "move follower": moved(follower),
     "cut off leader": cut_off(leader),
     "cut off follower": cut_off(follower),
 }

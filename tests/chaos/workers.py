@@ -40,8 +40,8 @@ Worker: TypeAlias = Generator[Ask | Wait, Any, None]
 """Is sent an `Outcome` for each `Ask`."""
 
 
-def drive(worker: Worker, keys: Any, book: Book, workload: str) -> None:
-    """With the keys API of a sync client."""
+def drive(worker: Worker, keys: Any, book: Book, workload: str, by: str = "") -> None:
+    """With the keys API of a sync client. `by`: who it is, for the words of a complaint."""
     outcome: Outcome | None = None
     while True:
         try:
@@ -58,10 +58,10 @@ def drive(worker: Worker, keys: Any, book: Book, workload: str) -> None:
         except Exception as caught:
             response, error = None, caught
         outcome = Outcome(begun, time.monotonic(), response, error)
-        book.enter(workload, step.call, step.within, outcome, writes=step.writes)
+        book.enter(workload, step.call, step.within, outcome, writes=step.writes, by=by)
 
 
-async def drive_async(worker: Worker, keys: Any, book: Book, workload: str) -> None:
+async def drive_async(worker: Worker, keys: Any, book: Book, workload: str, by: str = "") -> None:
     """With the keys API of an async client."""
     outcome: Outcome | None = None
     while True:
@@ -82,4 +82,4 @@ async def drive_async(worker: Worker, keys: Any, book: Book, workload: str) -> N
         except Exception as caught:
             response, error = None, caught
         outcome = Outcome(begun, time.monotonic(), response, error)
-        book.enter(workload, step.call, step.within, outcome, writes=step.writes)
+        book.enter(workload, step.call, step.within, outcome, writes=step.writes, by=by)

@@ -177,7 +177,11 @@ def _total(within: float | None) -> dict[str, float]:
 
 
 class Session:
-    """Session reads: not older than what the same worker was told before, of its own key and of another's."""
+    """Session reads, of a worker's own key and of another's: not older than what the same worker was told before.
+
+    A value has its place at the index at which it was first told, so one that comes back is seen, whatever index it
+    comes with. An unknown write may take effect late, over a confirmed one: that is the store's state, not an old one.
+    """
 
     name = "session"
 
@@ -186,28 +190,48 @@ class Session:
 
     def worker(self, name: str, turns: Turns) -> Worker:
         own, shared = f"{self._dir}/{name}", f"{self._dir}/shared"
-        floors = {own: 0, shared: 0}
+        known: dict[str, dict[str | None, int]] = {own: {None: 0}, shared: {None: 0}}
         for number, _ in enumerate(turns):
             key = own if number % 2 else shared
             value = f"{name}-{number}"
             outcome: Outcome = yield Ask("set", _set(key, value))
             if outcome.confirmed:
-                floors[key] = outcome.response.node.modified_index
-            for key in floors:
+                known[key][value] = outcome.response.node.modified_index
+            for key, places in known.items():
                 outcome = yield Ask("get", _session_read(key), writes=False)
-                found = 0
                 if outcome.confirmed:
-                    found = outcome.response.node.modified_index
-                elif not isinstance(outcome.error, etcdv2.KeyNotFound):
-                    continue
-                if found < floors[key]:
-                    told = f"{name} read {key} at index {found}, was told {floors[key]} before"
-                    self._book.complain(self.name, "stale", told)
-                floors[key] = max(found, floors[key])
+                    self._place(name, key, places, outcome.response.node.value, outcome.response.node.modified_index)
+                elif isinstance(outcome.error, etcdv2.KeyNotFound):
+                    self._place(name, key, places, None, 0)
             yield Wait(self._pace)
+
+    def _place(self, name: str, key: str, places: dict[str | None, int], value: str | None, index: int) -> None:
+        """`places`: the index of each value that this worker was told, before this one."""
+        floor, place = max(places.values()), places.setdefault(value, index)
+        if index < floor or place < floor:
+            told = f"{name} read {value} at index {index} from {key}, was told index {floor} before"
+            self._book.complain(self.name, "stale", told)
+        elif index != place:
+            self._book.complain(self.name, "doubled", f"{name} read {value} from {key} at index {place} and at {index}")
 
     def check(self, keys: Any) -> None:
         """Everything was checked on the way."""
+
+
+class Addresses:
+    """`client.sync` now and then, so that members which moved are found. Its workers get a client in place of keys."""
+
+    name = "sync"
+
+    def __init__(self, book: Book, pace: float = 0.7) -> None:
+        self._book, self._pace = book, pace
+
+    def worker(self, name: str, configured: Iterable[str], turns: Turns) -> Worker:
+        for _ in turns:
+            outcome: Outcome = yield Ask("sync", lambda client: client.sync(), writes=False)
+            if outcome.confirmed and (gone := set(configured) - set(outcome.response)):
+                self._book.complain(self.name, "lost", f"{name} has no longer the configured endpoints {gone}")
+            yield Wait(self._pace)
 
 
 def _set(key: str, value: str) -> Callable[[Any], Any]:
