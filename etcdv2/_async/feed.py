@@ -30,9 +30,7 @@ logger = logging.getLogger("etcdv2")
 SETTLED = 0.01
 """Seconds to read what has come already."""
 QUICK = 0.02
-"""Seconds within which the event of a poll comes when events are many."""
-QUICK_POLLS = 5
-"""So many such polls in a row, and a stream is opened."""
+"""Seconds within which the event of a poll comes when events may be many: then a stream is opened."""
 
 
 class AsyncFeed:
@@ -68,7 +66,6 @@ class AsyncFeed:
         self._switching = False
         self._receiving = False
         self._came_at = 0.0
-        self._quick_polls = 0
         self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -303,12 +300,16 @@ class AsyncFeed:
         return None
 
     async def _perhaps_stream(self, took: float) -> None:
-        """When events come faster than polls, open a stream from now on; polls go on until they have reached it."""
-        self._quick_polls = self._quick_polls + 1 if took < QUICK else 0
-        if self._stream is not None and not self._quick_polls:
+        """When events may come faster than polls, open a stream from now on; polls go on until they have reached it.
+
+        At once: of 2,000 events in a moment the server forgets the first 1,000 while polls fetch them one by one.
+        """
+        if took >= QUICK:
             unused, self._stream = self._stream, None
-            await unused.stream.close()
-        if self._quick_polls < QUICK_POLLS or self._stream is not None:
+            if unused is not None:
+                await unused.stream.close()
+            return
+        if self._stream is not None:
             return
         try:
             stream = await self._caller.open_watch(self._call(None, stream=True), UNSET)
@@ -344,7 +345,6 @@ class AsyncFeed:
             if not failure.aborted:
                 self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
         finally:
-            self._quick_polls = 0
             await self._no_longer_reading(poll)
 
     def _now_reading(self, poll: AsyncPoll, *, streaming: bool) -> None:

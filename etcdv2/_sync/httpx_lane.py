@@ -42,8 +42,12 @@ _LONGEST_URL = 65_000
 class _Progress:
     """How far httpcore's trace says a request has come."""
 
-    def __init__(self, *, told: bool) -> None:
-        """`told`: by a transport that surely calls `trace`, so that nothing was sent before the first call."""
+    def __init__(self, *, told: bool, asked_later: bool) -> None:
+        """`told`: by a transport that surely calls `trace`, so that nothing was sent before the first call.
+
+        `asked_later`: the server may ask for a certificate after it has read a request.
+        """
+        self._asked_later = asked_later
         self.sent = Sent.NOTHING if told else Sent.WHOLE
         self.phase: Phase = "pool" if told else "connect"
         self.traced = False
@@ -64,7 +68,7 @@ class _Progress:
     def failure(self, error: Exception) -> TransportFailure:
         """What an exception of httpx, or the end of the time, means."""
         root = _root(error)
-        if self.fresh and self.phase == "wait" and (refused := refusal(root)) is not None:
+        if self.fresh and self.phase == "wait" and not self._asked_later and (refused := refusal(root)) is not None:
             return refused
         timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
         phase, sent = self.phase, self.sent
@@ -92,6 +96,7 @@ class HttpxTransport:
         self._server_hostname = server_hostname
         self._process = os.getpid()
         self._told = transport is None
+        self._asked_later = transport is not None or (ssl_context is not None and ssl_context.post_handshake_auth)
 
         def client(limit: int | None) -> httpx.Client:
             return httpx.Client(
@@ -107,7 +112,7 @@ class HttpxTransport:
         self._watches = self._calls if transport is not None else client(None)
 
     def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        progress = _Progress(told=self._told)
+        progress = _Progress(told=self._told, asked_later=self._asked_later)
         built = self._build(self._calls, endpoint, request, limits, progress)
         try:
             with deadline(limits.deadline):
@@ -140,7 +145,7 @@ class HttpxTransport:
             response.close()
 
     def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> Stream:
-        progress = _Progress(told=self._told)
+        progress = _Progress(told=self._told, asked_later=self._asked_later)
         built = self._build(self._watches, endpoint, request, limits, progress)
         try:
             with deadline(limits.deadline):
