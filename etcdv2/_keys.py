@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from etcdv2._cluster import MAX_INDEX
-from etcdv2_api import Call, KeysError, KeysEvent, Message, operations
+from etcdv2._results import check_answer
+from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer, operations
 from etcdv2_api.call import key_path
 
 KeysCall: TypeAlias = Call[KeysEvent, KeysError | Message]
@@ -124,6 +125,18 @@ def delete(key: str, *, prev_value: str | None, prev_index: int | None, recursiv
     return operations.delete_key(
         key, dir=directory or None, recursive=recursive or None, prev_value=prev_value, prev_index=prev_index
     )
+
+
+def change_from(call: KeysCall, body: bytes) -> KeysEvent:
+    """The event in the body of a watch. Raises ValueError for anything else."""
+    try:
+        change = call.decode(200, body)
+    except UndescribedAnswer as error:
+        raise ValueError(error.reason) from error
+    if not isinstance(change, KeysEvent):
+        raise ValueError(f"no event, but {change!r:.200}")
+    check_answer(change, change=True)
+    return change
 
 
 def after(index: int | None) -> int | None:

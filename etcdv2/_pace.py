@@ -12,6 +12,8 @@ LOOK_EVERY = 150
 """Events between two looks, at the measured rate."""
 SURELY_QUIET = 0.25
 """Seconds to let an old poll run beside the new one: what was on its way by the old one has then come."""
+SURELY_CAME = 2.0
+"""Seconds within which an event of the past has come, where it cannot be asked for a second time."""
 SURELY_KEPT = 900
 """Events back to which the server surely still goes: it keeps 1,000, and some come while one asks."""
 FASTEST = 0.02

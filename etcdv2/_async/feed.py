@@ -13,17 +13,18 @@ from math import inf
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.outages import AsyncOutages
+from etcdv2._async.standby import AsyncStandby
 from etcdv2._async.state import async_check_not_restored, async_read_state
 from etcdv2._cursor import Cursor
-from etcdv2._errors import ClusterChanged, EtcdError, HistoryCleared
+from etcdv2._errors import ClusterChanged, HistoryCleared
 from etcdv2._gather import Gathered
-from etcdv2._keys import KeysCall
-from etcdv2._pace import SURELY_KEPT, SURELY_QUIET
+from etcdv2._keys import KeysCall, change_from
+from etcdv2._pace import SURELY_CAME, SURELY_KEPT, SURELY_QUIET
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
-from etcdv2._results import Event, Snapshot, check_answer
+from etcdv2._results import Event, Snapshot
 from etcdv2._settings import UNSET
 from etcdv2._wire import TransportFailure
-from etcdv2_api import KeysError, Message, UndescribedAnswer, operations
+from etcdv2_api import operations
 
 logger = logging.getLogger("etcdv2")
 
@@ -60,12 +61,11 @@ class AsyncFeed:
         self._spare_since = 0.0
         self._reached = 0
         """Up to where everything has come when the spare poll takes over."""
-        self._stream: AsyncPoll | None = None
-        """Opened, not read from yet: polls have to reach it first."""
-        self._streaming = False
+        self._standby = AsyncStandby(caller)
+        self._streaming = self._taken_over = False
         self._switching = False
         self._receiving = False
-        self._came_at = 0.0
+        self._came_at = self._reading_since = 0.0
         self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -103,7 +103,7 @@ class AsyncFeed:
         """In a forked child: ended. The parent's thread, sockets and locks are not here, or not ours."""
         self._lock = threading.Lock()
         self._outages.forget()
-        self._poll = self._spare = self._stream = self._worker = None
+        self._poll = self._spare = self._standby.poll = self._worker = None
         self._ready = AsyncPulse()
         self._ready.set()
         self.items = AsyncChannel(1)
@@ -114,7 +114,8 @@ class AsyncFeed:
         self._outages.close()
         self._caller.watches.discard(self)
         self._ready.set()
-        for poll in (self._poll, self._spare, self._stream):
+        self._standby.abort()
+        for poll in (self._poll, self._spare):
             if poll is not None:
                 poll.stream.abort()
         if self._worker is not None:
@@ -125,6 +126,12 @@ class AsyncFeed:
     @property
     def registered(self) -> int:
         return self._cursor.registered
+
+    @property
+    def settled(self) -> int:
+        """Up to this index the poll under way has nothing more to bring."""
+        registered = self._cursor.registered
+        return registered if self._taken_over else min(registered, (self._cursor.wait_index or registered + 1) - 1)
 
     @property
     def cluster_id(self) -> str:
@@ -144,9 +151,10 @@ class AsyncFeed:
     async def renew(self, index: int) -> None:
         """Open a second poll beside the first, and later let go of the first: no moment is without one.
 
-        The second one asks for what came since the first was registered, so that it finds what a dead connection
-        kept; only when the server may have forgotten that, it begins now, and the first one is trusted. A stream that
-        has fallen silent is ended instead: it may have died, which the server does not say, so a poll goes on.
+        The second one asks for what came since the first was registered, or from where the first asks when that is
+        in the past, so that it finds what a dead or slow connection keeps. When the server may have forgotten that, it
+        begins now, and the first one is trusted (not at once, where it asked for the past). A stream that has fallen
+        silent is ended instead: it may have died, which the server does not say, so a poll goes on.
         """
         poll, spare = self._poll, self._spare
         if poll is None:
@@ -155,8 +163,10 @@ class AsyncFeed:
             if time.monotonic() - self._came_at >= SURELY_QUIET:
                 poll.stream.abort()
         elif spare is None:
-            since = poll.meta.index
+            since = self.settled
             within = index - since < SURELY_KEPT
+            if not within and since < poll.meta.index and time.monotonic() - self._reading_since < SURELY_CAME:
+                return
             spare = await self._caller.watch_at(poll.endpoint, self._call(since + 1 if within else None))
             if spare is None:
                 return
@@ -197,17 +207,16 @@ class AsyncFeed:
                 self._now_registered()
                 poll = await self._follow(poll, taken_over=taken_over)
                 taken_over = poll is not None
-                stream = self._stream
-                if poll is None and stream is not None and (self._cursor.wait_index or 0) > stream.meta.index + 1:
+                if poll is None and (stream := self._standby.reached(self._cursor.wait_index)) is not None:
                     await self._read_stream(stream)
         except Exception as error:  # whatever it is, the watcher's user must hear of it
             self.items.end(error)
         finally:
             self.items.end()
             self._ready.set()
-            for left in (poll, self._stream):
-                if left is not None:
-                    await left.stream.close()
+            await self._standby.drop()
+            if poll is not None:
+                await poll.stream.close()
 
     async def _begin_poll(self) -> AsyncPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
@@ -264,14 +273,16 @@ class AsyncFeed:
         began = time.monotonic()
         body = Gathered()
         broken = False
-        self._now_reading(poll, streaming=False)
+        self._now_reading(poll, taken_over=taken_over)
         try:
             if self.closed:
                 return None
-            if taken_over:
+            if taken_over or self._standby.poll is not None:
                 part = await poll.stream.read(SETTLED)
-                if part is None:  # open for a while already: what its history had would have come
+                if part is None and taken_over:  # open for a while already: what its history had would have come
                     self._cursor.moved_to(poll.meta.index)
+                elif part is None:
+                    await self._standby.drop()  # events do not come that quickly any more
                 elif part:
                     self._receiving = True
                     body.add(part)
@@ -293,32 +304,13 @@ class AsyncFeed:
         if not event.strip():
             await self._ended_early(began, broken=broken)
         elif await self._deliver(poll, event):
-            await self._perhaps_stream(time.monotonic() - began)
+            if time.monotonic() - began < QUICK:
+                # At once: of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one.
+                await self._standby.open(self._call(None, stream=True), self._cluster_id)
         else:
             self._caller.pool.failed(poll.endpoint, time.monotonic(), "sent no new event")
             await self._ended_early(time.monotonic())
         return None
-
-    async def _perhaps_stream(self, took: float) -> None:
-        """When events may come faster than polls, open a stream from now on; polls go on until they have reached it.
-
-        At once: of 2,000 events in a moment the server forgets the first 1,000 while polls fetch them one by one.
-        """
-        if took >= QUICK:
-            unused, self._stream = self._stream, None
-            if unused is not None:
-                await unused.stream.close()
-            return
-        if self._stream is not None:
-            return
-        try:
-            stream = await self._caller.open_watch(self._call(None, stream=True), UNSET)
-        except EtcdError:
-            return
-        if stream.meta.cluster_id != self._cluster_id or self.closed:
-            await stream.stream.close()
-        else:
-            self._stream = stream
 
     async def _read_stream(self, poll: AsyncPoll) -> None:
         """Take events from the stream until it ends or falls silent; then polls take over, from where it came to.
@@ -328,7 +320,6 @@ class AsyncFeed:
         gathered = Gathered()
         self._came_at = time.monotonic()
         self._now_reading(poll, streaming=True)
-        self._stream = None
         try:
             while not self.closed:
                 self._came_at = time.monotonic()
@@ -347,9 +338,10 @@ class AsyncFeed:
         finally:
             await self._no_longer_reading(poll)
 
-    def _now_reading(self, poll: AsyncPoll, *, streaming: bool) -> None:
+    def _now_reading(self, poll: AsyncPoll, *, streaming: bool = False, taken_over: bool = False) -> None:
         with self._lock:
-            self._poll, self._streaming = poll, streaming
+            self._poll, self._streaming, self._taken_over = poll, streaming, taken_over
+            self._reading_since = time.monotonic()
             self._switching = self._receiving = False
         self._follower.add(self, poll.endpoint)
 
@@ -370,15 +362,11 @@ class AsyncFeed:
     async def _deliver(self, poll: AsyncPoll, body: bytes) -> bool | None:
         """True when the body was an event that brought the watch on, False for an older one, None for no event."""
         try:
-            change = self._call(None).decode(200, body)
-            check_answer(change, change=True)
+            change = change_from(self._call(None), body)
         except ValueError as error:
-            reason = error.reason if isinstance(error, UndescribedAnswer) else str(error)
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, reason)
+            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
             return None
         self._short_polls = 0
-        if isinstance(change, (KeysError, Message)):
-            return None
         before = self._cursor.wait_index
         event = self._cursor.accept(change)
         if event is not None:

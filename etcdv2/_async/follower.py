@@ -41,6 +41,11 @@ class AsyncFollowed(Protocol):
         ...
 
     @property
+    def settled(self) -> int:
+        """Up to this index the poll has nothing more to bring; from there a renewed one asks."""
+        ...
+
+    @property
     def renewing(self) -> bool:
         """Whether `renew` has begun and wants to be called again."""
         ...
@@ -171,7 +176,7 @@ class AsyncMemberFollower:
                     went_back = 0 < before < poll.registered and 0 < index < poll.registered
                     if went_back or (index and meta.cluster_id != poll.cluster_id):
                         poll.lost(f"{self._endpoint} is another cluster, or was put back")
-                    elif index == 0 or index - poll.registered >= RENEW_AFTER or poll.renewing:
+                    elif index == 0 or index - poll.settled >= RENEW_AFTER or poll.renewing:
                         await poll.renew(index)
             except TransportFailure as failure:
                 if not self._ended:

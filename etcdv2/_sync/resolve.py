@@ -9,10 +9,10 @@ from etcdv2 import _resolve
 from etcdv2._attempts import Answered
 from etcdv2._cursor import Cursor
 from etcdv2._errors import DeadlineExceeded, HistoryCleared, KeyNotFound, NotDir, OutcomeUnknown
-from etcdv2._keys import KeysCall
+from etcdv2._keys import KeysCall, change_from
 from etcdv2._pace import SURELY_QUIET
 from etcdv2._resolve import Trace
-from etcdv2._results import Event, Outcome, check_answer
+from etcdv2._results import Event, Outcome
 from etcdv2._rules import READS
 from etcdv2._settings import TimeoutLike, Unset, timeout_from
 from etcdv2._sync.caller import Caller, Poll, read_all
@@ -101,8 +101,6 @@ def _past_change(caller: Caller, poll: Poll, call: KeysCall) -> KeysEvent | None
         return None
     body = first and first + read_all(poll.stream, caller.limits())
     try:
-        change = call.decode(200, body)
-        check_answer(change, change=True)
+        return change_from(call, body)
     except ValueError as error:
         raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
-    return change if isinstance(change, KeysEvent) else None
