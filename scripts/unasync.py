@@ -50,6 +50,7 @@ RULES = {
     "AsyncPulse": "Pulse",
     "AsyncRolesAPI": "RolesAPI",
     "AsyncSection": "Section",
+    "AsyncStandby": "Standby",
     "AsyncStatsAPI": "StatsAPI",
     "AsyncStream": "Stream",
     "AsyncTransport": "Transport",
