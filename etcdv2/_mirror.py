@@ -234,8 +234,10 @@ class Differences:
     Holds at most `size` and those of one event more; what comes then is left out, and caught up with by a comparison.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, key: str | None = None) -> None:
+        """`key`: only of this file, or of what is below this directory; None for all."""
         self._size = size
+        self._names = None if key is None else Names(_without_slash(key))
         self._waiting: deque[Change] = deque()
         self._reached: MirrorState | None = None
 
@@ -244,10 +246,15 @@ class Differences:
         """How many are held."""
         return len(self._waiting)
 
+    def wanted(self, changes: list[Change]) -> list[Change]:
+        """Those that this reader is for."""
+        names = self._names
+        return changes if names is None else [change for change in changes if names.of(change.key) is not None]
+
     def offer(self, changes: list[Change], tree: MirrorTree) -> None:
         """`changes` have just been made to `tree`."""
         if self._reached is None:
-            self._waiting.extend(changes)
+            self._waiting.extend(self.wanted(changes))
             if len(self._waiting) > self._size:
                 self._reached = tree.freeze()
 

@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import NoneType, TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._cluster import CLUSTER_ID
+from etcdv2._curl import curl_command
 from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
@@ -130,6 +131,7 @@ class AsyncClient:
             before_attempt=before_attempt,
             after_attempt=after_attempt,
         )
+        self._tls = settings if secure else None
         self.set_credentials(username, password)
         if prefer_leader:
             self._caller.before_call = self._find_leader
@@ -201,6 +203,17 @@ class AsyncClient:
         if ("wait", "true") in call.query:
             raise ValueError("send() does not wait for events; use keys.watch()")
         return (await self._caller.perform(call, rules, timeout)).answer
+
+    def as_curl(self, call: Call[Any, Any], endpoint: str | None = None) -> str:
+        """The call as a command line for curl, for the current endpoint or the one given. Sends nothing.
+
+        Passwords are hidden (`***`), also those in the call's body; values are not. `call` is a generated one, or that
+        of an OutcomeUnknown. TLS is shown by its files; a ready context and `server_hostname` cannot be.
+        """
+        pool = self._caller.pool
+        target = pool.first if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
+        tls = self._tls if target.tls else None
+        return curl_command(call, target.url, username=self._caller.secrets.username, tls=tls)
 
     async def machines(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """The client URLs that the started members advertise."""

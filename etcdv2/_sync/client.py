@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import NoneType, TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from etcdv2._cluster import CLUSTER_ID
+from etcdv2._curl import curl_command
 from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._errors import EtcdError
 from etcdv2._hooks import Hook
@@ -131,6 +132,7 @@ class Client:
             before_attempt=before_attempt,
             after_attempt=after_attempt,
         )
+        self._tls = settings if secure else None
         self.set_credentials(username, password)
         if prefer_leader:
             self._caller.before_call = self._find_leader
@@ -202,6 +204,17 @@ class Client:
         if ("wait", "true") in call.query:
             raise ValueError("send() does not wait for events; use keys.watch()")
         return (self._caller.perform(call, rules, timeout)).answer
+
+    def as_curl(self, call: Call[Any, Any], endpoint: str | None = None) -> str:
+        """The call as a command line for curl, for the current endpoint or the one given. Sends nothing.
+
+        Passwords are hidden (`***`), also those in the call's body; values are not. `call` is a generated one, or that
+        of an OutcomeUnknown. TLS is shown by its files; a ready context and `server_hostname` cannot be.
+        """
+        pool = self._caller.pool
+        target = pool.first if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
+        tls = self._tls if target.tls else None
+        return curl_command(call, target.url, username=self._caller.secrets.username, tls=tls)
 
     def machines(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """The client URLs that the started members advertise."""

@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from etcdv2._forks import tell_after_fork
 from etcdv2._keys import check_buffer
-from etcdv2._mirror import Change, Differences, MirrorState, MirrorTree
+from etcdv2._mirror import Change, Differences, MirrorState, MirrorTree, Names
 from etcdv2._primitives import Pulse, Worker
 from etcdv2._results import Event, Snapshot
 from etcdv2._settings import check_seconds
@@ -139,17 +139,21 @@ class Mirror(Mapping[str, Node]):
                 return value
             changed.wait(left)
 
-    def changes(self, *, existing: bool = False, buffer: int = 1000) -> MirrorChanges:
+    def changes(self, key: str | None = None, *, existing: bool = False, buffer: int = 1000) -> MirrorChanges:
         """Iterate over what changes from this call on, file by file; `existing`: first what is there, as added.
 
-        Several can iterate, each for itself. One that falls more than `buffer` changes behind loses no key, but gets
-        what came then as the comparison of two states: at most one change for a key, with the newest node and index. So
-        does everyone after a loss of history. Memory: `buffer` changes and those of one event more, and one old state.
+        `key`: only the file of that absolute key, or what is below that directory. Any number can iterate, each for
+        itself, and at no cost to the server: they share the mirror's one watch. One that falls more than `buffer`
+        changes behind loses no key, but gets what came then as the comparison of two states: at most one change for a
+        key, with the newest node and index. So does everyone after a loss of history. Memory: `buffer` changes and
+        those of one event more, and one old state. Raises ValueError for a key that is not in the mirror.
         """
         check_buffer(buffer)
-        reader = Differences(buffer)
+        if key is not None and Names(self.key).of(key.rstrip("/") or "/") is None:
+            raise ValueError(f"key {key!r}: is not in the mirror of {self.key}")
+        reader = Differences(buffer, key)
         state = self._copy.add(reader)
-        return MirrorChanges(self._copy, reader, state.as_added() if existing else [])
+        return MirrorChanges(self._copy, reader, reader.wanted(state.as_added()) if existing else [])
 
     def __enter__(self) -> Self:
         try:
@@ -222,7 +226,7 @@ class MirrorChanges:
             change, behind = self._copy.take(self._reader)
             if behind is None:
                 return change
-            self._compared.extend(behind[0].differences(behind[1]))
+            self._compared.extend(self._reader.wanted(behind[0].differences(behind[1])))
         return self._compared.popleft() if self._compared else None
 
 
