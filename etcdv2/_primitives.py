@@ -10,11 +10,14 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 R = TypeVar("R")
+A = TypeVar("A")
+
+AT_ONCE = 50
 
 
 async def async_sleep(seconds: float) -> None:
@@ -61,6 +64,21 @@ def see_through(work: R, give_up: Callable[[], None]) -> R:
     """A thread cannot be cancelled: the work is done."""
     del give_up
     return work
+
+
+async def async_call_each(calls: Sequence[Callable[[A], Awaitable[None]]], argument: A) -> None:
+    """All of them, several at once. Raises the first error, when those begun have ended."""
+    for start in range(0, len(calls), AT_ONCE):
+        begun = [call(argument) for call in calls[start : start + AT_ONCE]]
+        for ended in await asyncio.gather(*begun, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+
+def call_each(calls: Sequence[Callable[[A], None]], argument: A) -> None:
+    """All of them, one after the other."""
+    for call in calls:
+        call(argument)
 
 
 class AsyncPulse:

@@ -69,6 +69,7 @@ RULES = {
     "aclose": "close",
     "aiter_raw": "iter_raw",
     "anext": "next",
+    "async_call_each": "call_each",
     "async_check_not_restored": "check_not_restored",
     "async_cluster_index": "cluster_index",
     "async_deadline": "deadline",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from etcdv2 import AsyncClient, Event
 from etcdv2.testing import Server
+from tests.chaos.links import Link
 from tests.foreign import async_foreign_writes, workers
 from tests.scripted_store import ScriptedStore
 
@@ -56,6 +58,24 @@ async def test_a_thousand_watches_of_one_member_each_get_their_own(etcd: Server)
         await asyncio.gather(*(watcher.close() for watcher in watchers))
         await settled(lambda: workers() == before, workers)
     await settled(lambda: descriptors() <= opened, descriptors)
+
+
+async def test_renewals_over_a_slow_link_do_not_wait_for_each_other(etcd: Server) -> None:
+    """One after the other they would take 300 round trips of 50 ms, and the last watches would be too old by then."""
+    with Link(etcd.port) as link:
+        async with AsyncClient(link.endpoint.url, timeout=60) as client:
+            watchers = [client.keys.watch(f"/many/{n}") for n in range(300)]
+            await asyncio.gather(*(watcher.__aenter__() for watcher in watchers))
+            link.delay = 0.025
+            await async_foreign_writes(etcd, 450, connections=1)
+            begun = time.monotonic()
+            feeds = [watcher._feed for watcher in watchers]
+            await settled(lambda: all(feed.settled >= 450 for feed in feeds), lambda: [feed.settled for feed in feeds])
+            assert time.monotonic() - begun < 4.5
+            await client.keys.set("/many/299", "1")
+            event = await watchers[299].next(timeout=20)
+            assert event is not None
+            assert event.value == "1"
 
 
 async def test_cancelled_wait_loses_no_event_and_the_watch_goes_on(etcd: Server) -> None:

@@ -16,7 +16,7 @@ from etcdv2._cluster import Meta
 from etcdv2._endpoints import Endpoint
 from etcdv2._forks import tell_after_fork
 from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
-from etcdv2._primitives import Pulse, Worker
+from etcdv2._primitives import Pulse, Worker, call_each
 from etcdv2._sync.caller import Caller
 from etcdv2._wire import TransportFailure
 from etcdv2_api import operations
@@ -172,13 +172,15 @@ class MemberFollower:
                         poll.lost(f"{self._endpoint} does not follow the cluster")
                     continue
                 before, self._last = self._last, index
+                due: list[Followed] = []
                 for poll in list(self._polls):
                     # Twice in a row: one look alone may have met another member, behind a balancer.
                     went_back = 0 < before < poll.registered and 0 < index < poll.registered
                     if went_back or (index and meta.cluster_id != poll.cluster_id):
                         poll.lost(f"{self._endpoint} is another cluster, or was put back")
                     elif index == 0 or index - poll.settled >= RENEW_AFTER or poll.renewing:
-                        poll.renew(index)
+                        due.append(poll)
+                call_each([poll.renew for poll in due], index)
             except TransportFailure as failure:
                 if not self._ended:
                     self._caller.pool.failed(self._endpoint, time.monotonic(), str(failure))
