@@ -8,13 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import etcdv2
-from etcdv2.testing import Certificates, Server, make_certificates
+from etcdv2.testing import Certificates, Server
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 BOTH = pytest.mark.parametrize("example", ["turing_awards.py", "turing_awards_async.py"])
@@ -76,18 +75,6 @@ def tour_without_indexes(out: str) -> str:
     return out[out.index("All keys") :]
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("examples-tls"))
-
-
-@pytest.fixture(scope="module")
-def secure(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
-    tls = certificates.server(client_cert_auth=True)
-    with Server(etcd_binary, tls=tls, auth=("root", "secret"), fsync=False) as server:
-        yield server
-
-
 def flags_for(server: Server, certificates: Certificates, password: str = "secret") -> list[str]:
     flags = [f"--endpoints={server.url}", "--username=root", f"--password={password}"]
     flags += [f"--ca-file={certificates.ca_file}", f"--cert-file={certificates.client_cert_file}"]
@@ -95,7 +82,7 @@ def flags_for(server: Server, certificates: Certificates, password: str = "secre
 
 
 def test_both_show_the_same_tour_on_an_etcd_of_their_own(etcd_binary: Path) -> None:
-    programs = [start(path.name, etcd=etcd_binary) for path in sorted(EXAMPLES.glob("*.py"))]
+    programs = [start(path.name, etcd=etcd_binary) for path in sorted(EXAMPLES.glob("turing_awards*.py"))]
     assert len(programs) == 2
     for program in programs:
         code, out, err = outcome(program)
@@ -108,11 +95,11 @@ def test_both_show_the_same_tour_on_an_etcd_of_their_own(etcd_binary: Path) -> N
 
 
 def test_a_cluster_of_ones_own_is_toured_and_left_as_it_was(
-    etcd: Server, secure: Server, certificates: Certificates
+    etcd: Server, guarded: Server, certificates: Certificates
 ) -> None:
     programs = [
         start("turing_awards.py", f"--endpoints={etcd.url}"),
-        start("turing_awards_async.py", *flags_for(secure, certificates)),
+        start("turing_awards_async.py", *flags_for(guarded, certificates)),
     ]
     for program in programs:
         code, out, err = outcome(program)
@@ -124,7 +111,7 @@ def test_a_cluster_of_ones_own_is_toured_and_left_as_it_was(
     )
     with etcdv2.Client(etcd.url) as client:
         assert client.keys.get("/").node.children == ()
-    with etcdv2.Client(secure.url, tls=tls, username="root", password="secret") as client:
+    with etcdv2.Client(guarded.url, tls=tls, username="root", password="secret") as client:
         assert client.keys.get("/").node.children == ()
 
 
@@ -170,8 +157,8 @@ def test_a_missing_etcd_is_named(example: str, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_a_wrong_password_is_told_in_one_sentence(example: str, secure: Server, certificates: Certificates) -> None:
-    code, out, err = outcome(start(example, *flags_for(secure, certificates, password="wrong")))
+def test_a_wrong_password_is_told_in_one_sentence(example: str, guarded: Server, certificates: Certificates) -> None:
+    code, out, err = outcome(start(example, *flags_for(guarded, certificates, password="wrong")))
     assert (code, out) == (1, "")
     assert err.startswith("That did not work: ")
     assert err.count("\n") == 1

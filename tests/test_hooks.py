@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from etcdv2 import AsyncClient
 from etcdv2._hooks import AttemptInfo, tell
+from tests.fault_server import FaultServer, stall
 
 INFO = AttemptInfo("put_key", "PUT", "/v2/keys/a", "http://a:2379", 1)
 
@@ -26,6 +30,16 @@ def test_error_of_a_hook_is_logged_and_hides_no_outcome(caplog: pytest.LogCaptur
     tell(broken, INFO)
     assert "no put_key for me" in caplog.text
     assert [record.name for record in caplog.records] == ["etcdv2"]
+
+
+async def test_cancelled_attempt_has_an_end_too() -> None:
+    told: list[AttemptInfo] = []
+    with FaultServer(default=stall()) as server:
+        async with AsyncClient(server.endpoint.url, after_attempt=told.append) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.keys.get("/a"), 0.1)
+    assert [(one.status, one.error) for one in told] == [(None, "CancelledError")]
+    assert 0 < told[0].elapsed < 5
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

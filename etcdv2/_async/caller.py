@@ -198,29 +198,31 @@ class AsyncCaller:
             except V2ApiDisabled as error:
                 raise V2ApiDisabled(error.endpoints, await self._server_version(error.endpoints)) from error
             if isinstance(step, Try):
-                if self._before is not None:
-                    tell(self._before, _info(call, step))
                 return step
             await async_sleep(step.seconds)
 
     async def _attempt(self, call: Call[Any, Any], request: Request, step: Try) -> Reply:
+        if self._before is not None:
+            tell(self._before, _info(call, step))
         if self._after is None:
             return await self._transport.send(step.endpoint, request, step.limits)
         started = time.monotonic()
         try:
             reply = await self._transport.send(step.endpoint, request, step.limits)
-        except TransportFailure as failure:
-            self._tell_after(call, step, started, None, str(failure))
+        except BaseException as error:  # cancelled, too
+            self._tell_after(call, step, started, None, str(error) or type(error).__name__)
             raise
         self._tell_after(call, step, started, reply.status, None)
         return reply
 
     async def _open(self, call: Call[Any, Any], request: Request, step: Try) -> AsyncStream:
+        if self._before is not None:
+            tell(self._before, _info(call, step))
         started = time.monotonic()
         try:
             stream = await self._transport.open(step.endpoint, request, step.limits)
-        except TransportFailure as failure:
-            self._tell_after(call, step, started, None, str(failure))
+        except BaseException as error:
+            self._tell_after(call, step, started, None, str(error) or type(error).__name__)
             raise
         self._tell_after(call, step, started, stream.status, None)
         return stream

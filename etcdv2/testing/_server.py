@@ -42,6 +42,10 @@ class Server:
     args: further flags for etcd, which win over the ones above.
     """
 
+    _host = _peer_host = "127.0.0.1"
+    _prefix: Sequence[str] = ()
+    """What runs etcd's command, such as `ip netns exec NAME`; nobody else then has its hosts' ports."""
+
     def __init__(
         self,
         binary: str | os.PathLike[str] | None = None,
@@ -89,7 +93,7 @@ class Server:
     @property
     def url(self) -> str:
         """The client URL, without a slash at its end."""
-        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://{self._host}:{self.port}"
 
     @property
     def endpoints(self) -> list[str]:
@@ -100,7 +104,7 @@ class Server:
     def peer_url(self) -> str:
         """Where other members reach this one; always plain http."""
         self._started()
-        return f"http://127.0.0.1:{self._ports[1]}"
+        return f"http://{self._peer_host}:{self._ports[1]}"
 
     @property
     def data_dir(self) -> Path:
@@ -261,10 +265,10 @@ class Server:
             port, peer_port = self._asked_ports
             self._ports = (port or free_port(), peer_port or free_port())
             self._process = Process()
-        for taken in self._ports:
+        for taken in () if self._prefix else self._ports:
             if not is_free(taken):  # or a stranger's health would pass for this server's
                 raise PortTaken(f"somebody else listens on 127.0.0.1:{taken}")
-        self._process.spawn([self.binary, *self._flags(), *self._args])
+        self._process.spawn([*self._prefix, self.binary, *self._flags(), *self._args])
 
     def _flags(self) -> list[str]:
         fsync, heartbeat, election = self._tuning

@@ -249,6 +249,19 @@ def test_hooks_see_the_polls_of_a_watch(connect: Connect, etcd: Server) -> None:
     assert [(one.method, one.path, one.status) for one in polls] == [("GET", "/v2/keys/a", 200)]
 
 
+def test_both_hooks_are_told_of_each_attempt(connect: Connect, etcd: Server) -> None:
+    before: list[AttemptInfo] = []
+    after: list[AttemptInfo] = []
+    client = connect([etcd.url, "http://127.0.0.1:1"], before_attempt=before.append, after_attempt=after.append)
+    client.health()
+    client.sync()
+    client.keys.set("/a", "1")
+    with client.keys.mirror("/a"):
+        pass
+    assert len(before) > 5
+    assert sorted(one[:5] for one in before) == sorted(one[:5] for one in after)
+
+
 def test_hook_that_raises_does_not_hide_the_outcome(
     connect: Connect, etcd: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
