@@ -43,8 +43,8 @@ class AttemptTelemetry:
 
     The span is made after the attempt, and begins `elapsed` seconds earlier. So nothing is kept between two hooks, and
     threads and asyncio are alike: the hook is called by the thread or task that made the attempt, and the current span
-    is the parent. Two things follow. An attempt that was cancelled has no span, as no hook is told its end. And what a
-    watch of the sync client does in a thread of its own has spans without a parent, as that thread has no current span.
+    is the parent. What a watch of the sync client does in a thread of its own has spans without a parent, as that
+    thread has no current span.
     """
 
     def __init__(self, traces: TracerProvider | None = None, measures: MeterProvider | None = None) -> None:

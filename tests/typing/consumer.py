@@ -195,6 +195,25 @@ async def async_sections_of(client: AsyncClient) -> None:
     await client.close()
 
 
+def mirroring(client: Client) -> None:
+    with client.keys.mirror("/config") as mirror:
+        assert_type(mirror, etcdv2.Mirror)
+        assert_type(mirror["/config/a"], Node)
+        assert_type(mirror.get("/config/a"), Node | None)
+        assert_type(mirror.state, etcdv2.MirrorState)
+        assert_type(mirror.stale_for, float | None)
+        assert_type(mirror.wait_for(lambda state: state.get("/config/a"), timeout=1), Node | None)
+        for change in mirror.changes("/config/a", existing=True):
+            assert_type(change, etcdv2.Change)
+
+
+async def async_mirroring(client: AsyncClient) -> None:
+    async with client.keys.mirror("/config") as mirror:
+        assert_type(await mirror.wait_for(len, timeout=1), int)
+        async for change in mirror.changes():
+            assert_type(change.node, Node | None)
+
+
 def low_level(client: Client) -> None:
     assert_type(client.send(operations.get_key("/a", recursive=True)), KeysEvent)
     assert_type(client.send(operations.delete_user("u")), None)
@@ -222,7 +241,12 @@ def errors(client: Client) -> str:
         assert_type(error.endpoint, str)
     except etcdv2.OutcomeUnknown as error:
         assert_type(error.endpoint, str)
-        print(error.call.method, error.call.path)
+        print(error.call.method, error.call.path, client.as_curl(error.call))
+        found = client.keys.resolve(error)
+        assert_type(found, etcdv2.Outcome)
+        assert_type(found.node, Node | None)
+        if found.state == "not applied" and not found.final:
+            print(found.index, found.reason)
     except etcdv2.ClusterUnavailable as error:
         attempts: Sequence[etcdv2.Attempt] = error.attempts
         assert_type([one.status for one in attempts], list[int | None])
