@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from etcdv2._cluster import CLUSTER_ID, ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
@@ -27,12 +27,13 @@ from etcdv2._errors import (
     class_of,
 )
 from etcdv2._pool import Pool
-from etcdv2._results import Response, answered_by, check_answer, response_from
+from etcdv2._results import answered_by, check_answer
 from etcdv2._rules import Rules
 from etcdv2._secrets import Secrets
 from etcdv2._settings import Timeout
+from etcdv2._steps import Answered, Pause, Try
 from etcdv2._wire import Limits, Reply, Sent, TransportFailure
-from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer
+from etcdv2_api import Call, KeysError, Message, UndescribedAnswer
 
 Answer = TypeVar("Answer")
 
@@ -44,30 +45,6 @@ _PERHAPS_OUR_OWN_DOING = (100, 101, 105)
 """Key not found, compare failed, key exists: what a repeated delete, compare-and-swap or create gets after itself."""
 ROUNDS_WITHOUT_TOTAL = 8
 """Rounds for a cluster that has no leader, when there is no total time."""
-
-
-class Try(NamedTuple):
-    """Send the call there now."""
-
-    endpoint: Endpoint
-    number: int
-    """From 1 on."""
-    limits: Limits
-
-
-class Pause(NamedTuple):
-    """Wait that long before the next step."""
-
-    seconds: float
-
-
-class Answered(NamedTuple, Generic[Answer]):
-    """The answer that ends a call."""
-
-    answer: Answer
-    meta: Meta
-    status: int
-    endpoint: Endpoint
 
 
 class Attempts(Generic[Answer]):
@@ -86,6 +63,8 @@ class Attempts(Generic[Answer]):
     _queue: list[Endpoint] | None = None
     _round = 0
     number = 0
+    expected = ""
+    """The cluster whose answer the attempt under way waits for."""
 
     def __init__(
         self,
@@ -129,6 +108,7 @@ class Attempts(Generic[Answer]):
             return Pause(pause)
         self.number += 1
         endpoint = self._queue.pop(0)
+        self.expected = self._view.cluster_id
         self._trying = (endpoint, now)
         connect = self._timeout.connect
         one = self._timeout.commit if self._rules.commit else self._timeout.attempt
@@ -187,10 +167,12 @@ class Attempts(Generic[Answer]):
         else:
             return self._answered(reply, answer, meta, now)
         cluster_id = reply.headers.get(CLUSTER_ID, "")
-        if not self._rules.write and self._view.is_foreign(cluster_id):
-            self._from_another_cluster(cluster_id, now)  # its body was not waited for
-        else:
+        if self._rules.write or not self.expected or cluster_id in ("", self.expected) or not cluster_id.isalnum():
             self._undescribed(reply, problem, now)
+        elif self._view.is_foreign(cluster_id):
+            self._from_another_cluster(cluster_id, now)  # its body was not waited for
+        else:  # another call has gone over to that cluster meanwhile
+            self._record("answer", f"belongs to cluster {cluster_id}, as the client does by now", now, reply.status)
         return None
 
     def _answered(
@@ -250,17 +232,18 @@ class Attempts(Generic[Answer]):
         error = class_of(code, status)(
             message, code=code, cause=cause, index=index, status=status, endpoint=endpoint.url
         )
+        raw_cause = body.cause if isinstance(body, KeysError) else ""  # a password may hide what decides
         if code in (300, 301) or (code == 0 and status >= 500):
             # 3.5 cannot change the TTL of a directory and says so with 300: nothing was done (seen on 3.5.1).
-            if code == 300 and "Not a file" in cause:
+            if code == 300 and "Not a file" in raw_cause:
                 raise error
             text = f"{message}{f': {cause}' if cause else ''}"
             self._record("answer", text, now, status)
             self._cause = error
             # A proxy that has no member to forward to has forwarded nothing (seen on 2.3.8, 3.4.23, 3.5.1).
-            forwarded = "zero endpoints currently available" not in message
+            forwarded = "zero endpoints currently available" not in body.message
             if self._rules.write and forwarded:
-                self._lost(f"status {status}, {text}", error, timed_out="timed out" in cause)
+                self._lost(f"status {status}, {text}", error, timed_out="timed out" in raw_cause)
             self._leaderless = True
             self._pool.failed(endpoint, now, text)
             return
@@ -384,17 +367,3 @@ class Attempts(Generic[Answer]):
     def _record(self, phase: str, cause: str, now: float, status: int | None) -> None:
         endpoint, since = self._trying
         self._records += (Attempt(endpoint.url, phase, cause, now - since, status),)
-
-
-def response_of(answered: Answered[KeysEvent]) -> Response:
-    """Raises UnexpectedAnswer when the server left out a node that was not to be left out."""
-    response = response_from(answered.answer, answered.meta)
-    if response is None:
-        raise UnexpectedAnswer(
-            "an answer without node",
-            status=answered.status,
-            content_type="application/json",
-            body=b"",
-            endpoint=answered.endpoint.url,
-        )
-    return response

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 CLUSTER_ID = "x-etcd-cluster-id"
 MAX_INDEX = 2**64 - 1
 _MOST_DIGITS = len(str(MAX_INDEX))
+_LONGEST_ID = 16
 
 
 @dataclass(slots=True)
@@ -21,15 +22,20 @@ class Meta:
 
 
 def meta_of(headers: Mapping[str, str]) -> Meta:
-    """Raises ValueError when a header that must be a number of 64 bits is none."""
+    """Raises ValueError, which shows nothing of the headers, when they are not etcd's."""
     get = headers.get
     index, raft_index, term = get("x-etcd-index", ""), get("x-raft-index", ""), get("x-raft-term", "")
+    cluster_id = get(CLUSTER_ID, "")
     digits = index + raft_index + term
-    if digits and not (
-        digits.isascii() and digits.isdigit() and max(map(len, (index, raft_index, term))) <= _MOST_DIGITS
+    longest = max(len(index), len(raft_index), len(term))
+    if (longest and not (digits.isascii() and digits.isdigit() and longest <= _MOST_DIGITS)) or (
+        cluster_id and not (cluster_id.isalnum() and len(cluster_id) <= _LONGEST_ID)
     ):
-        raise ValueError(f"X-Etcd-Index {index[:40]!r}, X-Raft-Index {raft_index[:40]!r} or X-Raft-Term {term[:40]!r}")
-    return Meta(int(index or 0), int(raft_index or 0), int(term or 0), get(CLUSTER_ID, ""))
+        raise ValueError("X-Etcd-Index, X-Raft-Index or X-Raft-Term is no number, or X-Etcd-Cluster-Id no id")
+    meta = Meta(int(index or 0), int(raft_index or 0), int(term or 0), cluster_id)
+    if meta.index > MAX_INDEX:
+        raise ValueError("X-Etcd-Index is beyond 64 bits")
+    return meta
 
 
 class ClusterView:
@@ -57,6 +63,6 @@ class ClusterView:
 
     def adopt(self, cluster_id: str) -> None:
         """Go over to another cluster: nothing of the old one counts there."""
-        self.cluster_id = cluster_id
-        self.index = 0
+        self.index = 0  # first: whoever reads the new id must not find the old index with it
         self.term = 0
+        self.cluster_id = cluster_id

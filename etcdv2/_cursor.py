@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from etcdv2._pace import RENEW_AFTER
 from etcdv2._results import Event
 from etcdv2_api import KeysEvent
 
@@ -16,12 +17,14 @@ _REMOVALS = ("delete", "expire", "compareAndDelete")
 class Cursor:
     """The position of one watch: `wait_index` is asked for next, None means "from now"."""
 
-    __slots__ = ("_from_oldest", "_registered", "key", "recursive", "seen", "wait_index")
+    __slots__ = ("_from_oldest", "_oldest_new", "_registered", "key", "recursive", "seen", "wait_index")
 
     def __init__(self, key: str, *, recursive: bool, wait_index: int | None) -> None:
         self.key = key.rstrip("/") or "/"
         self.recursive = recursive
         self.wait_index = wait_index
+        self._oldest_new = wait_index or 0
+        """What is older was seen, or came before this watch. `wait_index` may be later: there nothing was found."""
         self._registered = 0
         self.seen = 0
         """The highest index that the store has shown to this watch."""
@@ -34,7 +37,7 @@ class Cursor:
 
     def restart(self, index: int) -> None:
         """The state was read anew at `index`: go on after it, even when that is less than before."""
-        self.wait_index = index + 1
+        self.wait_index = self._oldest_new = index + 1
         self._registered = self.seen = index
 
     def opened(self, index: int) -> None:
@@ -42,7 +45,7 @@ class Cursor:
         self._registered = index
         self.seen = max(self.seen, index)
         if self.wait_index is None:
-            self.wait_index = index + 1
+            self.wait_index = self._oldest_new = index + 1
 
     def seek_oldest(self, cause: str) -> bool:
         """For a watch that begins at the oldest event: take it from a "cleared" error's cause, `... [oldest/asked]`.
@@ -56,11 +59,15 @@ class Cursor:
         return True
 
     def stayed_quiet(self) -> None:
-        """The last poll ended properly without an event: everything up to its registration was looked through."""
-        self.moved_to(self._registered)
+        """The last poll ended properly without an event: everything up to its registration was looked through.
+
+        Where that is not far it is asked for again: a proxy may have ended it before an event of the past came.
+        """
+        if self._registered - (self.wait_index or 0) >= RENEW_AFTER:
+            self.moved_to(self._registered)
 
     def moved_to(self, index: int) -> None:
-        """Everything up to `index` was looked through, or has come by an earlier poll."""
+        """Everything up to `index` was looked through, or has come by an earlier poll; what comes late is still new."""
         self.wait_index = max(self.wait_index or 0, index + 1)
 
     def accept(self, change: KeysEvent) -> Event | None:
@@ -69,9 +76,9 @@ class Cursor:
         if node is None:
             return None
         index = node.modified_index
-        if self.wait_index is not None and index < self.wait_index:
+        if index < self._oldest_new:
             return None
-        self.wait_index = index + 1
+        self.wait_index = self._oldest_new = index + 1  # perhaps back: it came later than was thought possible
         self.seen = max(self.seen, index)
         key = node.key
         ancestor = False

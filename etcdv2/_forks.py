@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Protocol
 from weakref import WeakSet
+
+logger = logging.getLogger("etcdv2")
 
 
 class Forked(Protocol):
@@ -21,7 +24,10 @@ def tell_after_fork(one: Forked) -> None:
 
 def _tell() -> None:
     for one in list(_living):
-        one.after_fork()
+        try:
+            one.after_fork()
+        except Exception:  # the others must be told all the same
+            logger.exception("after a fork")
 
 
 if hasattr(os, "register_at_fork"):

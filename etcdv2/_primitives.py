@@ -18,6 +18,7 @@ R = TypeVar("R")
 A = TypeVar("A")
 
 AT_ONCE = 50
+"""Of `call_each`."""
 
 
 async def async_sleep(seconds: float) -> None:
@@ -47,6 +48,19 @@ def deadline(moment: float | None) -> contextlib.nullcontext[None]:
     """A thread cannot be interrupted: this ends nothing. The transport's own limits hold."""
     del moment
     return contextlib.nullcontext()
+
+
+def async_later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    """Call it then, unless the result's `cancel` comes before."""
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+def later(seconds: float, call: Callable[[], None]) -> threading.Timer:
+    """In a thread of its own."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 async def async_see_through(work: Awaitable[R], give_up: Callable[[], None]) -> R:

@@ -15,13 +15,13 @@ from etcdv2._results import Event, Outcome
 from etcdv2_api import Call, Node
 
 _KEYS = "/v2/keys"
-_ALIKE = "several writes look like this one: its value is not its own"
 
 
 class Trace(NamedTuple):
     """What a write leaves in the store and in its history when it is applied."""
 
     key: str
+    """As it was written: role patterns see a trailing slash."""
     action: str
     """That of its event."""
     value: str | None
@@ -57,7 +57,7 @@ def trace_of(error: OutcomeUnknown) -> Trace:
     else:
         action = "update" if fields.get("prevExist") == "true" else "set"
     return Trace(
-        key=unquote(call.path.removeprefix(_KEYS)).rstrip("/") or "/",
+        key=unquote(call.path.removeprefix(_KEYS)) or "/",
         action=action,
         value=value,
         prev_value=prev_value,
@@ -69,49 +69,72 @@ def trace_of(error: OutcomeUnknown) -> Trace:
 
 
 def by_state(trace: Trace, node: Node | None, index: int) -> Outcome | None:
-    """What the node, read through raft at `index`, proves. None when only the history can tell."""
+    """What the node, read through raft at `index`, proves alone. None when the history has to be looked at."""
     if index < trace.since:
         return _unknown(index, f"the store went back from index {trace.since} to {index}")
     if not trace.since:
         return _unknown(index, "the client had seen no index of the store before this write")
-    if trace.in_order:
-        entries = () if node is None else [one for one in node.children if one.created_index > trace.since]
-        found = [one for one in entries if one.value == trace.value]
-        if len(found) > 1:
-            return _unknown(index, _ALIKE)
-        return _applied(found[0], found[0].created_index) if found else None
-    if node is not None and node.modified_index <= trace.since:
+    # Changing a directory's TTL leaves its modified index as it was (3.4.23, PROTOCOL section 6).
+    if node is not None and node.modified_index <= trace.since and not (node.dir and trace.action == "update"):
         passed = 0 < trace.prev_index < node.modified_index
         return _not_applied(index, "the key has not changed since before it was sent", final=passed)
-    if trace.silent:
+    if trace.silent or (trace.value is None and trace.action == "update"):
         return _unknown(index, "a refresh leaves no trace but a modified index, which anybody may have changed")
-    if node is not None and trace.value is not None and node.value == trace.value:
-        return _applied(node, node.modified_index)
     return None
 
 
-def by_history(trace: Trace, events: Sequence[Event], index: int, *, complete: bool) -> Outcome:
+def is_whole(node: Node | None, events: Sequence[Event]) -> bool:
+    """Whether `events` end with the change that left the key as `node`: then nothing is missing at their end.
+
+    False where that cannot be said: a refresh tells nobody, and leaves an expiration.
+    """
+    if not events:
+        return False
+    last = events[-1]
+    return last.deleted if node is None else last.index == node.modified_index
+
+
+def contradicts(node: Node | None, events: Sequence[Event]) -> bool:
+    """Whether there must be an event behind the last of these, from what the key is like."""
+    if node is None:
+        return bool(events) and not events[-1].deleted
+    return node.expiration is None and not node.dir and not is_whole(node, events)
+
+
+def by_history(trace: Trace, node: Node | None, events: Sequence[Event], index: int, *, complete: bool) -> Outcome:
     """What the key's events after `since` prove; `complete` when there is no other up to `index`."""
     if trace.prev_index and events:
         events, complete = events[:1], True  # the first change ends it: that index never comes again
     found = [event for event in events if _is_like(trace, event)]
     if len(found) > 1:
-        return _unknown(index, _ALIKE)
+        return _unknown(index, "several writes look like this one: its value is not its own, or it was sent again")
     if found and trace.value is None:
         return _unknown(index, f"a {trace.action} of this key was applied, but it does not show whose it was")
     if found:
         return _applied(found[0].node, found[0].index)
-    if not complete:
-        return _unknown(index, "the server no longer has all events since it was sent")
-    # A condition on the modified index can never hold again once the key has gone on.
-    return _not_applied(index, "it is not among the changes of the key since it was sent", final=bool(trace.prev_index))
+    if complete:
+        # A condition on the modified index can never hold again once the key has gone on.
+        reason = "it is not among the changes of the key since it was sent"
+        return _not_applied(index, reason, final=bool(trace.prev_index))
+    return _by_what_is_left(trace, node, index)
+
+
+def _by_what_is_left(trace: Trace, node: Node | None, index: int) -> Outcome:
+    """The history is gone in part: a node that only this write can have made is still a proof."""
+    made: list[Node] = []
+    if trace.value is not None and node is not None and trace.action in ("create", "set"):
+        nodes = node.children if trace.in_order else (node,)
+        made = [one for one in nodes if one.value == trace.value and one.created_index > trace.since]
+    if len(made) == 1:
+        return _applied(made[0], made[0].created_index)
+    return _unknown(index, "not all events since it was sent could be had")
 
 
 def _is_like(trace: Trace, event: Event) -> bool:
     before = event.prev_node
-    place = event.key.rpartition("/")[0] or "/" if trace.in_order else event.key
+    place = event.key.rpartition("/")[0] if trace.in_order else event.key
     return (
-        place == trace.key
+        (place or "/") == (trace.key.rstrip("/") or "/")
         and event.action == trace.action
         and (trace.value is None or event.value == trace.value)
         and (trace.prev_value is None or (before is not None and before.value == trace.prev_value))

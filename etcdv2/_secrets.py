@@ -43,4 +43,5 @@ def _written(password: str | None) -> list[str]:
     """As it is, and as it stands in JSON."""
     if not password:
         return []
-    return [json.dumps(password)[1:-1], json.dumps(password, ensure_ascii=False)[1:-1], password]
+    in_json = (json.dumps(password)[1:-1], json.dumps(password, ensure_ascii=False)[1:-1])
+    return list(dict.fromkeys((*in_json, password)))

@@ -75,6 +75,7 @@ RULES = {
     "async_deadline": "deadline",
     "async_exchange": "exchange",
     "async_foreign_writes": "foreign_writes",
+    "async_later": "later",
     "async_read_all": "read_all",
     "async_read_state": "read_state",
     "async_resolve": "resolve",

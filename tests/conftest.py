@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from etcdv2._async.httpx_lane import AsyncHttpxTransport
 from etcdv2._lanes.loop import AsyncFastTransport
 from etcdv2._lanes.threads import FastTransport
 from etcdv2._sync.httpx_lane import HttpxTransport
-from etcdv2.testing import find_binary, server_version
+from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
 from tests import described
 
 pytest_plugins = ["etcdv2.testing.fixtures"]
@@ -23,6 +24,8 @@ BINARIES = [Path(path).absolute() for path in os.environ.get("ETCDV2_TEST_BINARI
 ]
 VERSIONS = [server_version(path) for path in BINARIES]
 LANES = ["fast", "httpx"]
+FIRST_VERSION = pytest.mark.parametrize("etcd_binary", BINARIES[:1], ids=VERSIONS[:1], indirect=True)
+"""For what no server's version has a part in, such as forks, cancellation and what a client's process leaves behind."""
 
 
 def pytest_report_header() -> list[str]:
@@ -32,6 +35,8 @@ def pytest_report_header() -> list[str]:
 
 def pytest_sessionstart() -> None:
     """`ETCDV2_TEST_VERSIONS=3.4,3.5` fails the run when one of them is missing."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell without job control starts `make test &` like that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for wanted in filter(None, os.environ.get("ETCDV2_TEST_VERSIONS", "").split(",")):
         if not any(version.startswith(f"{wanted}.") for version in VERSIONS):
             raise pytest.UsageError(f"etcd {wanted} is wanted, found {', '.join(VERSIONS)}")
@@ -56,10 +61,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The lane makes no difference to a server: the httpx lane is tried on the first version only."""
-    left_out = [item for item in items if any(f"[{version}-httpx" in item.nodeid for version in VERSIONS[1:])]
+    later = BINARIES[1:]
+    left_out = [item for item in items if _given(item, "lane") == "httpx" and _given(item, "etcd_binary") in later]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _given(item: pytest.Item, name: str) -> object:
+    """The parameter of this name, if the test has one."""
+    return item.callspec.params.get(name) if hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session", params=BINARIES, ids=VERSIONS)
@@ -72,6 +83,33 @@ def etcd_binary(request: pytest.FixtureRequest) -> Path:
 def lane(request: pytest.FixtureRequest) -> str:
     """Which transport a test's clients use."""
     return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Of one private authority: a server's and a client's."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def secure(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
+    """A server that speaks TLS only."""
+    with Server(etcd_binary, tls=certificates.server(), fsync=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
+    """A server that wants TLS, a client certificate, and the password "secret" of root."""
+    tls = certificates.server(client_cert_auth=True)
+    with Server(etcd_binary, tls=tls, auth=("root", "secret"), fsync=False) as server:
+        yield server
+
+
+@pytest.fixture
+def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that every endpoint fails do not pause before they ask again."""
+    monkeypatch.setattr("etcdv2._attempts.SECOND_ROUND_WITHIN", 0.01)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,13 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from etcdv2 import AsyncClient, Client
+from tests.faces import over
 
 kept: list[object] = []
 """What is still alive when the interpreter ends."""
-
-
-def options(lane: str) -> dict[str, Any]:
-    return {"transport": "httpx"} if lane == "httpx" else {}
 
 
 def ready() -> None:
@@ -43,7 +40,7 @@ def in_daemon(work: Callable[[], object]) -> None:
 
 
 def closed(url: str, lane: str) -> None:
-    with Client(url, **options(lane)) as client:
+    with Client(url, **over(lane)) as client:
         client.keys.set("/a", "1")
         with client.keys.watch("/a") as watcher, client.keys.mirror("/") as mirror:
             client.keys.set("/a", "2")
@@ -53,14 +50,14 @@ def closed(url: str, lane: str) -> None:
 
 
 def used_and_kept(url: str, lane: str) -> None:
-    client = Client(url, **options(lane))
+    client = Client(url, **over(lane))
     client.keys.set("/a", "1")
     kept.append(client)
     ready()
 
 
 def watching(url: str, lane: str) -> None:
-    client = Client(url, **options(lane))
+    client = Client(url, **over(lane))
     watcher = client.keys.watch("/a").__enter__()
     in_daemon(watcher.next)
     kept.extend((client, watcher))
@@ -68,7 +65,7 @@ def watching(url: str, lane: str) -> None:
 
 
 def mirroring(url: str, lane: str) -> None:
-    client = Client(url, **options(lane))
+    client = Client(url, **over(lane))
     client.keys.set("/a", "1")
     mirror = client.keys.mirror("/").__enter__()
     in_daemon(lambda: mirror.wait_for(lambda state: False))
@@ -77,7 +74,7 @@ def mirroring(url: str, lane: str) -> None:
 
 
 def calling(url: str, lane: str) -> None:
-    client = Client(url, **options(lane))
+    client = Client(url, **over(lane))
 
     def talk() -> None:
         while True:
@@ -90,7 +87,7 @@ def calling(url: str, lane: str) -> None:
 
 
 def exit_within(url: str, lane: str) -> None:
-    with Client(url, **options(lane)) as client, client.keys.watch("/a") as watcher:
+    with Client(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
         in_daemon(watcher.next)
         client.keys.mirror("/").__enter__()
         ready()
@@ -102,7 +99,7 @@ def exit_within(url: str, lane: str) -> None:
 
 def async_closed(url: str, lane: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, **options(lane)) as client:
+        async with AsyncClient(url, **over(lane)) as client:
             await client.keys.set("/a", "1")
             async with client.keys.watch("/a") as watcher, client.keys.mirror("/"):
                 await client.keys.set("/a", "2")
@@ -116,7 +113,7 @@ def async_watching(url: str, lane: str) -> None:
     """The loop ends with a watch and a mirror open and tasks that wait for them; the client is closed."""
 
     async def main() -> None:
-        async with AsyncClient(url, **options(lane)) as client:
+        async with AsyncClient(url, **over(lane)) as client:
             watcher = await client.keys.watch("/a").__aenter__()
             mirror = await client.keys.mirror("/").__aenter__()
             kept.append(asyncio.create_task(watcher.next()))
@@ -131,7 +128,7 @@ def async_abandoned(url: str, lane: str) -> None:
     """As before, and nobody closes the client."""
 
     async def main() -> None:
-        client = AsyncClient(url, **options(lane))
+        client = AsyncClient(url, **over(lane))
         watcher = await client.keys.watch("/a").__aenter__()
         mirror = await client.keys.mirror("/").__aenter__()
         kept.append(asyncio.create_task(watcher.next()))
@@ -144,7 +141,7 @@ def async_abandoned(url: str, lane: str) -> None:
 
 def async_exit_within(url: str, lane: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, **options(lane)) as client, client.keys.watch("/a") as watcher:
+        async with AsyncClient(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
             kept.append(asyncio.create_task(watcher.next()))
             await client.keys.get("/")
             ready()
@@ -157,19 +154,19 @@ def async_exit_within(url: str, lane: str) -> None:
 
 
 def blocked_get(url: str, lane: str) -> None:
-    with Client(url, timeout=60, **options(lane)) as client:
+    with Client(url, timeout=60, **over(lane)) as client:
         ready()
         client.keys.get("/a")
 
 
 def blocked_watch(url: str, lane: str) -> None:
-    with Client(url, **options(lane)) as client, client.keys.watch("/a") as watcher:
+    with Client(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
         ready()
         watcher.next()
 
 
 def blocked_iteration(url: str, lane: str) -> None:
-    client = Client(url, **options(lane))
+    client = Client(url, **over(lane))
     client.keys.get("/")
     ready()
     for _ in client.keys.watch("/a", snapshots=True):
@@ -177,14 +174,14 @@ def blocked_iteration(url: str, lane: str) -> None:
 
 
 def blocked_mirror(url: str, lane: str) -> None:
-    with Client(url, **options(lane)) as client, client.keys.mirror("/") as mirror:
+    with Client(url, **over(lane)) as client, client.keys.mirror("/") as mirror:
         ready()
         mirror.wait_for(lambda state: False)
 
 
 def async_blocked_get(url: str, lane: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, timeout=60, **options(lane)) as client:
+        async with AsyncClient(url, timeout=60, **over(lane)) as client:
             ready()
             await client.keys.get("/a")
 
@@ -193,7 +190,7 @@ def async_blocked_get(url: str, lane: str) -> None:
 
 def async_blocked_watch(url: str, lane: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, **options(lane)) as client, client.keys.watch("/a") as watcher:
+        async with AsyncClient(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
             ready()
             async for _ in watcher:
                 pass
@@ -206,7 +203,7 @@ def async_blocked_watch(url: str, lane: str) -> None:
 
 def littered(url: str, lane: str) -> None:
     """Threads forget watchers in cycles, while others of theirs are closed; the collector runs all the time."""
-    client = Client(url, **options(lane))
+    client = Client(url, **over(lane))
     ends = time.monotonic() + 2
 
     def litter(who: int) -> None:

@@ -1,6 +1,6 @@
 """A `Client` or an `AsyncClient` behind one blocking face, so that one test states a promise for both, from threads.
 
-Owns the event loop's thread; `tests.lane_drivers` does the same for the lanes alone.
+Owns the event loop's thread and the settings of each lane; `tests.lane_drivers` does the same for the lanes alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from etcdv2 import AsyncClient, Client
+
+
+def over(lane: str) -> dict[str, Any]:
+    """Settings of a client over this lane."""
+    return {"transport": "httpx"} if lane == "httpx" else {}
 
 
 class Face:

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from etcdv2._endpoints import Endpoint
@@ -195,6 +195,18 @@ def _read_request(stream: BinaryIO, connection: int) -> Received | None:
     length = int(headers.get("content-length", "0"))
     body = stream.read(length)
     return Received(method, target, headers, body, connection) if len(body) == length else None
+
+
+@contextlib.contextmanager
+def full_server() -> Generator[Endpoint]:
+    """Where no connection is ever made, because the queue of those that nobody accepts is full."""
+    with contextlib.ExitStack() as opened:
+        full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = opened.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        yield Endpoint("http", *full.getsockname())
 
 
 class TcpProxy(Listener):

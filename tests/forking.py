@@ -1,6 +1,6 @@
 """What `tests.test_forks` runs in processes of its own, which fork: `python -m tests.forking CASE URL LANE [CA]`.
 
-Each case is a function; a child reports by its exit code, the parent by AssertionError.
+Each case is a function; `tests.children` has what a child does, and how it reports.
 """
 
 from __future__ import annotations
@@ -12,92 +12,24 @@ import gc
 import os
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from etcdv2 import TLS, AsyncClient, AttemptInfo, Client, Timeout
 from etcdv2._lanes import connection
+from tests.children import CALLS, CHILDS_THREADS, HANGS, ended_well, fork, no_other_thread, talk, talk_in_threads
+from tests.faces import over
+from tests.leftovers import sockets
 
-CALLS = 60
-THREADS = 6
 CHILDREN = 3
-HANGS = 15
-"""Seconds after which a child that does not end is shown and killed."""
 SOON = 8.0
 
 
 def options(lane: str, ca: str) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"timeout": Timeout(connect=10, attempt=10, commit=10, total=30)}
-    if lane == "httpx":
-        chosen["transport"] = "httpx"
-    return chosen | ({"tls": TLS(ca_file=ca)} if ca else {})
-
-
-def fork(child: Callable[[], object], start: int | None = None) -> int:
-    """The child's process id; it ends with 0 when `child` returned. `start`: a pipe that says when to begin."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        if start is not None:
-            os.read(start, 1)
-        faulthandler.dump_traceback_later(HANGS, exit=True)
-        child()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def ended_well(pid: int) -> None:
-    assert os.waitpid(pid, 0)[1] == 0
-
-
-def sockets() -> set[str]:
-    """Which sockets this process has, whoever opened them."""
-    found: set[str] = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.add(entry.readlink().name)
-    return {name for name in found if name.startswith("socket:")}
-
-
-def talk(client: Client, who: str) -> None:
-    """Calls whose answers are known to nobody else."""
-    for number in range(CALLS):
-        client.keys.set(f"/talk/{who}", f"{who}-{number}")
-        assert client.keys.get(f"/talk/{who}").value == f"{who}-{number}"
-
-
-def no_other_thread() -> None:
-    """OpenSSL cleans up after a thread that Python has joined already, under a lock that a fork would keep for ever."""
-    while len(list(Path("/proc/self/task").iterdir())) > 1:
-        time.sleep(0.001)
-
-
-def talk_in_threads(client: Client, who: str) -> None:
-    failures: list[BaseException] = []
-
-    def run(name: str) -> None:
-        try:
-            talk(client, name)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(f"{who}.{n}",)) for n in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    patient = Timeout(connect=10, attempt=10, commit=10, total=30)
+    return {"timeout": patient, **over(lane), **({"tls": TLS(ca_file=ca)} if ca else {})}
 
 
 def calls(url: str, lane: str, ca: str) -> None:
@@ -109,12 +41,11 @@ def calls(url: str, lane: str, ca: str) -> None:
             failed.append(info.error)
 
     with Client(url, after_attempt=note, **options(lane, ca)) as client:
-        talk_in_threads(client, "before")
-        parents = sockets()
-        assert parents
+        while len(parents := sockets()) <= CHILDS_THREADS:  # children that keep them would not use them all
+            talk_in_threads(client, "before")
 
         def child(who: str) -> None:
-            talk_in_threads(client, who)
+            talk_in_threads(client, who, CHILDS_THREADS)
             assert not sockets() & parents
             client.close()
             assert not failed, failed
@@ -368,16 +299,15 @@ def looping(url: str, lane: str, ca: str) -> None:
         await client.close()
 
     async def parent() -> None:
-        polls: list[str] = []
+        failed: list[str] = []
 
         def note(info: AttemptInfo) -> None:
-            if info.operation == "watch":
-                polls.append(info.path)
+            if info.error is not None:
+                failed.append(info.error)
 
-        async with AsyncClient(url, before_attempt=note, **options(lane, ca)) as client:
+        async with AsyncClient(url, after_attempt=note, **options(lane, ca)) as client:
             await asyncio.gather(*(chat(client, f"before.{n}") for n in range(3)))
             async with client.keys.watch("/m") as watcher:
-                begun = len(polls)
                 children = [
                     fork(lambda who=f"child{n}": asyncio.run(child(client, who)))  # type: ignore[misc]
                     for n in range(CHILDREN)
@@ -385,27 +315,13 @@ def looping(url: str, lane: str, ca: str) -> None:
                 await asyncio.gather(*(chat(client, f"parent.{n}") for n in range(3)))
                 for pid in children:
                     await asyncio.to_thread(ended_well, pid)
-                assert len(polls) == begun, polls
+                assert not failed, failed
                 await client.keys.set("/m", "1")
                 event = await watcher.next(timeout=SOON)
                 assert event is not None
                 assert event.value == "1"
 
     asyncio.run(parent())
-
-
-# -- what multiprocessing runs in its processes --------------------------------------------------------------------
-
-
-def work(url: str, who: str) -> str:
-    with Client(url) as client:
-        talk(client, who)
-        return client.keys.get(f"/talk/{who}").value
-
-
-def miss(url: str) -> None:
-    with Client(url) as client:
-        client.keys.get("/missing")
 
 
 CASES: dict[str, Callable[[str, str, str], None]] = {

@@ -19,12 +19,17 @@ import pytest
 import etcdv2
 import etcdv2_api
 from etcdv2 import AsyncClient, Client, EtcdError
+from tests.faces import over
+from tests.fault_server import answer
 
 MARK = "zq7Secret"
 PASSWORD = f"{MARK}-of-root"
 NEW_PASSWORD = f"{MARK}-of-amy"
 TOKEN = base64.b64encode(f"root:{PASSWORD}".encode()).decode()
 CREDENTIALS: dict[str, Any] = {"username": "root", "password": PASSWORD}
+
+CLUSTER = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
+NO_USERS = answer(200, CLUSTER, b'{"users": []}')
 
 PACKAGES = tuple(str(Path(inspect.getfile(package)).parent) for package in (etcdv2, etcdv2_api))
 
@@ -89,8 +94,7 @@ class Kind(NamedTuple):
 
     def end(self, endpoints: Any, work: Work, **settings: Any) -> BaseException | None:
         """The error that the work ends with."""
-        if self.lane == "httpx":
-            settings["transport"] = "httpx"
+        settings |= over(self.lane)
         try:
             if self.side == "sync":
                 with Client(endpoints, **settings) as client:
@@ -107,3 +111,4 @@ class Kind(NamedTuple):
 
 
 KINDS = [Kind(side, lane) for side in ("sync", "async") for lane in ("fast", "httpx")]
+EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids="-".join)

@@ -13,13 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
-from tests.conftest import BINARIES, VERSIONS
-
-FIRST_VERSION = pytest.mark.parametrize("etcd_binary", BINARIES[:1], ids=VERSIONS[:1], indirect=True)
-"""For what no server has a part in, such as forks and the interpreter's end."""
-
 DESCRIPTORS = Path("/proc/self/fd")
 WITHIN = 5.0
 
@@ -32,22 +25,28 @@ class Held(NamedTuple):
     tasks: int
 
 
-def sockets() -> int:
-    found = 0
+def sockets() -> set[str]:
+    """Which sockets this process has, whoever opened them."""
+    found: set[str] = set()
     for entry in DESCRIPTORS.iterdir():
         with contextlib.suppress(OSError):
-            found += entry.readlink().name.startswith("socket:")
-    return found
+            found.add(entry.readlink().name)
+    return {name for name in found if name.startswith("socket:")}
 
 
 def held() -> Held:
     tasks = 0
     with contextlib.suppress(RuntimeError):  # no loop runs
         tasks = len(asyncio.all_tasks())
-    return Held(sockets(), threading.active_count(), tasks)
+    return Held(len(sockets()), threading.active_count(), tasks)
 
 
-def until(condition: Callable[[], object], what: Callable[[], object], within: float = WITHIN) -> None:
+def never() -> str:
+    return "it never came true"
+
+
+def until(condition: Callable[[], object], what: Callable[[], object] = never, within: float = WITHIN) -> None:
+    """Waits for it, not for ever; `what` is shown when it does not come."""
     ends = time.monotonic() + within
     while not condition():
         assert time.monotonic() < ends, what()

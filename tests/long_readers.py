@@ -10,10 +10,11 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from etcdv2 import AsyncClient, AttemptInfo, Client, ClusterUnavailable, Event, HistoryCleared, Snapshot, Timeout
+from tests.leftovers import until
 from tests.long_history import Cleared, Item
 
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
@@ -111,13 +112,6 @@ class Reader:
             self.failure = error
 
 
-def until(condition: Callable[[], bool], within: float, whose: object) -> None:
-    ends = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < ends, f"{whose}"
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def reading(sync: Any, readers: list[Reader], other: Any, readers_async: list[Reader]) -> Iterator[Counter[str]]:
     """All of them begun: some as threads of a sync client, some as tasks of an async one; all ended afterwards.
@@ -146,7 +140,7 @@ def reading(sync: Any, readers: list[Reader], other: Any, readers_async: list[Re
         for thread in threads:
             thread.start()
         try:
-            until(lambda: all(reader.start >= 0 for reader in everybody), SOON, everybody)
+            until(lambda: all(reader.start >= 0 for reader in everybody), lambda: everybody, SOON)
             yield opened
         finally:
             for reader in everybody:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2._attempts import LONGEST_PAUSE, ROUNDS_WITHOUT_TOTAL, SECOND_ROUND_WITHIN, Answered, Attempts, Try
+from etcdv2._attempts import LONGEST_PAUSE, ROUNDS_WITHOUT_TOTAL, SECOND_ROUND_WITHIN, Attempts
 from etcdv2._cluster import ClusterView, Meta
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import (
@@ -39,6 +39,7 @@ from etcdv2._errors import (
 from etcdv2._pool import Pool
 from etcdv2._rules import Rules, rules_for
 from etcdv2._settings import Timeout
+from etcdv2._steps import Answered, Try
 from etcdv2._wire import Phase, Reply, Sent, TransportFailure
 from etcdv2_api import Call, KeyPatterns, MemberPeers, Permissions, RoleChange, UserChange, operations
 

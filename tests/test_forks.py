@@ -9,34 +9,22 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from etcdv2 import AsyncClient, Client, KeyNotFound
-from etcdv2.testing import Certificates, Server, make_certificates
-from tests import forking
-from tests.leftovers import FIRST_VERSION
+from etcdv2.testing import Certificates, Server
+from tests import children
+from tests.conftest import FIRST_VERSION
 
 METHODS = ["fork", "spawn", "forkserver"]
 THREADS_AT_FORK = "ignore:This process:DeprecationWarning"
 """Python 3.12 warns of any fork beside threads; these tests are about that."""
 
 pytestmark = FIRST_VERSION
-
-
-@pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("papers"))
-
-
-@pytest.fixture(scope="module")
-def secure(etcd_binary: Path, papers: Certificates) -> Iterator[Server]:
-    with Server(etcd_binary, tls=papers.server(), fsync=False) as server:
-        yield server
 
 
 def run(case: str, server: Server, lane: str, ca: object = "") -> subprocess.CompletedProcess[str]:
@@ -55,16 +43,16 @@ def test_parent_and_children_talk_at_once_and_each_gets_its_own_answers(etcd: Se
     goes_well("calls", etcd)
 
 
-def test_tls_sessions_of_the_parent_are_not_used_by_children(secure: Server, papers: Certificates) -> None:
-    goes_well("calls", secure, "fast", papers.ca_file)
+def test_tls_sessions_of_the_parent_are_not_used_by_children(secure: Server, certificates: Certificates) -> None:
+    goes_well("calls", secure, "fast", certificates.ca_file)
 
 
 def test_client_over_httpx_is_refused_in_children_and_goes_on_in_the_parent(etcd: Server) -> None:
     goes_well("refused", etcd, "httpx")
 
 
-def test_client_over_httpx_and_tls_is_refused_in_children(secure: Server, papers: Certificates) -> None:
-    goes_well("refused", secure, "httpx", papers.ca_file)
+def test_client_over_httpx_and_tls_is_refused_in_children(secure: Server, certificates: Certificates) -> None:
+    goes_well("refused", secure, "httpx", certificates.ca_file)
 
 
 def test_client_that_a_fork_tells_nothing_is_found_out(etcd: Server) -> None:
@@ -93,19 +81,19 @@ def test_async_client_is_used_by_the_child_in_a_loop_of_its_own(etcd: Server) ->
     goes_well("looping", etcd)
 
 
-def test_async_client_over_tls_is_used_by_the_child(secure: Server, papers: Certificates) -> None:
-    goes_well("looping", secure, "fast", papers.ca_file)
+def test_async_client_over_tls_is_used_by_the_child(secure: Server, certificates: Certificates) -> None:
+    goes_well("looping", secure, "fast", certificates.ca_file)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.filterwarnings(THREADS_AT_FORK)
 def test_processes_that_make_their_own_client_work(etcd: Server, method: str) -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
-        answers = [pool.submit(forking.work, etcd.url, f"{method}{n}") for n in range(2)]
-        last = forking.CALLS - 1
+        answers = [pool.submit(children.work, etcd.url, f"{method}{n}") for n in range(2)]
+        last = children.CALLS - 1
         assert [answer.result(timeout=30) for answer in answers] == [f"{method}{n}-{last}" for n in range(2)]
         with pytest.raises(KeyNotFound) as caught:
-            pool.submit(forking.miss, etcd.url).result(timeout=30)
+            pool.submit(children.miss, etcd.url).result(timeout=30)
     error = caught.value
     assert (error.code, error.cause, error.endpoint, error.message) == (100, "/missing", etcd.url, "Key not found")
     assert error.index > 0
@@ -114,13 +102,13 @@ def test_processes_that_make_their_own_client_work(etcd: Server, method: str) ->
 def test_client_forked_by_multiprocessing_works_in_the_process(etcd: Server) -> None:
     context = multiprocessing.get_context("fork")
     with Client(etcd.url) as client:
-        forking.talk(client, "parent")
-        process = context.Process(target=forking.talk, args=(client, "process"))
+        children.talk(client, "parent")
+        process = context.Process(target=children.talk, args=(client, "process"))
         process.start()
-        forking.talk(client, "parent")
+        children.talk(client, "parent")
         process.join(30)
         assert process.exitcode == 0
-        forking.talk(client, "parent")
+        children.talk(client, "parent")
 
 
 def parts(client: Client | AsyncClient) -> list[object]:
@@ -144,6 +132,6 @@ def test_nothing_of_a_client_can_be_pickled_and_the_error_says_so(
 def test_client_as_argument_of_a_process_is_refused_at_once(etcd: Server, method: str) -> None:
     with Client(etcd.url) as client:
         context: Any = multiprocessing.get_context(method)
-        process = context.Process(target=forking.talk, args=(client, "process"))
+        process = context.Process(target=children.talk, args=(client, "process"))
         with pytest.raises(TypeError, match="Client cannot be pickled: make one in each process"):
             process.start()

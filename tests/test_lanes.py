@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -27,11 +26,13 @@ from tests.fault_server import (
     close,
     drip,
     echo,
+    full_server,
     raw,
     reset,
     stall,
 )
 from tests.lane_drivers import GET, HEADERS, PUT, SOON, Driver, LaneName, start_lane
+from tests.leftovers import until
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BIG = Request("PUT", "/v2/keys/a", HEADERS, "application/x-www-form-urlencoded", b"x" * (32 << 20))
@@ -78,13 +79,6 @@ def failed(work: Callable[[], object]) -> TransportFailure:
     with pytest.raises(TransportFailure) as caught:
         work()
     return caught.value
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.002)
 
 
 # -- one request -----------------------------------------------------------------------------------
@@ -269,18 +263,6 @@ def test_refused_connection_says_that_nothing_was_sent(lane: Driver) -> None:
         failure = failed(lambda: lane.send(endpoint, PUT, SOON))
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, False)
     assert isinstance(failure.__cause__, ConnectionRefusedError)
-
-
-@contextlib.contextmanager
-def full_server() -> Generator[Endpoint]:
-    """Where no connection is ever made, because the queue of those that nobody accepts is full."""
-    with contextlib.ExitStack() as opened:
-        full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):
-            filler = opened.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        yield Endpoint("http", *full.getsockname())
 
 
 def test_connecting_is_bounded(lane: Driver) -> None:

@@ -40,6 +40,16 @@ def test_quiet_store_is_looked_at_seldom() -> None:
     assert len(seen) < 600 / SLOWEST + 20
 
 
+@pytest.mark.parametrize("rate", [1, 50, 400, 1000])
+def test_watch_is_never_as_old_as_the_history_while_one_poll_takes_over_from_another(rate: int) -> None:
+    pace = Pace()
+    looks(lambda now: 5 + int(rate * now), 30, pace)
+    # Renewed at the first look after RENEW_AFTER, taken over at the first one after the overlap.
+    taken_over = RENEW_AFTER + rate * (pace.interval + pace.overlap + min(pace.interval, pace.overlap))
+    assert taken_over < HISTORY
+    assert pace.overlap >= FASTEST
+
+
 @pytest.mark.parametrize("rate", [1, 50, 400, 3000, 7000])
 def test_steady_writes_never_pass_the_history_between_two_looks(rate: int) -> None:
     seen = looks(lambda now: 5 + int(rate * now), 120)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 import etcdv2
 from etcdv2._settings import settings_from_env
-from etcdv2.testing import Certificates, Cluster, Server, make_certificates
+from etcdv2.testing import Certificates, Cluster, Server
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,20 +28,6 @@ def python_blocks() -> list[Any]:
         line = README.count("\n", 0, match.start()) + 1
         found.append(pytest.param(match[1], id=f"{heading.replace(' ', '-')}-{line}"))
     return found
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("readme-tls"))
-
-
-@pytest.fixture(scope="module")
-def secure(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
-    """The cluster behind the README's https URLs."""
-    with Server(
-        etcd_binary, tls=certificates.server(client_cert_auth=True), auth=("root", "secret"), fsync=False
-    ) as server:
-        yield server
 
 
 @pytest.fixture
@@ -69,7 +54,7 @@ def test_a_block_runs_and_prints_what_its_comments_say(
         for number, member in enumerate(cluster.members, start=1):
             code = code.replace(f"http://10.0.0.{number}:2379", member.url)
     if "https://10.0.0." in code:
-        code = code.replace("https://10.0.0.1:2379", request.getfixturevalue("secure").url)
+        code = code.replace("https://10.0.0.1:2379", request.getfixturevalue("guarded").url)
     printed = io.StringIO()
     with etcdv2.Client(etcd.url) as client, contextlib.redirect_stdout(printed):
         names: dict[str, Any] = {"etcdv2": etcdv2, "client": client, "keys": client.keys}

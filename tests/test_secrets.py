@@ -19,12 +19,15 @@ from etcdv2._wire import Request
 from etcdv2.testing import Server
 from etcdv2_api import UserChange, operations
 from tests.certificates import Authority, Pair, encrypted
+from tests.faces import over
 from tests.fault_server import Behaviour, FaultServer, Peer, answer, answer_bytes, close, raw, stall
 from tests.leaks import (
+    CLUSTER,
     CREDENTIALS,
-    KINDS,
+    EVERY_KIND,
     MARK,
     NEW_PASSWORD,
+    NO_USERS,
     PACKAGES,
     PASSWORD,
     TOKEN,
@@ -37,8 +40,8 @@ from tests.leaks import (
     views,
 )
 
-CLUSTER = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
-NO_USERS = answer(200, CLUSTER, b'{"users": []}')
+pytestmark = pytest.mark.usefixtures("second_round_at_once")
+
 AMY = answer(200, CLUSTER, b'{"users": [{"user": "amy", "roles": []}]}')
 
 # --- the scan itself -------------------------------------------------------------------------------------------------
@@ -89,16 +92,6 @@ def test_scan_finds_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 # --- every way a call can end ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=KINDS, ids="-".join)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    return request.param  # type: ignore[no-any-return]
-
-
-@pytest.fixture(autouse=True)
-def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etcdv2._attempts.SECOND_ROUND_WITHIN", 0.01)
-
-
 def create(client: Any) -> Any:
     return client.auth.users.create("amy", NEW_PASSWORD)
 
@@ -143,6 +136,7 @@ ENDINGS = {
 }
 
 
+@EVERY_KIND
 @pytest.mark.parametrize("case", ENDINGS)
 def test_no_ending_of_a_call_shows_a_password(kind: Kind, case: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
@@ -165,6 +159,7 @@ def test_no_ending_of_a_call_shows_a_password(kind: Kind, case: str, caplog: pyt
     assert not leaks({**records(caplog), "hooks": repr(told)})
 
 
+@EVERY_KIND
 @pytest.mark.parametrize("case", ["create, answer lost", "create, not wanted", "read, silence", "read, no v2"])
 def test_variables_of_a_traceback_show_no_password(kind: Kind, case: str) -> None:
     ending = ENDINGS[case]
@@ -177,6 +172,7 @@ def test_variables_of_a_traceback_show_no_password(kind: Kind, case: str) -> Non
     assert not leaks(seen)
 
 
+@EVERY_KIND
 def test_no_password_is_shown_by_errors_from_a_closed_port(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
     with FaultServer() as server:
@@ -208,6 +204,7 @@ def echoing(status: int, *, as_message: bool) -> Behaviour:
 ECHOES = [(200, False), (200, True), (400, True), (400, False), (401, True), (403, True), (502, False), (503, True)]
 
 
+@EVERY_KIND
 @pytest.mark.parametrize(("status", "as_message"), ECHOES)
 def test_echoed_credentials_are_masked(
     kind: Kind, status: int, as_message: bool, caplog: pytest.LogCaptureFixture
@@ -235,7 +232,6 @@ def test_no_password_is_shown_by_a_run_with_failures(
     guarded: Server, lane: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(1)
-    given: dict[str, Any] = {"transport": "httpx"} if lane == "httpx" else {}
     errors: list[EtcdError] = []
 
     def fails(kind: type[EtcdError], work: Callable[[], object]) -> None:
@@ -243,12 +239,12 @@ def test_no_password_is_shown_by_a_run_with_failures(
             work()
         errors.append(caught.value)
 
-    with Client([guarded.url, "http://127.0.0.1:1"], **CREDENTIALS, **given) as client:
+    with Client([guarded.url, "http://127.0.0.1:1"], **CREDENTIALS, **over(lane)) as client:
         made = client.auth.users.create("amy", NEW_PASSWORD)
         changed = client.auth.users.change_password("amy", f"{NEW_PASSWORD}!")
         listed = client.auth.users.list()
         shown = {"answers": repr((made, changed, listed))}
-        with Client(guarded.url, username="amy", password=NEW_PASSWORD, **given) as wrong:
+        with Client(guarded.url, username="amy", password=NEW_PASSWORD, **over(lane)) as wrong:
             fails(etcdv2.Unauthorized, lambda: wrong.keys.get("/a"))
             fails(etcdv2.Unauthorized, lambda: wrong.keys.watch("/a").next(timeout=1))
         fails(etcdv2.Conflict, lambda: client.auth.users.create("amy", NEW_PASSWORD))
@@ -295,9 +291,8 @@ def ours(root: object) -> Iterator[object]:
 @pytest.mark.parametrize("lane", ["fast", "httpx"])
 def test_no_object_of_a_client_shows_a_password(locked: Pair, lane: str) -> None:
     tls = TLS(cert_file=locked.cert_file, key_file=locked.key_file, key_password=f"{MARK}-of-the-key")
-    given: dict[str, Any] = {"transport": "httpx"} if lane == "httpx" else {}
     for client_type in (Client, AsyncClient):
-        client: Any = client_type("https://127.0.0.1:1", tls=tls, **CREDENTIALS, **given)
+        client: Any = client_type("https://127.0.0.1:1", tls=tls, **CREDENTIALS, **over(lane))
         parts = (client, client.keys.at("/app"), client.keys.watch("/a"), client.keys.mirror("/a"), tls, Timeout())
         found = [*ours(parts)]
         assert {"Pool", "TLS", "Timeout"} <= {type(one).__name__ for one in found}

@@ -12,21 +12,11 @@ import pytest
 import etcdv2
 from etcdv2 import TLS, AsyncClient, Client
 from tests.certificates import Authority, Pair
+from tests.faces import over
 from tests.fault_server import Behaviour, FaultServer, answer
-from tests.leaks import CREDENTIALS, KINDS, MARK, Kind, Work, leaks, records, views
+from tests.leaks import CLUSTER, CREDENTIALS, EVERY_KIND, MARK, NO_USERS, Kind, Work, leaks, records, views
 
-CLUSTER = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
-NO_USERS = answer(200, CLUSTER, b'{"users": []}')
-
-
-@pytest.fixture(params=KINDS, ids="-".join)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    return request.param  # type: ignore[no-any-return]
-
-
-@pytest.fixture(autouse=True)
-def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etcdv2._attempts.SECOND_ROUND_WITHIN", 0.01)
+pytestmark = pytest.mark.usefixtures("second_round_at_once")
 
 
 ASKED: tuple[Work, ...] = (
@@ -37,6 +27,7 @@ ASKED: tuple[Work, ...] = (
 )
 
 
+@EVERY_KIND
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_sends_nothing_to_the_other_host(kind: Kind, status: int) -> None:
     with FaultServer() as other:
@@ -82,6 +73,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Secured:
     return Secured(authority.issue("server", "127.0.0.1"), TLS(ca_file=authority.ca_file))
 
 
+@EVERY_KIND
 def test_sync_of_an_https_cluster_sends_nothing_in_clear(kind: Kind, secured: Secured) -> None:
     with FaultServer(default=members()) as plain, secured.server(members(plain.endpoint.url)) as server:
         found: list[str] = []
@@ -94,6 +86,7 @@ def test_sync_of_an_https_cluster_sends_nothing_in_clear(kind: Kind, secured: Se
         assert plain.connections == 0
 
 
+@EVERY_KIND
 def test_sync_shows_no_credentials_to_a_member_of_another_cluster(kind: Kind) -> None:
     with FaultServer(default=members(cluster="bb")) as foreign:
         with FaultServer(default=members(foreign.endpoint.url)) as server:
@@ -151,8 +144,7 @@ def test_environment_leads_nowhere_when_it_is_not_trusted(side: str, no_proxies:
 
 @pytest.mark.parametrize("lane", ["fast", "httpx"])
 def test_credentials_that_were_taken_back_are_sent_no_more(lane: str) -> None:
-    given: dict[str, Any] = {"transport": "httpx"} if lane == "httpx" else {}
-    with FaultServer(default=NO_USERS) as server, Client(server.endpoint.url, **CREDENTIALS, **given) as client:
+    with FaultServer(default=NO_USERS) as server, Client(server.endpoint.url, **CREDENTIALS, **over(lane)) as client:
         client.auth.users.list()
         client.set_credentials(None)
         client.auth.users.list()

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 import pytest
 
 from etcdv2.testing import Server
+from tests.conftest import FIRST_VERSION
 from tests.ending import PROGRAMS
 from tests.fault_server import FaultServer, stall
-from tests.leftovers import FIRST_VERSION
 
 QUICK = 2.0
 """Seconds between "ready" and the end of the process."""

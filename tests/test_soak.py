@@ -28,8 +28,9 @@ from etcdv2._async.caller import AsyncCaller
 from etcdv2._lanes.threads import FastTransport
 from etcdv2._sync.caller import Caller
 from etcdv2.testing import Server
+from tests.conftest import FIRST_VERSION
 from tests.fault_server import TcpProxy
-from tests.leftovers import FIRST_VERSION, Held, async_nothing_left, held, nothing_left
+from tests.leftovers import Held, async_nothing_left, held, nothing_left
 
 SECONDS = float(os.environ.get("ETCDV2_SOAK_SECONDS", "6"))
 WINDOWS = 5
@@ -109,6 +110,21 @@ def show(kind: str, samples: list[Sample]) -> None:
         )
 
 
+def deeds_of_all_kinds(client: Any, dead: Any, rng: random.Random) -> list[Callable[[], Any]]:
+    """For either kind of client. `dead`: one whose cluster is not there."""
+    keys = client.keys
+    return [
+        lambda: keys.get("/none"),
+        lambda: keys.set("/soak/a", "x", timeout=rng.uniform(0.0002, 0.002)),
+        lambda: keys.modify("/count", lambda text: f"{(int(text) + 1) % 1000}", default="0"),
+        lambda: keys.create_in_order("/queue", "job", ttl=60),
+        lambda: keys.delete("/queue", recursive=True),
+        lambda: dead.keys.get("/", timeout=0.02),
+        client.health,
+        client.members.list,
+    ]
+
+
 # -- sync ----------------------------------------------------------------------------------------------------------
 
 
@@ -128,18 +144,7 @@ def cycle(client: Client, dead: Client, number: int, rng: random.Random) -> None
             changes.next(timeout=1)
             copy.wait_for(lambda state: "/soak/b" in state, timeout=1)
 
-    deeds: list[Callable[[], object]] = [
-        watch,
-        mirror,
-        lambda: keys.get("/none"),
-        lambda: keys.set("/soak/a", "x", timeout=rng.uniform(0.0002, 0.002)),
-        lambda: keys.modify("/count", lambda text: f"{(int(text) + 1) % 1000}", default="0"),
-        lambda: keys.create_in_order("/queue", "job", ttl=60),
-        lambda: keys.delete("/queue", recursive=True),
-        lambda: dead.keys.get("/", timeout=0.02),
-        client.health,
-        client.members.list,
-    ]
+    deeds = [watch, mirror, *deeds_of_all_kinds(client, dead, rng)]
     deeds += [lambda: keys.set("/soak/a", "y" * rng.randrange(2000)), lambda: keys.get("/", recursive=True)] * (
         CALLS // 2
     )
@@ -201,20 +206,7 @@ async def async_cycle(client: AsyncClient, dead: AsyncClient, number: int, rng: 
         async with asyncio.timeout(rng.uniform(0, 0.004)):
             await asyncio.gather(watch(), mirror(), *(keys.get("/", recursive=True) for _ in range(5)))
 
-    deeds: list[Callable[[], Any]] = [
-        watch,
-        mirror,
-        cancelled,
-        cancelled,
-        lambda: keys.get("/none"),
-        lambda: keys.set("/soak/a", "x", timeout=rng.uniform(0.0002, 0.002)),
-        lambda: keys.modify("/count", lambda text: f"{(int(text) + 1) % 1000}", default="0"),
-        lambda: keys.create_in_order("/queue", "job", ttl=60),
-        lambda: keys.delete("/queue", recursive=True),
-        lambda: dead.keys.get("/", timeout=0.02),
-        client.health,
-        client.members.list,
-    ]
+    deeds = [watch, mirror, cancelled, cancelled, *deeds_of_all_kinds(client, dead, rng)]
     for deed in deeds:
         with contextlib.suppress(EtcdError, TimeoutError):
             await deed()

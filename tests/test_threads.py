@@ -14,7 +14,11 @@ from etcdv2 import Client, ClusterUnavailable, EtcdError, Event, _keys
 from etcdv2._lanes.connection import Connection
 from etcdv2._lanes.threads import FastTransport
 from etcdv2.testing import Server
-from tests.leftovers import FIRST_VERSION, Held, held, nothing_left
+from tests.conftest import FIRST_VERSION
+from tests.faces import over
+from tests.leftovers import Held, held, nothing_left
+
+pytestmark = FIRST_VERSION
 
 THREADS = 16
 ROUNDS = 12
@@ -24,10 +28,6 @@ SOON = 20.0
 @pytest.fixture
 def before() -> Held:
     return held()
-
-
-def options(lane: str) -> dict[str, Any]:
-    return {"transport": "httpx"} if lane == "httpx" else {}
 
 
 def in_threads(count: int, work: Callable[[int], object]) -> list[BaseException]:
@@ -129,7 +129,6 @@ def test_threads_share_a_client_and_each_gets_its_own(etcd: Server, before: Held
     nothing_left(before)
 
 
-@FIRST_VERSION
 def test_threads_over_httpx_never_get_each_others_answers(etcd: Server, before: Held) -> None:
     """Reads only: httpcore's pool may close a connection under a thread that has just been given it (seen on 1.0.9)."""
     with Client(etcd.url, transport="httpx", max_connections=3, timeout=60) as client:
@@ -144,7 +143,6 @@ def test_threads_over_httpx_never_get_each_others_answers(etcd: Server, before: 
     nothing_left(before)
 
 
-@FIRST_VERSION
 def test_events_of_one_watcher_go_to_one_of_the_threads_that_wait(etcd: Server, before: Held) -> None:
     taken: list[Event] = []
     with Client(etcd.url) as client, client.keys.watch("/many", recursive=True) as watcher:
@@ -194,16 +192,14 @@ def given_up_again_and_again(server: Server, client: Client, times: int) -> None
         given_up(server, client)
 
 
-@FIRST_VERSION
 def test_answer_that_comes_after_its_call_was_given_up_is_given_to_nobody(etcd: Server, lane: str) -> None:
-    with Client(etcd.url, max_connections=1, **options(lane)) as client:
+    with Client(etcd.url, max_connections=1, **over(lane)) as client:
         given_up_again_and_again(etcd, client, 3)
 
 
 # -- broken clients are found out ----------------------------------------------------------------------------------
 
 
-@FIRST_VERSION
 def test_connection_kept_with_its_answer_to_come_is_found_out(etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def keep(self: FastTransport, dropped: Connection) -> None:
         for pool in self._pools.values():
@@ -217,7 +213,6 @@ def test_connection_kept_with_its_answer_to_come_is_found_out(etcd: Server, monk
         monkeypatch.setattr(FastTransport, "_drop", drop)
 
 
-@FIRST_VERSION
 def test_modify_without_its_condition_is_found_out(etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     put = _keys.put
 

@@ -17,8 +17,9 @@ from etcdv2 import Client
 from etcdv2.testing import Cluster, Server
 from tests.fault_server import Peer, TcpProxy
 from tests.foreign import foreign_writes
+from tests.leftovers import until
 from tests.long_history import History, objections
-from tests.long_readers import END, SOON, Reader, reading, until
+from tests.long_readers import END, SOON, Reader, reading
 from tests.scribes import Book, Journal, Pace, Pen, Scribe, reckon
 from tests.scripted_store import ScriptedStore, silent
 from tests.written import Write, Writing, delete, put
@@ -103,7 +104,7 @@ class LongRun:
             for scribe in scribes:
                 scribe.thread.join(SOON)
             self.everybody_tells(END)
-            until(lambda: all(one.ended for one in self.everybody), SOON, self.everybody)
+            until(lambda: all(one.ended for one in self.everybody), lambda: self.everybody, SOON)
         finally:
             self.pace.stop()
             self.pen.close()
@@ -121,7 +122,7 @@ class LongRun:
         return 0 if self._journal is None else len(self._journal.known)
 
     def _written(self, count: float, scribes: list[Scribe]) -> None:
-        until(lambda: self._count() >= count or not all(one.thread.is_alive() for one in scribes), 90, scribes)
+        until(lambda: self._count() >= count or not all(one.thread.is_alive() for one in scribes), lambda: scribes, 90)
         for scribe in scribes:
             if scribe.failure is not None:
                 raise scribe.failure
@@ -129,7 +130,7 @@ class LongRun:
     def everybody_tells(self, value: str) -> None:
         """Write something that each watch must tell, and wait until it did."""
         wanted = [(reader, self.pen.surely(reader.end(), value).index) for reader in self.everybody]
-        until(lambda: all(reader.reached >= index for reader, index in wanted), SOON, wanted)
+        until(lambda: all(reader.reached >= index for reader, index in wanted), lambda: wanted, SOON)
 
     def cautiously(self, lasts: float) -> None:
         """Time passes while somebody is silent."""
@@ -247,7 +248,7 @@ def test_unpaced_writers_never_meet_silence(etcd: Server) -> None:
             proxy.refusing = True
             proxy.cut()
             gone = pen.surely(FIRST, "").index
-            until(lambda: pen.surely(FIRST, "").index > gone + 3000, SOON, "writers")
+            until(lambda: pen.surely(FIRST, "").index > gone + 3000, within=SOON)
             proxy.refusing = False
             written = [done for writer in writers for done in writer.done]
             foreign.join()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from etcdv2._attempts import Answered, Attempts, Try
+from etcdv2._attempts import Attempts
 from etcdv2._cluster import ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import V2ApiDisabled
@@ -19,6 +19,7 @@ from etcdv2._primitives import async_sleep
 from etcdv2._rules import LOCAL_READ, Rules
 from etcdv2._secrets import Secrets
 from etcdv2._settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
+from etcdv2._steps import Answered, Try
 from etcdv2._wire import AsyncStream, AsyncTransport, Headers, Limits, Reply, Request, Sent, TransportFailure
 from etcdv2_api import Call, KeysError, Message, operations
 
@@ -99,9 +100,9 @@ class AsyncCaller:
         if self.before_call is not None:
             await self.before_call()
         attempts = self._begin(call, rules, timeout, deadline)
-        request = self._request(call, "" if rules.write else self.view.cluster_id)
         while True:
             step = await self._step(attempts, call)
+            request = self._request(call, "" if rules.write else attempts.expected)
             try:
                 reply = await self._attempt(call, request, step)
             except TransportFailure as failure:

@@ -11,7 +11,7 @@ import time
 from math import inf
 
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
-from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.follower import AsyncFollower, Look
 from etcdv2._async.outages import AsyncOutages
 from etcdv2._async.standby import AsyncStandby
 from etcdv2._async.state import async_check_not_restored, async_read_state
@@ -19,7 +19,7 @@ from etcdv2._cursor import Cursor
 from etcdv2._errors import ClusterChanged, HistoryCleared
 from etcdv2._gather import Gathered
 from etcdv2._keys import KeysCall, change_from
-from etcdv2._pace import SURELY_CAME, SURELY_KEPT, SURELY_QUIET
+from etcdv2._pace import RENEW_AFTER, SURELY_ALIVE, SURELY_KEPT, SURELY_QUIET
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
 from etcdv2._results import Event, Snapshot
 from etcdv2._settings import UNSET
@@ -65,7 +65,7 @@ class AsyncFeed:
         self._streaming = self._taken_over = False
         self._switching = False
         self._receiving = False
-        self._came_at = self._reading_since = 0.0
+        self._came_at = self._doubted_since = 0.0
         self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -148,25 +148,36 @@ class AsyncFeed:
             if self._poll is not None:
                 self._poll.stream.abort()
 
-    async def renew(self, index: int) -> None:
+    def is_due(self, look: Look) -> bool:
+        """Whether `renew` has something to do now."""
+        now = time.monotonic()
+        if self._streaming:
+            return now - self._came_at >= SURELY_QUIET
+        if self._spare is not None:
+            return now - self._spare_since >= look.overlap
+        return look.store_index == 0 or look.store_index - self.settled >= RENEW_AFTER
+
+    async def renew(self, look: Look) -> None:
         """Open a second poll beside the first, and later let go of the first: no moment is without one.
 
         The second one asks for what came since the first was registered, or from where the first asks when that is
-        in the past, so that it finds what a dead or slow connection keeps. When the server may have forgotten that, it
-        begins now, and the first one is trusted (not at once, where it asked for the past). A stream that has fallen
-        silent is ended instead: it may have died, which the server does not say, so a poll goes on.
+        in the past, so that it finds what a dead or slow connection keeps. When the server may have forgotten that, the
+        first one is kept: it tells what comes, or breaks when its other end is gone. If it lasts it is trusted, and the
+        second one begins now. A stream that has fallen silent is ended instead: it may have died, which the server does
+        not say, so a poll goes on.
         """
         poll, spare = self._poll, self._spare
         if poll is None:
             return
         if self._streaming:
-            if time.monotonic() - self._came_at >= SURELY_QUIET:
-                poll.stream.abort()
+            poll.stream.abort()
         elif spare is None:
             since = self.settled
-            within = index - since < SURELY_KEPT
-            if not within and since < poll.meta.index and time.monotonic() - self._reading_since < SURELY_CAME:
-                return
+            within = look.store_index - since < SURELY_KEPT
+            if not within:
+                self._doubted_since = self._doubted_since or time.monotonic()
+                if time.monotonic() - self._doubted_since < SURELY_ALIVE:
+                    return
             spare = await self._caller.watch_at(poll.endpoint, self._call(since + 1 if within else None))
             if spare is None:
                 return
@@ -177,7 +188,7 @@ class AsyncFeed:
                     self._reached = since if within else spare.meta.index
             if not wanted:
                 await spare.stream.close()
-        elif time.monotonic() - self._spare_since >= SURELY_QUIET:
+        else:
             await async_settle()
             with self._lock:
                 # One that has begun to receive its event is left to finish.
@@ -341,7 +352,7 @@ class AsyncFeed:
     def _now_reading(self, poll: AsyncPoll, *, streaming: bool = False, taken_over: bool = False) -> None:
         with self._lock:
             self._poll, self._streaming, self._taken_over = poll, streaming, taken_over
-            self._reading_since = time.monotonic()
+            self._doubted_since = 0.0
             self._switching = self._receiving = False
         self._follower.add(self, poll.endpoint)
 

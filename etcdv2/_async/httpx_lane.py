@@ -277,4 +277,4 @@ def _lower(response: httpx.Response) -> dict[str, str]:
 def _refuse_encoding(response: httpx.Response) -> None:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
-        raise TransportFailure(f"the answer is encoded ({encoding}), which was not asked for", "read", Sent.WHOLE)
+        raise TransportFailure("an answer with a Content-Encoding, which was not asked for", "read", Sent.WHOLE)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from etcdv2 import _resolve
-from etcdv2._async.caller import AsyncCaller, AsyncPoll, async_read_all
-from etcdv2._attempts import Answered
+from etcdv2._async.caller import AsyncCaller, AsyncPoll
 from etcdv2._cursor import Cursor
-from etcdv2._errors import DeadlineExceeded, HistoryCleared, KeyNotFound, NotDir, OutcomeUnknown
+from etcdv2._endpoints import Endpoint
+from etcdv2._errors import ClusterChanged, DeadlineExceeded, HistoryCleared, KeyNotFound, NotDir, OutcomeUnknown
+from etcdv2._gather import Gathered
 from etcdv2._keys import KeysCall, change_from
-from etcdv2._pace import SURELY_QUIET
+from etcdv2._primitives import async_later
 from etcdv2._resolve import Trace
 from etcdv2._results import Event, Outcome
 from etcdv2._rules import READS
-from etcdv2._settings import TimeoutLike, Unset, timeout_from
+from etcdv2._settings import Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2._wire import Sent, TransportFailure
 from etcdv2_api import KeysEvent, Node, operations
 
 MOST_FRUITLESS = 8
-"""So many polls that broke, or that a member behind the others kept silent, and it cannot be known."""
+"""So many polls that broke, or brought nothing new, and it cannot be known."""
+SURELY_CAME = 1.0
+"""Seconds within which an event of the past comes."""
+SURELY_NOTHING = 2
+"""So many polls in a row that stay silent for so long, at members that are alive: there is no event."""
 
 
 async def async_resolve(caller: AsyncCaller, error: OutcomeUnknown, timeout: TimeoutLike | Unset) -> Outcome:
@@ -27,79 +33,109 @@ async def async_resolve(caller: AsyncCaller, error: OutcomeUnknown, timeout: Tim
     trace = _resolve.trace_of(error)
     times = caller.timeout if isinstance(timeout, Unset) else timeout_from(timeout, caller.timeout)
     deadline = None if times.total is None else time.monotonic() + times.total
-    node, index = await _state(caller, trace, timeout, deadline)
-    if error.cluster_id and caller.view.cluster_id != error.cluster_id:
-        return Outcome("unknown", False, index, None, "the cluster was replaced since")
-    found = _resolve.by_state(trace, node, index)
-    if found is not None:
-        return found
-    events, complete = await _history(caller, trace, index, timeout, deadline)
-    return _resolve.by_history(trace, events, index, complete=complete)
-
-
-async def _state(
-    caller: AsyncCaller, trace: Trace, timeout: TimeoutLike | Unset, deadline: float | None
-) -> tuple[Node | None, int]:
-    """The key as the quorum has it, None where it is not there, and the store's index at that moment."""
+    looking = _Looking(caller, trace, times, deadline)
     try:
-        call = operations.get_key(trace.key, quorum=True)
-        answered: Answered[KeysEvent] = await caller.perform(call, READS["quorum"], timeout, deadline)
-    except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
-        return None, error.index
-    return answered.answer.node, answered.meta.index
+        node, index = await looking.state()
+        if error.cluster_id and caller.view.cluster_id != error.cluster_id:
+            return Outcome("unknown", False, index, None, "the cluster was replaced since")
+        found = _resolve.by_state(trace, node, index)
+        if found is not None:
+            return found
+        events, complete = await looking.history(node, index)
+    except ClusterChanged:
+        return Outcome("unknown", False, 0, None, "the cluster was replaced since")
+    return _resolve.by_history(trace, node, events, index, complete=complete)
 
 
-async def _history(
-    caller: AsyncCaller, trace: Trace, upto: int, timeout: TimeoutLike | Unset, deadline: float | None
-) -> tuple[list[Event], bool]:
-    """The key's events after `trace.since`, and whether these are all up to the index `upto`."""
-    cursor = Cursor(trace.key, recursive=trace.in_order, wait_index=trace.since + 1)
-    events: list[Event] = []
-    fruitless = 0
-    while (cursor.wait_index or 0) <= upto and fruitless < MOST_FRUITLESS:
-        if deadline is not None:
-            timeout = deadline - time.monotonic()
-            if timeout <= 0:
-                raise DeadlineExceeded(f"{trace.key}: the time was over before its history was read")
-        recursive = trace.in_order or None
-        call = operations.get_key(trace.key, recursive=recursive, wait=True, wait_index=cursor.wait_index)
+class _Looking:
+    """What is read for one write."""
+
+    def __init__(self, caller: AsyncCaller, trace: Trace, times: Timeout, deadline: float | None) -> None:
+        self._caller = caller
+        self._trace = trace
+        self._times = times
+        self._deadline = deadline
+
+    async def state(self) -> tuple[Node | None, int]:
+        """The key as the quorum has it, None where it is not there, and the store's index at that moment."""
         try:
-            poll = await caller.open_watch(call, timeout)
-        except HistoryCleared:
-            return events, False
-        try:
-            change = await _past_change(caller, poll, call)
-        except TransportFailure as failure:
-            caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
-            fruitless += 1
-            continue
-        finally:
-            await poll.stream.close()
-        if change is not None:
+            call = operations.get_key(self._trace.key, quorum=True)
+            answered = await self._caller.perform(call, READS["quorum"], self._times, self._deadline)
+        except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
+            return None, error.index
+        return answered.answer.node, answered.meta.index
+
+    async def history(self, node: Node | None, upto: int) -> tuple[list[Event], bool]:
+        """The key's events after `Trace.since`, and whether these are all up to the index `upto`."""
+        trace = self._trace
+        cursor = Cursor(trace.key, recursive=trace.in_order, wait_index=trace.since + 1)
+        events: list[Event] = []
+        fruitless = silent = 0
+        while (cursor.wait_index or 0) <= upto and fruitless < MOST_FRUITLESS:
+            if not trace.in_order and _resolve.is_whole(node, events):
+                return events, True
+            recursive = trace.in_order or None
+            call = operations.get_key(trace.key, recursive=recursive, wait=True, wait_index=cursor.wait_index)
+            try:
+                poll = await self._caller.open_watch(call, self._left())
+            except HistoryCleared:
+                return events, False
+            try:
+                change = await self._past_change(poll, call)
+                if change is None and poll.meta.index < upto:
+                    raise TransportFailure("is behind the others", "read", Sent.WHOLE)
+                if change is None:
+                    await self._check_alive(poll.endpoint)
+            except TransportFailure as failure:
+                self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+                fruitless += 1
+                continue
+            if change is None:
+                silent += 1
+                if silent == SURELY_NOTHING:
+                    return events, trace.in_order or not _resolve.contradicts(node, events)
+                continue
+            before, silent = cursor.wait_index, 0
             event = cursor.accept(change)
             if event is not None and event.index <= upto:
                 events.append(event)
-        elif poll.meta.index >= upto:
-            return events, True
-        else:  # a member behind the others
-            fruitless += 1
-    return events, fruitless < MOST_FRUITLESS
+            fruitless += cursor.wait_index == before
+        return events, fruitless < MOST_FRUITLESS
 
+    async def _past_change(self, poll: AsyncPoll, call: KeysCall) -> KeysEvent | None:
+        """What the server had in its history for this poll, None for nothing; it is sent right behind the headers."""
+        timer = async_later(min(SURELY_CAME, self._left().total or SURELY_CAME), poll.stream.abort)
+        body = Gathered()
+        try:
+            while part := await poll.stream.read():
+                body.add(part)
+        except TransportFailure as failure:
+            if failure.aborted and not body:
+                return None
+            raise
+        finally:
+            timer.cancel()
+            await poll.stream.close()
+        try:
+            return change_from(call, body.take())
+        except ValueError as error:
+            raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
 
-async def _past_change(caller: AsyncCaller, poll: AsyncPoll, call: KeysCall) -> KeysEvent | None:
-    """What the server had in its history for this poll, None for nothing. Raises TransportFailure.
+    async def _check_alive(self, endpoint: Endpoint) -> None:
+        """Raises TransportFailure unless the member answers a quorum read of the key."""
+        call = operations.get_key(self._trace.key, quorum=True)
+        commit = self._times.commit
+        left = self._left().total
+        within = min((part for part in (commit, left) if part is not None), default=None)
+        reply = await self._caller.ask(endpoint, call, within)
+        if reply.status not in (200, 404):
+            raise TransportFailure(f"answered {reply.status} to a quorum read", "read", Sent.WHOLE)
 
-    A past event is in the answer right behind the headers. So when none has come, and the same member has since
-    answered another request through raft, there is none.
-    """
-    first = await poll.stream.read(SURELY_QUIET)
-    if first is None:
-        await caller.look(poll.endpoint, operations.get_key("/", quorum=True))
-        first = await poll.stream.read(SURELY_QUIET)
-    if first is None:
-        return None
-    body = first and first + await async_read_all(poll.stream, caller.limits())
-    try:
-        return change_from(call, body)
-    except ValueError as error:
-        raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
+    def _left(self) -> Timeout:
+        """Raises DeadlineExceeded when nothing is."""
+        if self._deadline is None:
+            return self._times
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(f"{self._trace.key}: the time was over before its history was read")
+        return replace(self._times, total=left)

@@ -19,7 +19,7 @@ class AsyncStandby:
         if self.poll is not None:
             return
         try:
-            opened = await self._caller.open_watch(call)
+            opened = await self._caller.open_watch(call, self._caller.timeout.attempt)
         except EtcdError:
             return
         if opened.meta.cluster_id != cluster_id:

@@ -148,7 +148,13 @@ class Connection:
                     return data
                 if self._sock is None:
                     raise Aborted
-                self._receive(self._sock, ends)
+                try:
+                    self._receive(self._sock, ends)
+                except LimitReached:
+                    # This thread may have been kept from running: what has come by now counts as in time.
+                    if self._aborted or not self._poll.poll(0):
+                        raise
+                    self._receive(self._sock, inf)
         except LimitReached:
             if not self._aborted:
                 raise

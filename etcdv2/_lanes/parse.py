@@ -170,12 +170,12 @@ class AnswerReader:
             if coding is None:
                 self._until_eof = True
             elif coding.strip().lower() != "chunked":
-                self.fault = f"an answer with Transfer-Encoding {coding[:60]!r}"
+                self.fault = "an answer with a Transfer-Encoding that is not chunked"
         elif not self.streaming and int(length) > self._max_body:
             self.fault = f"an answer of {length} bytes; at most {self._max_body} are accepted"
         coding = headers.get("content-encoding")
         if coding is not None and coding.strip().lower() not in ("", "identity"):
-            self.fault = f"an answer with Content-Encoding {coding[:60]!r}, which was not asked for"
+            self.fault = "an answer with a Content-Encoding, which was not asked for"
         self.head_done = not self.fault
 
     def on_message_complete(self) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from etcdv2._attempts import Answered, Attempts, Try
+from etcdv2._attempts import Attempts
 from etcdv2._cluster import ClusterView, Meta, meta_of
 from etcdv2._endpoints import Endpoint
 from etcdv2._errors import V2ApiDisabled
@@ -20,6 +20,7 @@ from etcdv2._primitives import sleep
 from etcdv2._rules import LOCAL_READ, Rules
 from etcdv2._secrets import Secrets
 from etcdv2._settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
+from etcdv2._steps import Answered, Try
 from etcdv2._wire import Headers, Limits, Reply, Request, Sent, Stream, Transport, TransportFailure
 from etcdv2_api import Call, KeysError, Message, operations
 
@@ -100,9 +101,9 @@ class Caller:
         if self.before_call is not None:
             self.before_call()
         attempts = self._begin(call, rules, timeout, deadline)
-        request = self._request(call, "" if rules.write else self.view.cluster_id)
         while True:
             step = self._step(attempts, call)
+            request = self._request(call, "" if rules.write else attempts.expected)
             try:
                 reply = self._attempt(call, request, step)
             except TransportFailure as failure:

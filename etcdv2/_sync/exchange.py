@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 
 from etcdv2 import _keys
-from etcdv2._attempts import response_of
 from etcdv2._errors import CompareFailed, DeadlineExceeded, KeyExists, KeyNotFound
 from etcdv2._keys import TTL
 from etcdv2._primitives import sleep
 from etcdv2._results import Response
 from etcdv2._rules import READS, WRITES
 from etcdv2._settings import TimeoutLike, Unset, timeout_from
+from etcdv2._steps import response_of
 from etcdv2._sync.caller import Caller
 
 LONGEST_PAUSE = 0.1

@@ -10,12 +10,12 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from etcdv2._cluster import Meta
 from etcdv2._endpoints import Endpoint
 from etcdv2._forks import tell_after_fork
-from etcdv2._pace import RENEW_AFTER, SURELY_QUIET, Pace
+from etcdv2._pace import FASTEST, Pace
 from etcdv2._primitives import Pulse, Worker, call_each
 from etcdv2._sync.caller import Caller
 from etcdv2._wire import TransportFailure
@@ -24,8 +24,19 @@ from etcdv2_api import operations
 COMPARE_EVERY = 2.0
 """Seconds between two looks at another member, to see whether the watched one still follows the cluster."""
 COMPARE_WITHIN = 0.5
+SOME = 50
+"""Polls that are renewed after one look; an eighth of those that are due when that is more."""
 LINGER = 1.0
 """Seconds that the looks go on without a poll: mostly the next one follows at once."""
+
+
+class Look(NamedTuple):
+    """What a look at a member has shown."""
+
+    store_index: int
+    """0 when it could not be told."""
+    overlap: float
+    """Seconds to let an old poll run beside a new one."""
 
 
 class Followed(Protocol):
@@ -54,8 +65,12 @@ class Followed(Protocol):
     @property
     def cluster_id(self) -> str: ...
 
-    def renew(self, index: int) -> None:
-        """Go over to a newer poll, in two calls at least `SURELY_QUIET` apart; the store is at `index` (0: unknown)."""
+    def is_due(self, look: Look) -> bool:
+        """Whether `renew` has something to do now."""
+        ...
+
+    def renew(self, look: Look) -> None:
+        """Go over to a newer poll, in two calls at least `look.overlap` apart."""
         ...
 
     def lost(self, why: str) -> None:
@@ -115,6 +130,7 @@ class MemberFollower:
         self._compared_at = time.monotonic()
         self._last = 0
         self._others_had = 0
+        self._more_due = False
 
     def start(self) -> None:
         self._worker = Worker(self._run, "etcdv2-index")
@@ -172,15 +188,19 @@ class MemberFollower:
                         poll.lost(f"{self._endpoint} does not follow the cluster")
                     continue
                 before, self._last = self._last, index
+                look = Look(index, self._pace.overlap)
                 due: list[Followed] = []
                 for poll in list(self._polls):
                     # Twice in a row: one look alone may have met another member, behind a balancer.
                     went_back = 0 < before < poll.registered and 0 < index < poll.registered
                     if went_back or (index and meta.cluster_id != poll.cluster_id):
                         poll.lost(f"{self._endpoint} is another cluster, or was put back")
-                    elif index == 0 or index - poll.settled >= RENEW_AFTER or poll.renewing:
+                    elif poll.is_due(look):
                         due.append(poll)
-                call_each([poll.renew for poll in due], index)
+                # The oldest first, and not all at once: their events would wait as long as that takes.
+                due.sort(key=lambda poll: poll.settled)
+                self._more_due = len(due) > (some := max(SOME, len(due) // 8))
+                call_each([poll.renew for poll in due[:some]], look)
             except TransportFailure as failure:
                 if not self._ended:
                     self._caller.pool.failed(self._endpoint, time.monotonic(), str(failure))
@@ -190,8 +210,10 @@ class MemberFollower:
     def _until_next(self) -> float:
         if not self._polls:
             return LINGER
+        if self._more_due:
+            return FASTEST
         soon = any(poll.renewing for poll in list(self._polls))
-        return min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval
+        return min(self._pace.interval, self._pace.overlap) if soon else self._pace.interval
 
     def _look(self) -> Meta:
         """The member's store index; 0 when none of the watchers' users may read beside its key."""

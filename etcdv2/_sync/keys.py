@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Literal, TypeVar, overload
 
 from etcdv2 import _keys
-from etcdv2._attempts import response_of
 from etcdv2._errors import KeyExists, KeyNotFound, NotDir, OutcomeUnknown
 from etcdv2._keys import TTL, KeysCall
 from etcdv2._results import Ack, Outcome, Response, ack_from
 from etcdv2._rules import READS, WRITES, Rules
 from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
+from etcdv2._steps import response_of
 from etcdv2._sync.exchange import exchange
 from etcdv2._sync.resolve import resolve
 from etcdv2._sync.view import View
@@ -336,18 +336,18 @@ class KeysAPI(View):
         return self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout) is not None
 
     def resolve(self, error: OutcomeUnknown, *, timeout: TimeoutLike | Unset = UNSET) -> Outcome:
-        """Find out whether a write whose answer was lost has been applied. Reads only, and through raft; never guesses.
+        """Find out whether a write whose answer was lost has been applied. Reads only, up to 3 s; never guesses.
 
-        For writes whose value nobody else writes (a UUID, say): create, compare-and-swap, in order, set. For those,
-        "applied" is certain: the store has that value, or had it, since the write was sent. "not applied" is certain as
-        of `Outcome.index`: nothing like it is among the key's changes since the client's last index before the write.
-        It is `final` only for a write with `prev_index=`, once the key has gone on; else the lost write may still be
-        applied, after a member that was paused or cut off comes back. A deletion that was applied does not show whose
-        it was, and a refresh leaves no trace: "unknown". So is all that the server has forgotten (it keeps 1,000 events
-        of the whole store), and the first call that a client ever made, as it knew no index. A value that others write
-        too (a counter's) is theirs as well as yours: then "applied" may be somebody else's write.
+        For writes with a value that nobody else writes, nor this client with another write (a UUID, say): create,
+        compare-and-swap, in order, set. Then "applied" is certain: the key had that value since the write was sent.
+        "not applied" is certain as of `Outcome.index`: it is not among the key's changes since the client's last index
+        before the write. It is `final` only for a write with `prev_index=`, once the key has gone on; else the lost
+        write may still be applied, after a member that was paused or cut off comes back. A deletion that was applied
+        does not show whose it was, and a refresh leaves no trace: "unknown". So is what the server has forgotten (it
+        keeps 1,000 events of the whole store), and the first call that a client ever made, as it knew no index. A value
+        that others write too (a counter's) is theirs as well: then "applied" may be somebody else's write.
 
-        Raises TypeError, ValueError (not a write of a key), and ClusterUnavailable: then ask again later.
+        Raises TypeError, ValueError (not a write of a key), Unauthorized, and ClusterUnavailable: then ask again later.
         """
         return resolve(self._caller, error, timeout)
 

@@ -253,6 +253,8 @@ class Copy:
 
     def after_fork(self) -> None:
         """In a forked child: ended, with the last state. The parent's worker and lock are not here."""
+        if self._lock.locked():
+            self.begun = False  # the tree was just being changed
         self._lock = threading.Lock()
         self._worker = None
         self.ended_at = self.ended_at or time.monotonic()

@@ -20,7 +20,7 @@ class Standby:
         if self.poll is not None:
             return
         try:
-            opened = self._caller.open_watch(call)
+            opened = self._caller.open_watch(call, self._caller.timeout.attempt)
         except EtcdError:
             return
         if opened.meta.cluster_id != cluster_id:

@@ -9,6 +9,8 @@ LOAD_KEYS = 20_000
 HISTORY = 900
 """Events in a burst: etcd keeps the last 1,000 of the whole store."""
 VALUE = "0123456789abcdef"
+QUIET = "one write to a quiet key"
+CUT = "its connections broken after"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,27 @@ class Case:
     keys: int = 0
     events: int = 0
     tls: bool = False
+    rate: int = 0
+    """Writes per second: of the other keys, or in "complete" of the watched ones; 0: as quickly as they go."""
+    cut: bool = False
+    """All connections of the clients break before the one write that is watched."""
+    rounds: int = 0
+    """At most, where a round takes long; 0: as many as asked for."""
+
+
+def _watch(
+    name: str,
+    kind: str,
+    title: str,
+    events: int,
+    rounds: int,
+    rate: int = 0,
+    seconds: float = 0.0,
+    *,
+    workers: int = 1,
+    cut: bool = False,
+) -> Case:
+    return Case(name, kind, title, seconds, 0.0, workers, events=events, rate=rate, cut=cut, rounds=rounds)
 
 
 CASES = (
@@ -39,6 +62,21 @@ CASES = (
     Case("load", "load", f"loading {LOAD_KEYS:,} keys, 32 at once", 2.0, workers=32, keys=LOAD_KEYS),
     Case("delay", "delay", "from a write to its event in a watch", 0.0, 0.0, events=60),
     Case("burst", "burst", f"a watch catching up on a burst of {HISTORY} events", 0.0, 0.0, events=HISTORY),
+    _watch(
+        "watch-load", "loaded", "from a write to its event, while 500 other keys per second are written", 300, 2, 500
+    ),
+    _watch("watch-paced", "complete", "a watch of 3,000 changes, 1,000 per second", 3_000, 1, 1_000),
+    _watch("watch-burst", "complete", "a watch of 2,000 changes, as quickly as they are written", 2_000, 2),
+    _watch("watch-1", "many", "one watcher", 600, 1, 500),
+    _watch("watch-100", "many", "100 watchers of one client", 600, 1, 500, workers=100),
+    _watch("watch-1000", "many", "1,000 watchers of one client", 600, 1, 500, workers=1_000),
+    _watch("watch-quiet", "quiet", f"{QUIET}, after 5,000 other writes per second", 1, 1, 5_000, seconds=10.0),
+    *(
+        _watch(
+            f"watch-cut-{rate}", "quiet", f"{QUIET}, {CUT} {rate:,} other writes per second", 1, 1, rate, 2.5, cut=True
+        )
+        for rate in (1_000, 5_000)
+    ),
     Case("import", "import", "import of the library", 0.0, 0.0),
 )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from . import drivers
+from . import drivers, watching
 from .cases import Case
 from .cores import Cores, on
 from .drivers import Failed
@@ -19,12 +18,7 @@ from .target import Etcd
 
 Figures = dict[str, Any]
 Tell = Callable[[str], None]
-EARLY = 5
-"""Events that are not counted: the watch may not have been registered when they were written."""
-REGISTER = 0.15
-"""Seconds for a watch to be registered."""
-PAUSE = 0.005
-"""Seconds between two writes, longer than any client takes for an event."""
+Running = tuple[Peer, drivers.Driver | drivers.Wrk]
 
 # `import etcdv2` brings a client in when it is first asked for, so that is what counts.
 IMPORTS = {
@@ -44,7 +38,7 @@ def run_case(
     failed: list[LeftOut] = []
     versions: dict[str, dict[str, str]] = {}
     with ExitStack() as stack:
-        running: list[tuple[Peer, drivers.Driver | drivers.Wrk]] = []
+        running: list[Running] = []
         for peer in peers:
             if case.kind not in peer.kinds:
                 continue
@@ -57,36 +51,39 @@ def run_case(
                 continue
             versions[peer.id] = driver.versions
             running.append((peer, driver))
+        rounds = min(rounds, case.rounds or rounds)
         for number in range(rounds):
             tell(f"{case.title}: round {number + 1} of {rounds}, {len(running)} clients")
             turn = number % max(len(running), 1)
-            for peer, driver in running[turn:] + running[:turn]:
-                try:
-                    entries.setdefault(peer.id, []).append(condense(_measure(case, driver, etcd)))
-                except Failed as reason:
+            for peer, driver, found in _turns(case, running[turn:] + running[:turn], etcd):
+                if isinstance(found, Failed):
                     entries.pop(peer.id, None)
                     running.remove((peer, driver))
-                    failed.append(LeftOut(peer.id, str(reason), case.name))
+                    failed.append(LeftOut(peer.id, str(found), case.name))
+                else:
+                    entries.setdefault(peer.id, []).append(condense(found))
     order = [peer.id for peer in peers if peer.id in entries]
     return {name: {**summary(entries[name]), "rounds": entries[name]} for name in order}, failed, versions
 
 
+def _turns(
+    case: Case, running: list[Running], etcd: Etcd
+) -> Iterator[tuple[Peer, drivers.Driver | drivers.Wrk, Figures | Failed]]:
+    """One after the other, but for watches of a quiet key, which would take long and do not disturb each other."""
+    if case.kind == "quiet":
+        processes = [driver for _, driver in running if isinstance(driver, drivers.Driver)]
+        for (peer, driver), found in zip(running, watching.together(case, processes, etcd), strict=True):
+            yield peer, driver, found
+        return
+    for peer, driver in running:
+        try:
+            yield peer, driver, _measure(case, driver, etcd)
+        except Failed as reason:
+            yield peer, driver, reason
+
+
 def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Figures:
     match case.kind:
-        case "delay":
-            driver.tell({"after": etcd.index(), "events": case.events + EARLY})
-            time.sleep(REGISTER)
-            etcd.events(case.events + EARLY, PAUSE)
-            figures = driver.result()
-            figures["delays"] = figures["delays"][EARLY:]
-            return figures
-        case "burst":
-            after = etcd.index()
-            etcd.events(case.events, 0)
-            driver.tell({"after": after, "events": case.events})
-            figures = driver.result()
-            del figures["delays"]
-            return figures
         case "load" | "set":
             if case.kind == "load":
                 etcd.fell("/bench/load")
@@ -97,6 +94,9 @@ def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Fi
             if written < figures["calls"]:
                 raise Failed(f"says {figures['calls']} writes, the server's index went up by {written}")
             return figures
+        case "delay" | "burst" | "loaded" | "complete" | "many":
+            assert isinstance(driver, drivers.Driver)
+            return watching.measure(case, driver, etcd)
         case _:
             driver.tell({})
             return driver.result()

@@ -32,6 +32,7 @@ class Target(Protocol):
     @property
     def ca(self) -> Path: ...
     def url(self, *, tls: bool) -> str: ...
+    def way(self, case: Case) -> str: ...
     def key(self, case: Case, peer: Peer) -> str: ...
 
 
@@ -46,7 +47,7 @@ class Driver:
     """A process that answers a line of JSON with a line of JSON."""
 
     def __init__(self, peer: Peer, case: Case, target: Target, cores: Cores) -> None:
-        url = target.url(tls=case.tls)
+        url = target.way(case)
         host, _, port = url.partition("://")[2].partition(":")
         order = {
             "case": case.kind,
@@ -92,9 +93,18 @@ class Driver:
         except OSError:
             raise self._failure("ended") from None
 
-    def result(self) -> Figures:
+    def result(self, patience: float = PATIENCE) -> Figures:
         """The figures of the measurement. Raises Failed."""
-        return self._read()
+        return self._read(patience)
+
+    def answered(self, seconds: float) -> bool:
+        """Whether the figures are there, or the end of the process, within this time."""
+        assert self._process.stdout is not None
+        if b"\n" in self._buffer:
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            return bool(selector.select(max(0.0, seconds)))
 
     def close(self) -> None:
         process = self._process
@@ -110,15 +120,15 @@ class Driver:
             process.stdout.close()
         self._errors.close()
 
-    def _read(self) -> Figures:
+    def _read(self, patience: float = PATIENCE) -> Figures:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, end - time.monotonic())):
-                    raise self._failure(f"no answer within {PATIENCE:.0f} s")
+                    raise self._failure(f"no answer within {patience:.0f} s")
                 data = os.read(descriptor, 1 << 16)
                 if not data:
                     raise self._failure("ended")

@@ -20,12 +20,16 @@ def condense(figures: Figures) -> Figures:
     delays = sorted(figures.pop("delays", ()))
     if delays:
         figures["delay_us"] = statistics.median(delays) * 1e6
-        figures["delay_us_95"] = delays[min(len(delays) - 1, int(len(delays) * 0.95))] * 1e6
+        for share in (95, 99):
+            figures[f"delay_us_{share}"] = delays[min(len(delays) - 1, len(delays) * share // 100)] * 1e6
     return figures
 
 
 def summary(rounds: list[Figures]) -> Figures:
-    """Medians over the rounds. `cpu_us`: CPU per call; `rate`: calls per second; `spread`: (max - min) / median."""
+    """Medians over the rounds; of events that came or did not, the worst round.
+
+    `cpu_us`: CPU per call; `rate`: calls per second; `spread`: (max - min) / median.
+    """
     if "memory" in rounds[0]:
         spent = [one["seconds"] * 1000 for one in rounds]
         memory = [one["memory"] / 2**20 for one in rounds]
@@ -33,9 +37,14 @@ def summary(rounds: list[Figures]) -> Figures:
     cpu = [one["cpu"] / max(one["calls"], 1) * 1e6 for one in rounds]
     rate = [one["calls"] / one["seconds"] for one in rounds]
     found = {"cpu_us": statistics.median(cpu), "rate": statistics.median(rate), "spread": _spread(cpu)}
-    for name in ("delay_us", "delay_us_95"):
-        if name in rounds[0]:
+    for name in ("delay_us", "delay_us_95", "delay_us_99", "others", "written", "bytes"):
+        if all(name in one for one in rounds):
             found[name] = statistics.median(one[name] for one in rounds)
+    if "got" in rounds[0]:
+        found["got"] = min(one["got"] for one in rounds)
+        for name in ("missing", "doubled", "disorder"):
+            found[name] = max(one[name] for one in rounds)
+        found["said"] = next((one["said"] for one in rounds if one["said"]), "")
     return found
 
 

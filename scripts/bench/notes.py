@@ -31,6 +31,17 @@ NOTES = (
     "The delay of an event is from just before the write is sent to the event in the watcher's hands, by one clock of "
     "the machine. It holds etcd's own time for the write. etcdv2 reads ahead in a thread of its own (sync), which "
     "costs a change of thread and saves losing events.",
+    "Watches of many changes: a client that raises an error is called again where it stood, three times in a row; then "
+    "the watch has ended with what it said, and the rest is missing. node-etcd goes on by itself, at the newest event. "
+    "etcdv2 is used without snapshots=True, with which it would go on with a Snapshot. Events are those of the "
+    "worst round, CPU is the median. What a server remembers is 1,000 events, so much hangs on how quickly they are "
+    "written, which is this machine's.",
+    "The quiet key: all clients watch it at once, from before the other writes, and there is one measurement. Only "
+    "etcdv2 does something meanwhile, which is its CPU. Where connections break, they go through a relay of the "
+    "comparing program, the other writes have just ended, and the client may connect again at once.",
+    "Memory of watchers: by how much the process's resident memory grows when they are opened, after a first call; for "
+    "one watcher that is mere chance. They have a key each, and one key is written at a time, 500 times per second. Go "
+    "has a goroutine for each.",
     "Builds of Python differ: one without profile guided optimisation takes up to twice the time for everything. Of "
     "several builds of a version the quickest is taken; compare the times of the loop above before comparing versions.",
     "On the second Python only those peers are measured that a goal names.",

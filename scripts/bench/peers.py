@@ -24,6 +24,10 @@ OURS, OURS_HTTPX, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 async"
 GO, GO_BARE = "Go client", "Go client, bare"
 NODE, WRK, HTTPX, SOCKET, LOADS = "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
 ALL = frozenset({"get", "set", "threads", "async", "tls", "tree", "load", "delay", "burst"})
+WATCHES = frozenset({"delay", "burst"})
+TOLD = frozenset({"complete", "quiet"})
+"""The watches of which it is told what came and how they ended."""
+FOLLOW = TOLD | {"loaded"}
 
 
 @dataclass(frozen=True)
@@ -66,19 +70,19 @@ class PythonClient:
 
 
 PYTHON_CLIENTS = (
-    PythonClient(OURS, "ours", "", ALL, ALL),
+    PythonClient(OURS, "ours", "", ALL | FOLLOW, ALL),
     PythonClient(OURS_HTTPX, "ours", "", ALL, frozenset({"get", "async"}), {"transport": "httpx"}),
-    PythonClient(OURS_ASYNC, "ours", "", frozenset({"delay", "burst"}), frozenset({"delay", "burst"}), {"async": True}),
+    PythonClient(OURS_ASYNC, "ours", "", WATCHES | FOLLOW | {"many"}, WATCHES, {"async": True}),
     PythonClient(
         "python-etcd",
         "python_etcd",
         "python-etcd",
-        ALL - {"async"},
+        ALL - {"async"} | FOLLOW,
         frozenset({"get", "tree", "tls"}),
         {"module": "etcd"},
     ),
-    PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"}, frozenset({"async"})),
-    PythonClient("k3etcd", "python_etcd", "k3etcd", ALL - {"async"}, frozenset({"get"}), {"module": "k3etcd"}),
+    PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"} | TOLD, frozenset({"async"})),
+    PythonClient("k3etcd", "python_etcd", "k3etcd", ALL - {"async"} | TOLD, frozenset({"get"}), {"module": "k3etcd"}),
     PythonClient(HTTPX, "plain_httpx", "", ALL - {"load", "delay", "burst"}, frozenset({"get"})),
     PythonClient(SOCKET, "bare_socket", "", frozenset({"get", "set", "tls"}), frozenset({"get", "set", "tls"})),
     PythonClient(LOADS, "bare_socket", "", frozenset({"tree"}), frozenset({"tree"})),
@@ -175,12 +179,13 @@ def go_client() -> Peer:
             root = next((debian.unpacked(debian.GO, CACHE) / "usr" / "lib").glob("go-*"))
             go, env["GOROOT"] = str(root / "bin" / "go"), str(root)
         run(go, "build", "-o", binary, source, env=env)
-    return Peer(GO, command=(str(binary),), options={"limit": 5.0}, free=True)
+    kinds = ALL | FOLLOW | {"many"}
+    return Peer(GO, command=(str(binary),), kinds=kinds, options={"limit": 5.0}, free=True)
 
 
 def bare_go_client() -> Peer:
     """The same at its cheapest: on one core, without a time limit."""
-    return replace(go_client(), name=GO_BARE, options={}, free=False)
+    return replace(go_client(), name=GO_BARE, kinds=ALL, options={}, free=False)
 
 
 def node_client() -> Peer:
@@ -195,7 +200,7 @@ def node_client() -> Peer:
         run(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", NODE_ETCD, cwd=place)
     run(node, "-e", "require('node-etcd')", cwd=place)
     command = (node, "--no-deprecation", str(CLIENTS / "node_etcd.js"), str(place))
-    return Peer(NODE, command=command, kinds=ALL - {"threads"})
+    return Peer(NODE, command=command, kinds=ALL - {"threads"} | TOLD)
 
 
 def wrk() -> Peer:

@@ -20,6 +20,25 @@ COLUMNS = (
 )
 """Of the first table: case, figure, heading."""
 
+DELAYS = {"delay_us": "event after", "delay_us_99": "99 % within"}
+WATCHED = {
+    "loaded": {**DELAYS, "cpu_us": "CPU per event", "others": "other writes per second"},
+    "complete": {
+        "got": "events",
+        "missing": "missing",
+        "doubled": "doubled",
+        "disorder": "out of order",
+        "cpu_us": "CPU per event",
+        "written": "written per second",
+        "said": "said",
+    },
+    "many": {"bytes": "memory per watcher", **DELAYS, "cpu_us": "CPU per event", "missing": "missing"},
+    "quiet": {"delay_us": "event after", "cpu_us": "CPU in all", "others": "other writes per second", "said": "said"},
+}
+"""What the tables of the watches show, by kind of case: figures and headings."""
+LONG = 140
+"""Characters of an error that are shown."""
+
 
 def render(results: Results) -> str:
     """The whole page."""
@@ -101,6 +120,8 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
             for key, one in entries.items()
         ]
         return _table(head, rows)
+    if case["kind"] in WATCHED:
+        return _watched(entries, WATCHED[case["kind"]])
     first = next((key for key in entries if key.startswith(f"{OURS}, ")), "")
     delays = any("delay_us" in one for one in entries.values())
     what = {"tree": "read", "delay": "event", "burst": "event"}.get(case["kind"], "call")
@@ -127,12 +148,19 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
     return _table(head, rows)
 
 
+def _watched(entries: dict[str, dict[str, Any]], columns: dict[str, str]) -> str:
+    rows = [[_bold(key), *(_shown(one, measure) for measure in columns)] for key, one in entries.items()]
+    return _table(["client", *columns.values()], rows)
+
+
 def _bold(name: str) -> str:
     return f"**{name}**" if name.startswith(f"{OURS}, ") else name
 
 
 def _shown(entry: dict[str, Any], measure: str) -> str:
     value = entry.get(measure)
+    if isinstance(value, str):
+        return (value if len(value) <= LONG else f"{value[:LONG]} …").replace("|", "\\|")
     return "" if value is None else amount(float(value), measure)
 
 
@@ -142,7 +170,11 @@ def _ratio(entry: dict[str, Any], other: dict[str, Any], measure: str) -> str:
 
 def amount(value: float, measure: str) -> str:
     """A figure with its unit, in about three digits."""
-    if measure == "rate":
+    if measure == "bytes":
+        return f"{value / 1024:,.1f} KiB"
+    if measure in ("got", "missing", "doubled", "disorder"):
+        return f"{value:,.0f}"
+    if measure in ("rate", "others", "written"):
         return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     if value >= 10_000:
         return f"{value / 1000:,.0f} ms" if value >= 100_000 else f"{value / 1000:.1f} ms"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,14 +20,26 @@ from etcdv2.testing._process import free_port
 from .cases import VALUE, Case
 from .clients.bare_socket import Wire, index_of
 from .cores import Cores, on
-from .peers import Peer
+from .peers import ROOT, Peer
+from .relay import Relay
 
 HOST = "127.0.0.1"
 GET_KEY = "/bench/one"
 TREE = "/bench/tree"
 EVENTS = "/bench/events"
+MANY = "/bench/many"
+QUIET = "/bench/quiet"
+OTHERS = "/bench/others"
 DIRECTORIES = 50
 WRITERS = 8
+
+
+@dataclass
+class Others:
+    """Writes of other keys."""
+
+    rate: float = 0.0
+    """How many they were per second, when they have ended."""
 
 
 class Etcd:
@@ -41,14 +59,29 @@ class Etcd:
         self._server = Server(binary, port=self._ports[0], fsync=False, args=args)
         self._cores = cores
         self._wire: Wire | None = None
+        self._relay: Relay | None = None
 
     def url(self, *, tls: bool) -> str:
         return f"{'https' if tls else 'http'}://{HOST}:{self._ports[tls]}"
 
+    def way(self, case: Case) -> str:
+        """How the clients come here."""
+        if not case.cut:
+            return self.url(tls=case.tls)
+        if self._relay is None:
+            self._relay = Relay(self._ports[0])
+        return f"http://{HOST}:{self._relay.port}"
+
+    def cut(self) -> None:
+        """Break the connections that came by a way that can be cut."""
+        if self._relay is not None:
+            self._relay.cut()
+
     def key(self, case: Case, peer: Peer) -> str:
         """Where a case reads or writes; writers each have a key or directory of their own."""
         own = "".join(letter if letter.isalnum() else "-" for letter in peer.id)
-        places = {"tree": TREE, "delay": EVENTS, "burst": EVENTS, "set": f"/bench/set/{own}", "load": "/bench/load"}
+        places = {"tree": TREE, "set": f"/bench/set/{own}", "load": "/bench/load", "many": MANY, "quiet": QUIET}
+        places |= dict.fromkeys(("delay", "burst", "loaded", "complete"), EVENTS)
         return places.get(case.kind, GET_KEY)
 
     @property
@@ -70,6 +103,8 @@ class Etcd:
     ) -> None:
         if self._wire is not None:
             self._wire.close()
+        if self._relay is not None:
+            self._relay.close()
         self._server.close()
 
     def write(self, pairs: list[tuple[str, str]]) -> None:
@@ -119,6 +154,30 @@ class Etcd:
             wire.exchange(wire.put(key, str(time.monotonic_ns())))
             if pause:
                 time.sleep(pause)
+
+    def happen(self, number: int, key: str = f"{EVENTS}/one") -> None:
+        """Write a key, with a number and the time as its value."""
+        wire = self._own()
+        wire.exchange(wire.put(key, f"{number} {time.monotonic_ns()}"))
+
+    @contextmanager
+    def others(self, rate: int) -> Generator[Others]:
+        """A process that writes other keys meanwhile, so many per second."""
+        order = {"host": HOST, "port": self._ports[0], "directory": OTHERS, "rate": rate}
+        command = [sys.executable, "-m", "scripts.bench.clients.writer", json.dumps(order)]
+        others = Others()
+        with (
+            on(self._cores.server),
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process,
+        ):
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                yield others
+            finally:
+                said, _ = process.communicate()
+        written, seconds = json.loads(said)
+        others.rate = written / seconds
 
     def _own(self) -> Wire:
         if self._wire is None:

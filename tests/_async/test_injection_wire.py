@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from etcdv2 import AsyncClient
 from tests._async.conftest import Connect
-from tests._async.test_injection import LONE, NAME, TEXT, usual
+from tests.any_key import LONE, SEGMENT, TEXT, examples
 from tests.hostile_server import Capture
 
+usual = examples(40)
 HEADERS = {"host", "user-agent", "accept-encoding", "authorization", "content-type", "content-length"}
 
 
@@ -88,7 +89,7 @@ WRITES: dict[str, tuple[Use, str, list[str]]] = {
 
 
 @usual
-@given(use=st.sampled_from(sorted(WRITES)), names=st.lists(NAME, min_size=1, max_size=3), text=TEXT)
+@given(use=st.sampled_from(sorted(WRITES)), names=st.lists(SEGMENT, min_size=1, max_size=3), text=TEXT)
 async def test_any_text_goes_out_in_one_well_formed_request(
     connect: Connect, capture: Capture, use: str, names: list[str], text: str
 ) -> None:
@@ -106,7 +107,7 @@ async def test_any_text_goes_out_in_one_well_formed_request(
 
 
 @usual
-@given(name=NAME.filter(lambda name: ":" not in name), text=TEXT)
+@given(name=SEGMENT.filter(lambda name: ":" not in name), text=TEXT)
 async def test_any_name_goes_out_in_one_well_formed_request(
     connect: Connect, capture: Capture, name: str, text: str
 ) -> None:

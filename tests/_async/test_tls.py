@@ -12,45 +12,28 @@ import trustme
 from etcdv2 import TLS, AsyncClient, ClusterUnavailable
 from etcdv2.testing import Certificates, Server, make_certificates
 from tests._async.conftest import Connect
+from tests.certificates import Pair, encrypted
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("papers"))
-
-
-@pytest.fixture(scope="module")
-def secure(etcd_binary: Path, papers: Certificates) -> Iterator[Server]:
-    """A server with a certificate of a private authority."""
-    with Server(etcd_binary, tls=papers.server(), fsync=False) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def strict(etcd_binary: Path, papers: Certificates) -> Iterator[Server]:
+def strict(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
     """A server that wants a client certificate."""
-    with Server(etcd_binary, tls=papers.server(client_cert_auth=True), fsync=False) as server:
+    with Server(etcd_binary, tls=certificates.server(client_cert_auth=True), fsync=False) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def misnamed(etcd_binary: Path, papers: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on 127.0.0.1 whose certificate, of its own authority, is for etcd.example."""
+def misnamed(etcd_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on 127.0.0.1 whose certificate is for etcd.example."""
     other = make_certificates(tmp_path_factory.mktemp("other"), names=["etcd.example"])
     with Server(etcd_binary, tls=other.server(), fsync=False) as server:
         yield server
 
 
-def encrypted(papers: Certificates, directory: Path) -> Path:
-    """The client's key, encrypted with "opensesame"."""
-    from cryptography.hazmat.primitives import serialization as form
-
-    key = form.load_pem_private_key(papers.client_key_file.read_bytes(), None)
-    path = directory / "encrypted.key"
-    path.write_bytes(
-        key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.BestAvailableEncryption(b"opensesame"))
-    )
-    return path
+@pytest.fixture(scope="module")
+def locked(certificates: Certificates) -> Pair:
+    """The client's certificate, and its key encrypted with "opensesame"."""
+    return encrypted(Pair(certificates.client_cert_file, certificates.client_key_file), "opensesame")
 
 
 async def fails(client: AsyncClient) -> str:
@@ -71,9 +54,9 @@ async def works(client: AsyncClient) -> None:
     assert event.value == "2"
 
 
-async def test_server_is_trusted_by_the_ca_file(connect: Connect, secure: Server, papers: Certificates) -> None:
-    await works(connect(secure.url, tls=TLS(ca_file=papers.ca_file)))
-    await works(connect(secure.url, tls=TLS(ca_file=str(papers.ca_file))))
+async def test_server_is_trusted_by_the_ca_file(connect: Connect, secure: Server, certificates: Certificates) -> None:
+    await works(connect(secure.url, tls=TLS(ca_file=certificates.ca_file)))
+    await works(connect(secure.url, tls=TLS(ca_file=str(certificates.ca_file))))
 
 
 async def test_server_of_a_private_authority_is_not_trusted_by_the_systems(connect: Connect, secure: Server) -> None:
@@ -83,65 +66,47 @@ async def test_server_of_a_private_authority_is_not_trusted_by_the_systems(conne
     assert "certificate" in health.endpoints[0].reason.lower()
 
 
-async def test_server_of_another_authority_is_not_trusted(
-    connect: Connect, misnamed: Server, papers: Certificates
-) -> None:
-    tls = TLS(ca_file=papers.ca_file, server_hostname="etcd.example")
-    assert "certificate" in (await fails(connect(misnamed.url, tls=tls, timeout=3))).lower()
-
-
-async def test_wrong_host_name_is_refused_and_server_hostname_is_the_remedy(connect: Connect, misnamed: Server) -> None:
+async def test_server_hostname_is_the_name_that_the_certificate_must_have(connect: Connect, misnamed: Server) -> None:
     assert misnamed.tls is not None
     ca_file = misnamed.tls.ca_file
-    text = await fails(connect(misnamed.url, tls=TLS(ca_file=ca_file), timeout=3))
-    assert "127.0.0.1" in text
-    assert "certificate" in text.lower()
     await works(connect(misnamed.url, tls=TLS(ca_file=ca_file, server_hostname="etcd.example")))
     wrong = TLS(ca_file=ca_file, server_hostname="other.example")
     assert "other.example" in await fails(connect(misnamed.url, tls=wrong, timeout=3))
 
 
 async def test_client_certificate_opens_a_server_that_wants_one(
-    connect: Connect, strict: Server, papers: Certificates, tmp_path: Path
+    connect: Connect, strict: Server, certificates: Certificates, tmp_path: Path
 ) -> None:
-    tls = TLS(ca_file=papers.ca_file, cert_file=papers.client_cert_file, key_file=papers.client_key_file)
+    tls = TLS(
+        ca_file=certificates.ca_file, cert_file=certificates.client_cert_file, key_file=certificates.client_key_file
+    )
     await works(connect(strict.url, tls=tls))
     both = tmp_path / "both.pem"
-    both.write_bytes(papers.client_key_file.read_bytes() + papers.client_cert_file.read_bytes())
-    await works(connect(strict.url, tls=TLS(ca_file=papers.ca_file, cert_file=both)))
-
-
-async def test_without_client_certificate_such_a_server_is_not_available(
-    connect: Connect, strict: Server, papers: Certificates
-) -> None:
-    client = connect(strict.url, tls=TLS(ca_file=papers.ca_file), timeout=3)
-    with pytest.raises(ClusterUnavailable) as caught:
-        await client.keys.get("/a")
-    assert caught.value.attempts
+    both.write_bytes(certificates.client_key_file.read_bytes() + certificates.client_cert_file.read_bytes())
+    await works(connect(strict.url, tls=TLS(ca_file=certificates.ca_file, cert_file=both)))
 
 
 async def test_encrypted_key_takes_its_password(
-    connect: Connect, strict: Server, papers: Certificates, tmp_path: Path
+    connect: Connect, strict: Server, certificates: Certificates, locked: Pair
 ) -> None:
-    key = encrypted(papers, tmp_path)
+    cert_file, key_file = locked
     for password in ("opensesame", b"opensesame"):
-        tls = TLS(ca_file=papers.ca_file, cert_file=papers.client_cert_file, key_file=key, key_password=password)
+        tls = TLS(ca_file=certificates.ca_file, cert_file=cert_file, key_file=key_file, key_password=password)
         await works(connect(strict.url, tls=tls))
 
 
 @pytest.mark.parametrize("password", [None, "", "wrong-secret", b"wrong-secret"])
 async def test_wrong_or_missing_key_password_is_refused_when_the_client_is_built(
-    papers: Certificates, tmp_path: Path, password: str | bytes | None
+    locked: Pair, password: str | bytes | None
 ) -> None:
-    key = encrypted(papers, tmp_path)
-    tls = TLS(cert_file=papers.client_cert_file, key_file=key, key_password=password)
-    with pytest.raises(ValueError, match=r"encrypted\.key.*key_password") as caught:
+    tls = TLS(cert_file=locked.cert_file, key_file=locked.key_file, key_password=password)
+    with pytest.raises(ValueError, match=r"client\.encrypted.*key_password") as caught:
         AsyncClient("https://127.0.0.1:1", tls=tls)
     assert "wrong-secret" not in str(caught.value)
 
 
-async def test_key_of_another_certificate_is_refused_when_the_client_is_built(papers: Certificates) -> None:
-    tls = TLS(cert_file=papers.client_cert_file, key_file=papers.server_key_file)
+async def test_key_of_another_certificate_is_refused_when_the_client_is_built(certificates: Certificates) -> None:
+    tls = TLS(cert_file=certificates.client_cert_file, key_file=certificates.server_key_file)
     with pytest.raises(ValueError, match=r"client\.pem.*not a pair"):
         AsyncClient("https://127.0.0.1:1", tls=tls)
 
@@ -154,15 +119,15 @@ async def test_verify_false_warns_at_the_callers_line_and_connects(connect: Conn
         await works(client)
 
 
-async def test_ready_context_is_used_as_it_is(connect: Connect, strict: Server, papers: Certificates) -> None:
-    context = ssl.create_default_context(cafile=str(papers.ca_file))
-    context.load_cert_chain(papers.client_cert_file, papers.client_key_file)
+async def test_ready_context_is_used_as_it_is(connect: Connect, strict: Server, certificates: Certificates) -> None:
+    context = ssl.create_default_context(cafile=str(certificates.ca_file))
+    context.load_cert_chain(certificates.client_cert_file, certificates.client_key_file)
     await works(connect(strict.url, tls=context))
     await works(connect(strict.url, tls=TLS(context=context)))
 
 
-async def test_host_and_port_with_tls_means_https(connect: Connect, secure: Server, papers: Certificates) -> None:
-    client = connect(f"localhost:{secure.port}", tls=TLS(ca_file=papers.ca_file))
+async def test_host_and_port_with_tls_means_https(connect: Connect, secure: Server, certificates: Certificates) -> None:
+    client = connect(f"localhost:{secure.port}", tls=TLS(ca_file=certificates.ca_file))
     assert client.endpoints == (f"https://localhost:{secure.port}",)
     await works(client)
 

@@ -109,6 +109,14 @@ async def reach_stream(store: ScriptedStore) -> None:
         await async_sleep(0.002)
 
 
+async def nothing_is_lost(watcher: Any, store: ScriptedStore, within: float = SOON) -> None:
+    """Each event from now until the stream is there comes once, in order."""
+    first = store.index
+    await reach_stream(store)
+    last = store.index
+    assert await indexes(watcher, last, within) == list(range(first + 1, last + 1))
+
+
 async def test_dead_stream_is_found_soon_also_where_a_quiet_watch_had_made_the_looks_rare(
     connect: Connect, store: ScriptedStore
 ) -> None:
@@ -121,10 +129,7 @@ async def test_dead_stream_is_found_soon_also_where_a_quiet_watch_had_made_the_l
         (member,) = client._follower._members.values()
         member._pace.interval = 5.0
         await async_sleep(0.3)  # the wait under way
-        first = store.index
-        await reach_stream(store)
-        last = store.index
-        assert await indexes(watcher, last, within=FOUND) == list(range(first + 1, last + 1))
+        await nothing_is_lost(watcher, store, within=FOUND)
 
 
 async def test_dead_stream_that_has_missed_too_much_is_no_silence(connect: Connect, store: ScriptedStore) -> None:
@@ -164,10 +169,7 @@ async def test_stream_that_is_cut_within_a_line_loses_nothing(
     store.streams.append(registered(store, cut))
     client = connect(store.endpoint.url)
     async with client.keys.watch("/k") as watcher:
-        first = store.index
-        await reach_stream(store)
-        last = store.index
-        assert await indexes(watcher, last) == list(range(first + 1, last + 1))
+        await nothing_is_lost(watcher, store)
 
 
 async def test_line_of_a_stream_that_is_no_event_is_asked_for_again(connect: Connect, store: ScriptedStore) -> None:
@@ -184,10 +186,7 @@ async def test_line_of_a_stream_that_is_no_event_is_asked_for_again(connect: Con
     store.streams.append(registered(store, garbles))
     client = connect(store.endpoint.url)
     async with client.keys.watch("/k") as watcher:
-        first = store.index
-        await reach_stream(store)
-        last = store.index
-        assert await indexes(watcher, last) == list(range(first + 1, last + 1))
+        await nothing_is_lost(watcher, store)
 
 
 async def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: ScriptedStore) -> None:
@@ -204,10 +203,7 @@ async def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: Scr
     store.streams.append(registered(store, odd_chunks))
     client = connect(store.endpoint.url)
     async with client.keys.watch("/k") as watcher:
-        first = store.index
-        await reach_stream(store)
-        last = store.index
-        assert await indexes(watcher, last) == list(range(first + 1, last + 1))
+        await nothing_is_lost(watcher, store)
         assert watcher._feed._streaming
 
 
@@ -238,10 +234,7 @@ async def test_stream_on_a_member_that_lags_brings_nothing_back(connect: Connect
     store.streams.append(registered(store, lagging))
     client = connect(store.endpoint.url)
     async with client.keys.watch("/k") as watcher:
-        first = store.index
-        await reach_stream(store)
-        last = store.index
-        assert await indexes(watcher, last) == list(range(first + 1, last + 1))
+        await nothing_is_lost(watcher, store)
         assert await watcher.next(timeout=0.2) is None
 
 
@@ -277,10 +270,7 @@ async def test_stalled_other_member_does_not_hold_up_the_finding_of_a_dead_strea
             while not stalled.connections:
                 assert time.monotonic() < ends
                 await async_sleep(0.01)
-            first = store.index
-            await reach_stream(store)
-            last = store.index
-            assert await indexes(watcher, last, within=FOUND) == list(range(first + 1, last + 1))
+            await nothing_is_lost(watcher, store, within=FOUND)
 
 
 @pytest.mark.parametrize("how", ["streaming", "renewing", "polling", "away"])

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdv2 import BadRequest, Client
 from etcdv2.testing import Server
 from tests._sync.conftest import Connect
+from tests.any_key import LONE, SEGMENT, TEXT, examples
 from tests.recording import Recorder
 
 NAMES = {
@@ -42,19 +43,8 @@ NAMES = {
     "long": "\xfc" * 300,
 }
 VALUES = NAMES | {"path": "/../../x//", "very long": "\r\n%\U0001f600" * 20_000}
-LONE = "a\ud800"
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
-NAME = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=20).filter(
-    lambda name: name not in (".", "..")
-)
-usual = settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+usual = examples(40)
 
 # --- the other client ------------------------------------------------------------------------------------------------
 
@@ -144,7 +134,7 @@ def test_value_stays_a_value(client: Client, etcd: Server, value: str) -> None:
 
 
 @usual
-@given(names=st.lists(NAME, min_size=1, max_size=4), value=TEXT)
+@given(names=st.lists(SEGMENT, min_size=1, max_size=4), value=TEXT)
 def test_any_key_and_value_arrive_as_another_client_sees_them(
     client: Client, etcd: Server, names: list[str], value: str
 ) -> None:

@@ -5,24 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdv2 import Client
+from tests.any_key import KEY, TEXT, examples
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
-SEGMENT = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=20).filter(
-    lambda name: name not in (".", "..")
-)
-KEY = st.lists(SEGMENT, min_size=1, max_size=4).map("/".join)
-# One server and one client for all examples; each example cleans up its own tree.
-usual = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+usual = examples(60)
 
 
 def everything(client: Client, key: str) -> dict[str, str | None]:

@@ -19,7 +19,6 @@ from etcdv2_api import operations
 from tests._sync.conftest import Connect
 from tests.chaos.links import Link
 
-pytestmark = pytest.mark.parametrize("lane", ["fast"])
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
 TELLING = ACTIONS[:6]
 """Writes that leave a value of their own."""
@@ -232,8 +231,8 @@ def test_judge_catches_a_client_that_guesses_by_the_state_alone(lossy: Client, l
     def guess(error: OutcomeUnknown) -> Outcome:
         trace = trace_of(error)
         found = lossy.keys.get(trace.key, default=None, quorum=True)
-        known = None if found is None else by_state(trace, found.node, found.index)
-        return known or by_history(trace, [], 1, complete=True)
+        node, index = (None, 1) if found is None else (found.node, found.index)
+        return (found and by_state(trace, node, index)) or by_history(trace, node, [], index, complete=True)
 
     assert judge(lossy, link, client, guess) != []
 

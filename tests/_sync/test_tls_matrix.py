@@ -39,9 +39,7 @@ SET = answer(
 )
 
 
-@pytest.fixture(autouse=True)
-def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etcdv2._attempts.SECOND_ROUND_WITHIN", 0.01)
+pytestmark = pytest.mark.usefixtures("second_round_at_once")
 
 
 class Papers(NamedTuple):

@@ -110,6 +110,14 @@ def reach_stream(store: ScriptedStore) -> None:
         sleep(0.002)
 
 
+def nothing_is_lost(watcher: Any, store: ScriptedStore, within: float = SOON) -> None:
+    """Each event from now until the stream is there comes once, in order."""
+    first = store.index
+    reach_stream(store)
+    last = store.index
+    assert indexes(watcher, last, within) == list(range(first + 1, last + 1))
+
+
 def test_dead_stream_is_found_soon_also_where_a_quiet_watch_had_made_the_looks_rare(
     connect: Connect, store: ScriptedStore
 ) -> None:
@@ -122,10 +130,7 @@ def test_dead_stream_is_found_soon_also_where_a_quiet_watch_had_made_the_looks_r
         (member,) = client._follower._members.values()
         member._pace.interval = 5.0
         sleep(0.3)  # the wait under way
-        first = store.index
-        reach_stream(store)
-        last = store.index
-        assert indexes(watcher, last, within=FOUND) == list(range(first + 1, last + 1))
+        nothing_is_lost(watcher, store, within=FOUND)
 
 
 def test_dead_stream_that_has_missed_too_much_is_no_silence(connect: Connect, store: ScriptedStore) -> None:
@@ -163,10 +168,7 @@ def test_stream_that_is_cut_within_a_line_loses_nothing(connect: Connect, store:
     store.streams.append(registered(store, cut))
     client = connect(store.endpoint.url)
     with client.keys.watch("/k") as watcher:
-        first = store.index
-        reach_stream(store)
-        last = store.index
-        assert indexes(watcher, last) == list(range(first + 1, last + 1))
+        nothing_is_lost(watcher, store)
 
 
 def test_line_of_a_stream_that_is_no_event_is_asked_for_again(connect: Connect, store: ScriptedStore) -> None:
@@ -183,10 +185,7 @@ def test_line_of_a_stream_that_is_no_event_is_asked_for_again(connect: Connect, 
     store.streams.append(registered(store, garbles))
     client = connect(store.endpoint.url)
     with client.keys.watch("/k") as watcher:
-        first = store.index
-        reach_stream(store)
-        last = store.index
-        assert indexes(watcher, last) == list(range(first + 1, last + 1))
+        nothing_is_lost(watcher, store)
 
 
 def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: ScriptedStore) -> None:
@@ -203,10 +202,7 @@ def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: ScriptedS
     store.streams.append(registered(store, odd_chunks))
     client = connect(store.endpoint.url)
     with client.keys.watch("/k") as watcher:
-        first = store.index
-        reach_stream(store)
-        last = store.index
-        assert indexes(watcher, last) == list(range(first + 1, last + 1))
+        nothing_is_lost(watcher, store)
         assert watcher._feed._streaming
 
 
@@ -237,10 +233,7 @@ def test_stream_on_a_member_that_lags_brings_nothing_back(connect: Connect, stor
     store.streams.append(registered(store, lagging))
     client = connect(store.endpoint.url)
     with client.keys.watch("/k") as watcher:
-        first = store.index
-        reach_stream(store)
-        last = store.index
-        assert indexes(watcher, last) == list(range(first + 1, last + 1))
+        nothing_is_lost(watcher, store)
         assert watcher.next(timeout=0.2) is None
 
 
@@ -276,10 +269,7 @@ def test_stalled_other_member_does_not_hold_up_the_finding_of_a_dead_stream(conn
             while not stalled.connections:
                 assert time.monotonic() < ends
                 sleep(0.01)
-            first = store.index
-            reach_stream(store)
-            last = store.index
-            assert indexes(watcher, last, within=FOUND) == list(range(first + 1, last + 1))
+            nothing_is_lost(watcher, store, within=FOUND)
 
 
 @pytest.mark.parametrize("how", ["streaming", "renewing", "polling", "away"])

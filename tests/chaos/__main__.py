@@ -13,6 +13,7 @@ import sys
 import traceback
 
 from tests.chaos.links import Arena
+from tests.chaos.namespaces import Namespaces, choose
 from tests.chaos.run import Run
 
 
@@ -22,13 +23,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the fault schedule; a random one if not given")
     parser.add_argument("--lane", choices=["fast", "httpx", "mixed"], default="mixed", help="the clients' transport")
     parser.add_argument("--repeat-writes", action="store_true", help="to see it fail: clients that repeat writes")
+    parser.add_argument(
+        "--ground",
+        choices=["namespaces", "proxies", "auto"],
+        default="auto",
+        help="network namespaces, which drop packets (Linux, root), or TCP proxies; auto: the first where it can be",
+    )
     options = parser.parse_args()
+    ground: type[Arena | Namespaces] = Arena if choose(options.ground) == "proxies" else Namespaces
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     ends: list[str] = []
     sound = True
     for binary in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep):
-        arena = Arena(binary or None)
-        tell(f"etcd {arena.version}, seed {seed}, {options.minutes:g} minutes, lane {options.lane}")
+        arena = ground(binary or None)
+        what = f"etcd {arena.version}, seed {seed}"
+        tell(f"{what}, {options.minutes:g} minutes, lane {options.lane}, ground {arena.name}")
         try:
             with arena:
                 run = Run(arena, seed, tell, lane=options.lane, repeat_writes=options.repeat_writes)
@@ -36,7 +45,7 @@ def main() -> int:
             ends.append(str(report))
             sound &= report.sound
         except Exception:
-            ends.append(f"etcd {arena.version}, seed {seed}: the run broke off\n{traceback.format_exc()}")
+            ends.append(f"{what}, ground {arena.name}: the run broke off\n{traceback.format_exc()}")
             sound = False
     for end in ends:
         tell(f"\n{end}")

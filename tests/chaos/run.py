@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 import etcdv2
 from tests.chaos.book import KINDS, Book
+from tests.chaos.ground import Ground
 from tests.chaos.journal import Journal
-from tests.chaos.links import Arena
 from tests.chaos.mirrored import Mirrored
 from tests.chaos.schedule import Schedule
 from tests.chaos.watched import Watched
@@ -65,6 +65,7 @@ class Report:
     holes: int
     """Named by HistoryCleared."""
     book: Book
+    ground: str = "proxies"
     kept: Path | None = None
     """Where to look into it, when it is not sound."""
 
@@ -82,7 +83,7 @@ class Report:
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         return "\n".join(
             [
-                f"etcd {self.version}, seed {self.seed}, {self.seconds:.0f} s",
+                f"etcd {self.version}, seed {self.seed}, {self.seconds:.0f} s, ground {self.ground}",
                 "faults: " + ", ".join(f"{name} {times}" for name, times in sorted(self.faults.items())),
                 *table,
                 f"events {self.events}, named holes {self.holes}",
@@ -101,7 +102,7 @@ class Run:
 
     def __init__(
         self,
-        arena: Arena,
+        arena: Ground,
         seed: int,
         tell: Callable[[str], None] = print,
         *,
@@ -174,7 +175,7 @@ class Run:
         followed = [one for watched in watches for one in watched.followed]
         events, holes = sum(len(one.told) for one in followed), sum(len(one.holes) for one in followed)
         seconds = time.monotonic() - began
-        return Report(self._seed, arena.version, seconds, self._schedule.done, events, holes, book)
+        return Report(self._seed, arena.version, seconds, self._schedule.done, events, holes, book, arena.name)
 
     def _tell(self, text: str) -> None:
         self._journal.step(text)

@@ -7,14 +7,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 import etcdv2
 from etcdv2.testing import Server
-from tests.chaos.links import Arena
+from tests.chaos.ground import Ground
 
-Fault = Callable[[Arena, random.Random], contextlib.AbstractContextManager[None]]
+Fault = Callable[[Ground, random.Random], contextlib.AbstractContextManager[None]]
 
 GRACE = 0.5
 """Seconds after all members are ready again in which a call may still begin to suffer."""
@@ -44,30 +44,30 @@ class Window(NamedTuple):
     """No request could reach anybody: the kernel refused each connection."""
 
 
-def leader(arena: Arena, rng: random.Random) -> list[Server]:
+def leader(arena: Ground, rng: random.Random) -> list[Server]:
     return [arena.cluster.leader()]
 
 
-def follower(arena: Arena, rng: random.Random) -> list[Server]:
+def follower(arena: Ground, rng: random.Random) -> list[Server]:
     return [rng.choice(arena.cluster.followers())]
 
 
-def majority(arena: Arena, rng: random.Random) -> list[Server]:
+def majority(arena: Ground, rng: random.Random) -> list[Server]:
     return rng.sample(arena.members, 2)
 
 
-def everybody(arena: Arena, rng: random.Random) -> list[Server]:
+def everybody(arena: Ground, rng: random.Random) -> list[Server]:
     return arena.members
 
 
-Choice = Callable[[Arena, random.Random], list[Server]]
+Choice = Callable[[Ground, random.Random], list[Server]]
 
 
 def killed(choice: Choice) -> Fault:
     """kill -9, started again when the fault ends."""
 
     @contextlib.contextmanager
-    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+    def fault(arena: Ground, rng: random.Random) -> Generator[None]:
         members = choice(arena, rng)
         for member in members:
             member.kill()
@@ -80,7 +80,7 @@ def killed(choice: Choice) -> Fault:
 
 def paused(choice: Choice) -> Fault:
     @contextlib.contextmanager
-    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+    def fault(arena: Ground, rng: random.Random) -> Generator[None]:
         members = choice(arena, rng)
         for member in members:
             member.pause()
@@ -95,7 +95,7 @@ def restarted(choice: Choice) -> Fault:
     """SIGTERM, as a package upgrade does."""
 
     @contextlib.contextmanager
-    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+    def fault(arena: Ground, rng: random.Random) -> Generator[None]:
         for member in choice(arena, rng):
             member.stop(timeout=1)
             member.start(wait=False)
@@ -108,7 +108,7 @@ def moved(choice: Choice) -> Fault:
     """Away, by SIGTERM or kill -9, and back behind another link: clients on links must learn the new address."""
 
     @contextlib.contextmanager
-    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+    def fault(arena: Ground, rng: random.Random) -> Generator[None]:
         members = choice(arena, rng)
         for member in members:
             member.kill() if rng.random() < 0.5 else member.stop(timeout=1)
@@ -123,7 +123,7 @@ def cut_off(choice: Choice) -> Fault:
     """The member and the others do not reach each other; clients reach all of them."""
 
     @contextlib.contextmanager
-    def fault(arena: Arena, rng: random.Random) -> Generator[None]:
+    def fault(arena: Ground, rng: random.Random) -> Generator[None]:
         for member in choice(arena, rng):
             arena.cut_off(member)
         yield
@@ -133,16 +133,16 @@ def cut_off(choice: Choice) -> Fault:
 
 
 @contextlib.contextmanager
-def client_cut(arena: Arena, rng: random.Random) -> Generator[None]:
-    link = rng.choice(arena.links)
+def client_cut(arena: Ground, rng: random.Random) -> Generator[None]:
+    link = rng.choice(arena.ways)
     link.close_door()
     yield
     link.mend()
 
 
 @contextlib.contextmanager
-def client_stalled(arena: Arena, rng: random.Random) -> Generator[None]:
-    link = rng.choice(arena.links)
+def client_stalled(arena: Ground, rng: random.Random) -> Generator[None]:
+    link = rng.choice(arena.ways)
     link.stall()
     yield
     link.cut() if rng.random() < 0.5 else link.go()
@@ -150,36 +150,36 @@ def client_stalled(arena: Arena, rng: random.Random) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def all_clients_stalled(arena: Arena, rng: random.Random) -> Generator[None]:
-    for link in arena.links:
+def all_clients_stalled(arena: Ground, rng: random.Random) -> Generator[None]:
+    for link in arena.ways:
         link.stall()
     yield
-    for link in arena.links:
+    for link in arena.ways:
         link.mend()
 
 
 @contextlib.contextmanager
-def answers_lost(arena: Arena, rng: random.Random) -> Generator[None]:
-    link = rng.choice(arena.links)
+def answers_lost(arena: Ground, rng: random.Random) -> Generator[None]:
+    link = rng.choice(arena.ways)
     link.lose_answers = True
     yield
     link.mend()
 
 
 @contextlib.contextmanager
-def slow(arena: Arena, rng: random.Random) -> Generator[None]:
+def slow(arena: Ground, rng: random.Random) -> Generator[None]:
     """Slow for clients, a little slow between members."""
-    for link in arena.links:
+    for link in arena.ways:
         link.delay = rng.uniform(0.02, 0.2)
-    for peers in arena.peer_links:
+    for peers in arena.peer_ways:
         peers.delay = 0.01
     yield
-    for link in [*arena.links, *arena.peer_links]:
-        link.delay = 0.0
+    for way in [*arena.ways, *arena.peer_ways]:
+        way.delay = 0.0
 
 
 @contextlib.contextmanager
-def flood_behind_a_cut(arena: Arena, rng: random.Random) -> Generator[None]:
+def flood_behind_a_cut(arena: Ground, rng: random.Random) -> Generator[None]:
     """Linked clients are cut off while more events happen than the members remember: watchers must name the hole."""
 
     def pour(client: etcdv2.Client) -> None:
@@ -187,7 +187,7 @@ def flood_behind_a_cut(arena: Arena, rng: random.Random) -> Generator[None]:
             for _ in range(FLOOD // POURING):
                 client.keys.set("/chaos-flood", "", no_value_on_success=True)
 
-    for link in arena.links:
+    for link in arena.ways:
         link.close_door()
     with etcdv2.Client(arena.direct, timeout=2.0) as client:
         threads = [threading.Thread(target=pour, args=(client,)) for _ in range(POURING)]
@@ -196,7 +196,7 @@ def flood_behind_a_cut(arena: Arena, rng: random.Random) -> Generator[None]:
         for thread in threads:
             thread.join()
     yield
-    for link in arena.links:
+    for link in arena.ways:
         link.mend()
 
 
@@ -226,24 +226,28 @@ LINK_FAULTS: dict[str, Fault] = {
 FAULTS = MEMBER_FAULTS | LINK_FAULTS
 
 
-def plan(seed: int) -> Iterator[Step]:
-    """Without end: round after round, all faults in another order, some with a second one on the links."""
+def plan(seed: int, own: Iterable[str] = ()) -> Iterator[Step]:
+    """Without end: round after round, all faults in another order, some with a second one on the links.
+
+    own: names of faults that only this ground has.
+    """
     rng = random.Random(f"plan {seed}")
     while True:
-        for name in rng.sample(list(FAULTS), len(FAULTS)):
-            names: tuple[str, ...] = (name,)
+        for name in rng.sample(every := [*FAULTS, *own], len(every)):
+            chosen: tuple[str, ...] = (name,)
             if name in MEMBER_FAULTS and "cut off" not in name and rng.random() < 0.3:
-                names += (rng.choice(list(LINK_FAULTS)),)
-            yield Step(names, rng.uniform(0.5, 3.5), rng.uniform(0.8, 1.6))
+                chosen += (rng.choice(list(LINK_FAULTS)),)
+            yield Step(chosen, rng.uniform(0.5, 3.5), rng.uniform(0.8, 1.6))
 
 
 class Schedule:
     """Carries out a plan against an arena; `windows` says when something was wrong, `done` what and how often."""
 
-    def __init__(self, arena: Arena, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, arena: Ground, seed: int, tell: Callable[[str], None]) -> None:
         self._arena = arena
+        self._faults = FAULTS | dict(arena.own_faults)
         self._rng = random.Random(f"targets {seed}")
-        self._plan = plan(seed)
+        self._plan = plan(seed, arena.own_faults)
         self._tell = tell
         self.windows: list[Window] = []
         self.done: Counter[str] = Counter()
@@ -262,7 +266,7 @@ class Schedule:
         since = time.monotonic()
         with contextlib.ExitStack() as stack:
             for name in step.faults:
-                stack.enter_context(FAULTS[name](self._arena, self._rng))
+                stack.enter_context(self._faults[name](self._arena, self._rng))
                 self.done[name] += 1
             time.sleep(step.lasts)
         self._arena.cluster.wait_ready(timeout=READY_WITHIN)

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import measure
 from .measure import Figures, Order
+from .watched import AGAIN, TRIES, Record
 
 
 class Driver:
@@ -48,6 +49,8 @@ class Driver:
                     delays.append(measure.delay(result.value))
                     index = result.modifiedIndex + 1
                 return meter.stop(len(delays), delays=delays)
+            case "loaded" | "complete" | "quiet":
+                return await self._follow(order, said)
             case _:
                 raise ValueError(order.case)
 
@@ -61,6 +64,21 @@ class Driver:
         if leaves != order.keys or length != order.keys * len(order.value):
             raise RuntimeError(f"saw {leaves} leaves with {length} characters, not {order.keys}")
         return meter.stop(1)
+
+    async def _follow(self, order: Order, said: dict[str, Any]) -> Figures:
+        record = Record(said["events"])
+        index, tries = said["after"] + 1, 0
+        while True:
+            try:
+                result = await self._client.watch(order.key, index, recursive=True)
+                index, tries = result.modifiedIndex + 1, 0
+                if record.take(result.value):
+                    return record.figures()
+            except Exception as error:
+                tries += 1
+                if tries == TRIES:
+                    return record.figures(error)
+                await asyncio.sleep(AGAIN)
 
 
 if __name__ == "__main__":

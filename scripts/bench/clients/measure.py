@@ -214,11 +214,12 @@ def serve(measure: Measure, versions: dict[str, str]) -> None:
     order = Order(**json.loads(sys.argv[1]))
     if order.warm > 0:
         measure(replace(order, seconds=order.warm), {})
-    _say({"ready": True, "versions": versions})
+    say({"ready": True, "versions": versions})
     for line in sys.stdin:
-        _say(measure(order, json.loads(line)))
+        say(measure(order, json.loads(line)))
 
 
-def _say(message: Figures) -> None:
+def say(message: Figures) -> None:
+    """A line to the program that compares."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()

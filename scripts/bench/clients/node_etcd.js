@@ -76,6 +76,27 @@ function watch(said, done) {
   watcher.on("error", fail);
 }
 
+// Values are "number nanoseconds"; a number below 0 ends it. The watcher goes on by itself, also where events are lost.
+function follow(said, done) {
+  const stop = meter();
+  const seen = [];
+  const delays = [];
+  let resyncs = 0;
+  const watcher = etcd.watcher(order.key, said.after + 1, { recursive: true });
+  watcher.on("resync", () => { resyncs += 1; });
+  watcher.on("error", () => {});
+  watcher.on("change", (change) => {
+    const [number, stamp] = change.node.value.split(" ");
+    if (Number(number) >= 0) {
+      delays.push(since(stamp));
+      seen.push(Number(number));
+      if (seen.length !== said.events) return;
+    }
+    watcher.stop();
+    done(stop(seen.length, { seen, delays, said: resyncs ? `${resyncs} x "resync", then it went on` : "" }));
+  });
+}
+
 function measure(seconds, said, done) {
   const get = (callback) => { etcd.get(order.key, callback); return true; };
   switch (order.case) {
@@ -103,6 +124,8 @@ function measure(seconds, said, done) {
       }, seconds, 1, done);
     case "delay": case "burst":
       return watch(said, done);
+    case "loaded": case "complete": case "quiet":
+      return follow(said, done);
     default:
       return fail(new Error(order.case));
   }

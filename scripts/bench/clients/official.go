@@ -16,6 +16,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,8 +42,9 @@ type order struct {
 }
 
 type said struct {
-	After  uint64 `json:"after"`
-	Events int    `json:"events"`
+	After  uint64  `json:"after"`
+	Events int     `json:"events"`
+	Settle float64 `json:"settle"`
 }
 
 type figures struct {
@@ -50,6 +52,13 @@ type figures struct {
 	Seconds float64   `json:"seconds"`
 	CPU     float64   `json:"cpu"`
 	Delays  []float64 `json:"delays,omitempty"`
+	Seen    []int     `json:"seen,omitempty"`
+	Said    string    `json:"said,omitempty"`
+}
+
+type event struct {
+	number int
+	delay  float64
 }
 
 func check(err error) {
@@ -146,6 +155,93 @@ func walk(node *client.Node) (leaves, length int) {
 	return
 }
 
+// Values are "number nanoseconds"; a number below 0 ends it.
+func read(value string) event {
+	now := monotonic()
+	parts := strings.SplitN(value, " ", 2)
+	number, err := strconv.Atoi(parts[0])
+	check(err)
+	stamp, err := strconv.ParseInt(parts[1], 10, 64)
+	check(err)
+	return event{number, float64(now-stamp) / 1e9}
+}
+
+func (f *figures) take(e event) {
+	f.Seen = append(f.Seen, e.number)
+	f.Delays = append(f.Delays, e.delay)
+}
+
+// After an error Next is called again, three times in a row as the drivers in Python do.
+func follow(keys client.KeysAPI, o order, s said) figures {
+	var found figures
+	m := newMeter()
+	watcher := keys.Watcher(o.Key, &client.WatcherOptions{AfterIndex: s.After, Recursive: true})
+	for tries := 0; s.Events == 0 || len(found.Seen) < s.Events; {
+		response, err := watcher.Next(context.Background())
+		if err != nil {
+			tries++
+			if tries == 3 {
+				found.Said = err.Error()
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		tries = 0
+		e := read(response.Node.Value)
+		if e.number < 0 {
+			break
+		}
+		found.take(e)
+	}
+	result := m.stop(int64(len(found.Seen)))
+	result.Seen, result.Delays, result.Said = found.Seen, found.Delays, found.Said
+	return result
+}
+
+func resident() int {
+	statm, err := os.ReadFile("/proc/self/statm")
+	check(err)
+	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
+	check(err)
+	return pages * os.Getpagesize()
+}
+
+// One watcher in a goroutine for each key. It says what they take in memory when all of their polls are at the server.
+func many(keys client.KeysAPI, o order, s said, out *json.Encoder) figures {
+	ctx, cancel := context.WithCancel(context.Background())
+	events := make(chan event, o.Workers)
+	_, err := keys.Get(ctx, "/", nil)
+	check(err)
+	before := resident()
+	for i := 0; i < o.Workers; i++ {
+		watcher := keys.Watcher(fmt.Sprintf("%s/k%d", o.Key, i), &client.WatcherOptions{AfterIndex: s.After})
+		go func() {
+			for {
+				response, err := watcher.Next(ctx)
+				if err != nil {
+					if ctx.Err() == nil {
+						check(err)
+					}
+					return
+				}
+				events <- read(response.Node.Value)
+			}
+		}()
+	}
+	time.Sleep(time.Duration(s.Settle * 1e9))
+	check(out.Encode(map[string]int{"bytes": resident() - before}))
+	var found figures
+	m := newMeter()
+	for len(found.Seen) < s.Events {
+		found.take(<-events)
+	}
+	result := m.stop(int64(len(found.Seen)))
+	cancel()
+	result.Seen, result.Delays = found.Seen, found.Delays
+	return result
+}
+
 func measure(keys client.KeysAPI, o order, s said) figures {
 	background := context.Background()
 	get := func() {
@@ -184,6 +280,10 @@ func measure(keys client.KeysAPI, o order, s said) figures {
 		result := m.stop(int64(len(delays)))
 		result.Delays = delays
 		return result
+	case "loaded", "complete", "quiet":
+		return follow(keys, o, s)
+	case "many":
+		return many(keys, o, s, json.NewEncoder(os.Stdout))
 	}
 	check(fmt.Errorf("no case %s", o.Case))
 	return figures{}

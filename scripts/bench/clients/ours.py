@@ -10,6 +10,7 @@ import etcdv2
 
 from . import measure
 from .measure import Figures, Order
+from .watched import Record, resident
 
 
 class Driver:
@@ -43,6 +44,8 @@ class Driver:
                         if len(delays) == said["events"]:
                             break
                     return meter.stop(len(delays), delays=delays)
+            case "loaded" | "complete" | "quiet":
+                return _follow(keys, order, said)
             case _:
                 raise ValueError(order.case)
 
@@ -66,8 +69,62 @@ class Driver:
                         if len(delays) == said["events"]:
                             break
                     return meter.stop(len(delays), delays=delays)
+            case "loaded" | "complete" | "quiet":
+                return await _follow_async(keys, order, said)
+            case "many":
+                return await _many(keys, order, said)
             case _:
                 raise ValueError(order.case)
+
+
+def _follow(keys: etcdv2.KeysAPI, order: Order, said: dict[str, Any]) -> Figures:
+    record = Record(said["events"])
+    try:
+        with keys.watch(order.key, recursive=True, after_index=said["after"]) as watcher:
+            for event in watcher:
+                if record.take(event.value):
+                    break
+            return record.figures()
+    except etcdv2.EtcdError as error:
+        return record.figures(error)
+
+
+async def _follow_async(keys: etcdv2.AsyncKeysAPI, order: Order, said: dict[str, Any]) -> Figures:
+    record = Record(said["events"])
+    try:
+        async with keys.watch(order.key, recursive=True, after_index=said["after"]) as watcher:
+            async for event in watcher:
+                if record.take(event.value):
+                    break
+            return record.figures()
+    except etcdv2.EtcdError as error:
+        return record.figures(error)
+
+
+async def _many(keys: etcdv2.AsyncKeysAPI, order: Order, said: dict[str, Any]) -> Figures:
+    """One watcher for each key. What the first one of a process needs once is not counted as memory of a watcher."""
+    async with keys.watch(order.key):
+        pass
+    watchers = [keys.watch(f"{order.key}/k{number}") for number in range(order.workers)]
+    before = resident()
+    await asyncio.gather(*(watcher.__aenter__() for watcher in watchers))
+    measure.say({"bytes": resident() - before})
+    record = Record(said["events"])
+    over = asyncio.Event()
+
+    async def consume(watcher: etcdv2.AsyncWatcher[etcdv2.Event]) -> None:
+        async for event in watcher:
+            if record.take(event.value):
+                over.set()
+
+    tasks = [asyncio.create_task(consume(watcher)) for watcher in watchers]
+    await over.wait()
+    figures = record.figures()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*(watcher.close() for watcher in watchers))
+    return figures
 
 
 def _walk(response: etcdv2.Response) -> tuple[int, int]:

@@ -6,11 +6,13 @@ import importlib
 import json
 import ssl
 import sys
+import time
 from importlib.metadata import version
 from typing import Any
 
 from . import measure
 from .measure import Figures, Order
+from .watched import AGAIN, TRIES, Record
 
 
 class Driver:
@@ -34,6 +36,8 @@ class Driver:
                 return measure.load_threads(client.set, order)
             case "delay" | "burst":
                 return watch(client, order, said)
+            case "loaded" | "complete" | "quiet":
+                return follow(client, order, said)
             case _:
                 raise ValueError(order.case)
 
@@ -66,6 +70,22 @@ def watch(client: Any, order: Order, said: dict[str, Any]) -> Figures:
         if len(delays) == said["events"]:
             break
     return meter.stop(len(delays), delays=delays)
+
+
+def follow(client: Any, order: Order, said: dict[str, Any]) -> Figures:
+    record = Record(said["events"])
+    index, tries = said["after"] + 1, 0
+    while True:
+        try:
+            for result in client.eternal_watch(order.key, index, recursive=True):
+                index, tries = result.modifiedIndex + 1, 0
+                if record.take(result.value):
+                    return record.figures()
+        except Exception as error:
+            tries += 1
+            if tries == TRIES:
+                return record.figures(error)
+            time.sleep(AGAIN)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,136 @@
+"""Measurements of watches: what is written while the clients watch, and what became of it. Knows no client."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from .cases import Case
+from .drivers import Driver, Failed
+from .target import MANY, QUIET, Etcd
+
+Figures = dict[str, Any]
+EARLY = 5
+"""Events that are not counted: the watch may not have been registered when they were written."""
+REGISTER = 0.15
+"""Seconds for a watch to be registered."""
+SETTLE = 0.7
+"""Seconds for a client to come up besides, or for a thousand watches."""
+PAUSE = 0.005
+"""Seconds between two writes, longer than any client takes for an event."""
+END = -1
+"""The number that ends a watch."""
+PATIENCE = 10.0
+"""Seconds for a watcher to tell an event."""
+NEVER = f"no event within {PATIENCE:.0f} s"
+
+
+def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
+    """One measurement of one client. Raises Failed."""
+    match case.kind:
+        case "delay":
+            driver.tell({"after": etcd.index(), "events": case.events + EARLY})
+            time.sleep(REGISTER)
+            etcd.events(case.events + EARLY, PAUSE)
+            figures = driver.result()
+            figures["delays"] = figures["delays"][EARLY:]
+        case "burst":
+            after = etcd.index()
+            etcd.events(case.events, 0)
+            driver.tell({"after": after, "events": case.events})
+            figures = driver.result()
+            del figures["delays"]
+        case "loaded":
+            with etcd.others(case.rate) as others:
+                driver.tell({"after": etcd.index(), "events": case.events + EARLY})
+                time.sleep(SETTLE)
+                paced(etcd.happen, case.events + EARLY, 1 / PAUSE)
+                figures = driver.result()
+            figures["others"] = others.rate
+            _judged(figures, case.events + EARLY)
+            figures["delays"] = figures["delays"][EARLY:]
+        case "many":
+            driver.tell({"after": etcd.index(), "events": case.events, "settle": SETTLE})
+            memory = driver.result()["bytes"] / case.workers
+            paced(lambda number: etcd.happen(number, f"{MANY}/k{number % case.workers}"), case.events, case.rate)
+            figures = {**driver.result(), "bytes": memory}
+            _judged(figures, case.events)
+        case _:
+            driver.tell({"after": etcd.index(), "events": 0})
+            time.sleep(SETTLE)
+            seconds = paced(etcd.happen, case.events, case.rate)
+            _end([driver], etcd.happen)
+            figures = driver.result()
+            figures["written"] = case.events / seconds
+            _judged(figures, case.events)
+    return figures
+
+
+def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Failed]:
+    """All clients watch the same quiet key, while others write; then it is written once. In the order of `drivers`."""
+
+    def happen(number: int) -> None:
+        etcd.happen(number, QUIET)
+
+    happen(END)
+    for driver in drivers:
+        with contextlib.suppress(Failed):  # so will its result
+            driver.tell({"after": etcd.index(), "events": 1})
+    time.sleep(SETTLE)
+    with etcd.others(case.rate) as others:
+        time.sleep(case.seconds)
+    if case.cut:
+        etcd.cut()
+    happen(0)
+    end = time.monotonic() + PATIENCE
+    for driver in drivers:
+        driver.answered(end - time.monotonic())
+    silent = [driver for driver in drivers if not driver.answered(0)]
+    _end(silent, happen)
+    found: list[Figures | Failed] = []
+    for driver in drivers:
+        try:
+            figures = driver.result(PATIENCE)
+        except Failed as reason:
+            found.append(reason)
+            continue
+        if driver in silent:
+            figures["said"] = figures.get("said") or NEVER
+        figures["others"] = others.rate
+        _judged(figures, 1)
+        found.append(figures)
+    return found
+
+
+def paced(happen: Callable[[int], None], count: int, rate: float) -> float:
+    """Let it happen so often, so many times per second (0: at once), and give the seconds that it took."""
+    start = time.perf_counter()
+    for number in range(count):
+        if rate:
+            time.sleep(max(0.0, start + number / rate - time.perf_counter()))
+        happen(number)
+    return time.perf_counter() - start
+
+
+def judge(seen: list[int], count: int) -> Figures:
+    """Of events that are numbered from 0: how many came, never came, came twice, came after a later one."""
+    got = len(set(seen))
+    disorder = sum(later < earlier for earlier, later in pairwise(seen))
+    return {"got": got, "missing": count - got, "doubled": len(seen) - got, "disorder": disorder}
+
+
+def _judged(figures: Figures, count: int) -> None:
+    figures.update(judge(figures.pop("seen", []), count))
+    figures["said"] = figures.get("said", "")
+
+
+def _end(drivers: list[Driver], happen: Callable[[int], None]) -> None:
+    """Say that it was all, and again to those that do not notice: a watcher may be on its way back."""
+    end = time.monotonic() + PATIENCE
+    while drivers and time.monotonic() < end:
+        happen(END)
+        drivers[0].answered(0.5)
+        drivers = [driver for driver in drivers if not driver.answered(0)]
