@@ -6,7 +6,7 @@ PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/typing/consumer.py
 ARGS    ?=
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
-PYTEST  := $(PY) -m pytest --numprocesses 4 --dist worksteal
+PYTEST  := $(PY) -m pytest --numprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup validate generate stale lint types test test-versions chaos demo bench build check

@@ -12,15 +12,35 @@ LOOK_EVERY = 150
 """Events between two looks, at the measured rate."""
 SURELY_QUIET = 0.25
 """Seconds to let an old poll run beside the new one: what was on its way by the old one has then come."""
-LONGEST_OVERLAP = 2.0
+SURELY_CAME = 2.0
+"""Seconds within which an event of the past has come, where it cannot be asked for a second time."""
+YOUNG = 20.0
+"""Seconds for which no firewall on the way forgets a silent connection."""
 SURELY_ALIVE = 45.0
 """Seconds after which the kernel has given up a connection whose other end is gone (`_lanes.sockets`)."""
 SURELY_KEPT = 900
 """Events back to which the server surely still goes: it keeps 1,000, and some come while one asks."""
-OVERLAP = 200
-"""Events for which the old poll runs beside the new one, where that takes longer than `SURELY_QUIET`."""
 FASTEST = 0.02
 SLOWEST = 5.0
+
+
+class Trust:
+    """Whether a silent poll, whose events the server may have forgotten by now, would have told them."""
+
+    __slots__ = ("_doubted_since", "_since")
+
+    def __init__(self, since: float) -> None:
+        """`since`: when it was opened."""
+        self._since = since
+        self._doubted_since: float | None = None
+
+    def given(self, asks_for_past: bool, now: float) -> bool:
+        """A young one is trusted. An old one has to last until the kernel would have found its other end gone."""
+        if now - self._since < YOUNG:
+            return not asks_for_past or now - self._since > SURELY_CAME
+        if self._doubted_since is None:
+            self._doubted_since = now
+        return now - self._doubted_since > SURELY_ALIVE
 
 
 class Pace:
@@ -34,11 +54,6 @@ class Pace:
         self._rate = 0.0
         self.interval = FASTEST
         """Seconds until the next look."""
-
-    @property
-    def overlap(self) -> float:
-        """Seconds to let an old poll run beside the new one: the more, the less can be late without being noticed."""
-        return max(SURELY_QUIET, min(LONGEST_OVERLAP, OVERLAP / self._rate if self._rate else LONGEST_OVERLAP))
 
     def saw(self, index: int, now: float) -> None:
         """A look at `now` found the store at `index`; 0 when it could not be told."""

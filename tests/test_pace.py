@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdv2._pace import FASTEST, LOOK_EVERY, RENEW_AFTER, SLOWEST, Pace
+from etcdv2._pace import (
+    FASTEST,
+    LOOK_EVERY,
+    RENEW_AFTER,
+    SLOWEST,
+    SURELY_ALIVE,
+    SURELY_CAME,
+    SURELY_QUIET,
+    YOUNG,
+    Pace,
+    Trust,
+)
 
 HISTORY = 1000
 """Events of the whole store that a server keeps."""
@@ -30,6 +41,16 @@ def widest(seen: list[tuple[float, int]], start: int) -> int:
     return max(later - earlier for earlier, later in itertools.pairwise(indexes))
 
 
+def test_old_silent_poll_is_trusted_only_when_it_lasts() -> None:
+    young, old = Trust(100.0), Trust(100.0)
+    assert young.given(False, 101.0)
+    assert not young.given(True, 101.0)
+    assert young.given(True, 100.1 + SURELY_CAME)
+    assert not old.given(False, 100.0 + YOUNG)
+    assert not old.given(False, 99.0 + YOUNG + SURELY_ALIVE)
+    assert old.given(False, 101.0 + YOUNG + SURELY_ALIVE)
+
+
 def test_first_look_comes_soon() -> None:
     assert Pace().interval == FASTEST
 
@@ -44,10 +65,8 @@ def test_quiet_store_is_looked_at_seldom() -> None:
 def test_watch_is_never_as_old_as_the_history_while_one_poll_takes_over_from_another(rate: int) -> None:
     pace = Pace()
     looks(lambda now: 5 + int(rate * now), 30, pace)
-    # Renewed at the first look after RENEW_AFTER, taken over at the first one after the overlap.
-    taken_over = RENEW_AFTER + rate * (pace.interval + pace.overlap + min(pace.interval, pace.overlap))
-    assert taken_over < HISTORY
-    assert pace.overlap >= FASTEST
+    # Renewed at the first look after RENEW_AFTER, taken over at the first one after SURELY_QUIET.
+    assert RENEW_AFTER + rate * (pace.interval + SURELY_QUIET + min(pace.interval, SURELY_QUIET)) < HISTORY
 
 
 @pytest.mark.parametrize("rate", [1, 50, 400, 3000, 7000])

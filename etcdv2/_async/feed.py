@@ -11,7 +11,7 @@ import time
 from math import inf
 
 from etcdv2._async.caller import AsyncCaller, AsyncPoll
-from etcdv2._async.follower import AsyncFollower, Look
+from etcdv2._async.follower import AsyncFollower
 from etcdv2._async.outages import AsyncOutages
 from etcdv2._async.standby import AsyncStandby
 from etcdv2._async.state import async_check_not_restored, async_read_state
@@ -19,7 +19,7 @@ from etcdv2._cursor import Cursor
 from etcdv2._errors import ClusterChanged, HistoryCleared
 from etcdv2._gather import Gathered
 from etcdv2._keys import KeysCall, change_from
-from etcdv2._pace import RENEW_AFTER, SURELY_ALIVE, SURELY_KEPT, SURELY_QUIET
+from etcdv2._pace import RENEW_AFTER, SURELY_KEPT, SURELY_QUIET, Trust
 from etcdv2._primitives import AsyncChannel, AsyncPulse, AsyncWorker, async_settle
 from etcdv2._results import Event, Snapshot
 from etcdv2._settings import UNSET
@@ -65,7 +65,8 @@ class AsyncFeed:
         self._streaming = self._taken_over = False
         self._switching = False
         self._receiving = False
-        self._came_at = self._doubted_since = 0.0
+        self._came_at = 0.0
+        self._trust = Trust(0.0)
         self._cluster_id = ""
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -148,23 +149,21 @@ class AsyncFeed:
             if self._poll is not None:
                 self._poll.stream.abort()
 
-    def is_due(self, look: Look) -> bool:
+    def is_due(self, store_index: int) -> bool:
         """Whether `renew` has something to do now."""
         now = time.monotonic()
         if self._streaming:
             return now - self._came_at >= SURELY_QUIET
         if self._spare is not None:
-            return now - self._spare_since >= look.overlap
-        return look.store_index == 0 or look.store_index - self.settled >= RENEW_AFTER
+            return now - self._spare_since >= SURELY_QUIET
+        return store_index == 0 or store_index - self.settled >= RENEW_AFTER
 
-    async def renew(self, look: Look) -> None:
+    async def renew(self, store_index: int) -> None:
         """Open a second poll beside the first, and later let go of the first: no moment is without one.
 
-        The second one asks for what came since the first was registered, or from where the first asks when that is
-        in the past, so that it finds what a dead or slow connection keeps. When the server may have forgotten that, the
-        first one is kept: it tells what comes, or breaks when its other end is gone. If it lasts it is trusted, and the
-        second one begins now. A stream that has fallen silent is ended instead: it may have died, which the server does
-        not say, so a poll goes on.
+        The second one asks from where the first asks, or for what came since that was registered, so that it finds what
+        a dead or slow connection keeps. When the server may have forgotten that it begins now, and the first one is
+        trusted. A silent stream is ended instead: it may have died, which the server does not say, so a poll goes on.
         """
         poll, spare = self._poll, self._spare
         if poll is None:
@@ -173,11 +172,9 @@ class AsyncFeed:
             poll.stream.abort()
         elif spare is None:
             since = self.settled
-            within = look.store_index - since < SURELY_KEPT
-            if not within:
-                self._doubted_since = self._doubted_since or time.monotonic()
-                if time.monotonic() - self._doubted_since < SURELY_ALIVE:
-                    return
+            within = store_index - since < SURELY_KEPT
+            if not within and not self._trust.given(since < poll.meta.index, time.monotonic()):
+                return
             spare = await self._caller.watch_at(poll.endpoint, self._call(since + 1 if within else None))
             if spare is None:
                 return
@@ -352,7 +349,7 @@ class AsyncFeed:
     def _now_reading(self, poll: AsyncPoll, *, streaming: bool = False, taken_over: bool = False) -> None:
         with self._lock:
             self._poll, self._streaming, self._taken_over = poll, streaming, taken_over
-            self._doubted_since = 0.0
+            self._trust = Trust(self._spare_since if taken_over else time.monotonic())
             self._switching = self._receiving = False
         self._follower.add(self, poll.endpoint)
 

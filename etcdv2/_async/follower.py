@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from etcdv2._async.caller import AsyncCaller
 from etcdv2._cluster import Meta
 from etcdv2._endpoints import Endpoint
 from etcdv2._forks import tell_after_fork
-from etcdv2._pace import FASTEST, Pace
+from etcdv2._pace import FASTEST, SURELY_QUIET, Pace
 from etcdv2._primitives import AsyncPulse, AsyncWorker, async_call_each
 from etcdv2._wire import TransportFailure
 from etcdv2_api import operations
@@ -27,15 +27,6 @@ SOME = 50
 """Polls that are renewed after one look; an eighth of those that are due when that is more."""
 LINGER = 1.0
 """Seconds that the looks go on without a poll: mostly the next one follows at once."""
-
-
-class Look(NamedTuple):
-    """What a look at a member has shown."""
-
-    store_index: int
-    """0 when it could not be told."""
-    overlap: float
-    """Seconds to let an old poll run beside a new one."""
 
 
 class AsyncFollowed(Protocol):
@@ -64,12 +55,12 @@ class AsyncFollowed(Protocol):
     @property
     def cluster_id(self) -> str: ...
 
-    def is_due(self, look: Look) -> bool:
-        """Whether `renew` has something to do now."""
+    def is_due(self, store_index: int) -> bool:
+        """Whether `renew` has something to do now; the store is at `store_index` (0: unknown)."""
         ...
 
-    async def renew(self, look: Look) -> None:
-        """Go over to a newer poll, in two calls at least `look.overlap` apart."""
+    async def renew(self, store_index: int) -> None:
+        """Go over to a newer poll, in two calls."""
         ...
 
     def lost(self, why: str) -> None:
@@ -187,19 +178,18 @@ class AsyncMemberFollower:
                         poll.lost(f"{self._endpoint} does not follow the cluster")
                     continue
                 before, self._last = self._last, index
-                look = Look(index, self._pace.overlap)
                 due: list[AsyncFollowed] = []
                 for poll in list(self._polls):
                     # Twice in a row: one look alone may have met another member, behind a balancer.
                     went_back = 0 < before < poll.registered and 0 < index < poll.registered
                     if went_back or (index and meta.cluster_id != poll.cluster_id):
                         poll.lost(f"{self._endpoint} is another cluster, or was put back")
-                    elif poll.is_due(look):
+                    elif poll.is_due(index):
                         due.append(poll)
                 # The oldest first, and not all at once: their events would wait as long as that takes.
                 due.sort(key=lambda poll: poll.settled)
                 self._more_due = len(due) > (some := max(SOME, len(due) // 8))
-                await async_call_each([poll.renew for poll in due[:some]], look)
+                await async_call_each([poll.renew for poll in due[:some]], index)
             except TransportFailure as failure:
                 if not self._ended:
                     self._caller.pool.failed(self._endpoint, time.monotonic(), str(failure))
@@ -212,7 +202,7 @@ class AsyncMemberFollower:
         if self._more_due:
             return FASTEST
         soon = any(poll.renewing for poll in list(self._polls))
-        return min(self._pace.interval, self._pace.overlap) if soon else self._pace.interval
+        return min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval
 
     async def _look(self) -> Meta:
         """The member's store index; 0 when none of the watchers' users may read beside its key."""

@@ -73,7 +73,7 @@ async def test_renewal_opens_a_second_poll_and_then_leaves_the_first(connect: Co
         client = connect(server.endpoint.url)
         async with client.keys.watch("/k") as watcher:
             store.index = 900
-            assert await watcher.next(timeout=1) is None
+            assert await watcher.next(timeout=2.5) is None
             assert watcher._feed._cursor.registered == 900
             assert store.asked == ["/v2/keys/k?wait=true", "/v2/keys/k?wait=true&waitIndex=101"]
 
