@@ -12,6 +12,7 @@ What httpx cannot promise, all in this one place:
 - An endless row of interim answers (100 Continue) to a blocking call is ended by nothing.
 - Its pool (httpcore 1.0.9) may close a connection that another thread has just begun to use: a read goes on, a write
   raises OutcomeUnknown.
+- So a stream that a watch opened beside its poll, and does not need, stays open until the next event.
 - A client made before `os.fork` cannot be used in the child: calls raise ValueError there.
 - Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused with ValueError.
 """
