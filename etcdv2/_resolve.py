@@ -86,12 +86,10 @@ def by_state(trace: Trace, node: Node | None, index: int) -> Outcome | None:
 def is_whole(node: Node | None, events: Sequence[Event]) -> bool:
     """Whether `events` end with the change that left the key as `node`: then nothing is missing at their end.
 
-    False where that cannot be said: a refresh tells nobody, and leaves an expiration.
+    False where that cannot be said: of a key that is gone, which may have come and gone again, and after a refresh,
+    which tells nobody and leaves an expiration.
     """
-    if not events:
-        return False
-    last = events[-1]
-    return last.deleted if node is None else last.index == node.modified_index
+    return node is not None and bool(events) and events[-1].index == node.modified_index
 
 
 def contradicts(node: Node | None, events: Sequence[Event]) -> bool:

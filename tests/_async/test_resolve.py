@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from etcdv2 import AsyncClient, ClusterUnavailable, Outcome, OutcomeUnknown, Response, Timeout
+from etcdv2 import AsyncClient, ClusterUnavailable, DeadlineExceeded, Outcome, OutcomeUnknown, Response, Timeout
 from etcdv2._primitives import async_sleep
 from etcdv2._resolve import by_history, by_state, trace_of
 from etcdv2.testing import Cluster, Server
@@ -85,6 +85,27 @@ async def test_write_that_was_applied_is_found(
     await client.keys.delete("/a", recursive=True)
     later = await lossy.keys.resolve(error)
     assert (later.state, later.index) == ("applied", found.index)
+
+
+async def test_write_between_two_deletions_is_found(lossy: AsyncClient, link: Link, client: AsyncClient) -> None:
+    await lossy.keys.exists("/")
+    await client.keys.set("/a", "theirs")
+    await client.keys.delete("/a")
+    link.lose_answers = True
+    error = await lose(lossy, link, "create", "/a", "mine", 0)
+    await client.keys.delete("/a")
+    assert (await lossy.keys.resolve(error)).state == "applied"
+
+
+async def test_late_answer_of_a_member_is_waited_for(lossy: AsyncClient, link: Link, client: AsyncClient) -> None:
+    await lossy.keys.exists("/")
+    link.lose_answers = True
+    error = await lose(lossy, link, "create", "/a", "mine", 0)
+    await client.keys.delete("/a")
+    link.delay = 0.2
+    assert (await lossy.keys.resolve(error)).state == "applied"
+    with pytest.raises(DeadlineExceeded):
+        await lossy.keys.resolve(error, timeout=0.3)
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from etcdv2 import Client, ClusterUnavailable, Outcome, OutcomeUnknown, Response, Timeout
+from etcdv2 import Client, ClusterUnavailable, DeadlineExceeded, Outcome, OutcomeUnknown, Response, Timeout
 from etcdv2._primitives import sleep
 from etcdv2._resolve import by_history, by_state, trace_of
 from etcdv2.testing import Cluster, Server
@@ -84,6 +84,27 @@ def test_write_that_was_applied_is_found(lossy: Client, link: Link, client: Clie
     client.keys.delete("/a", recursive=True)
     later = lossy.keys.resolve(error)
     assert (later.state, later.index) == ("applied", found.index)
+
+
+def test_write_between_two_deletions_is_found(lossy: Client, link: Link, client: Client) -> None:
+    lossy.keys.exists("/")
+    client.keys.set("/a", "theirs")
+    client.keys.delete("/a")
+    link.lose_answers = True
+    error = lose(lossy, link, "create", "/a", "mine", 0)
+    client.keys.delete("/a")
+    assert (lossy.keys.resolve(error)).state == "applied"
+
+
+def test_late_answer_of_a_member_is_waited_for(lossy: Client, link: Link, client: Client) -> None:
+    lossy.keys.exists("/")
+    link.lose_answers = True
+    error = lose(lossy, link, "create", "/a", "mine", 0)
+    client.keys.delete("/a")
+    link.delay = 0.2
+    assert (lossy.keys.resolve(error)).state == "applied"
+    with pytest.raises(DeadlineExceeded):
+        lossy.keys.resolve(error, timeout=0.3)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
