@@ -452,6 +452,16 @@ def test_stream_read_may_time_out_and_goes_on(lane: Driver) -> None:
         assert server.connections == 1
 
 
+def test_what_has_come_in_time_is_read_however_late_its_reader_is(lane: Driver) -> None:
+    with FaultServer(drip([MANY, b"3\r\none\r\n", b"3\r\ntwo\r\n"], 0.1)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        assert stream.read(SOON.answer) == b"one"
+        time.sleep(0.5)
+        assert stream.read(1e-9) == b"two"
+        assert stream.read(1e-9) is None
+        stream.close()
+
+
 def test_stream_that_was_not_read_to_its_end_gives_no_connection_back(lane: Driver) -> None:
     with FaultServer(raw(MANY + b"3\r\none\r\n"), default=echo()) as server:
         stream = lane.open(server.endpoint, GET, SOON)

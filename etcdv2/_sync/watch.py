@@ -15,6 +15,8 @@ T = TypeVar("T")
 class Watcher(Generic[T]):
     """The changes of a key or tree, in order: iterate, or call `next`. Begun by `with` or the first `next`.
 
+    `with` raises what prevents the watch, and ValueError when it is closed meanwhile.
+
     Loses nothing: when the server no longer has what comes next, HistoryCleared is raised, or with snapshots another
     Snapshot comes. Errors are raised after the events that came before them, and end the watch.
     """
