@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from etcdv2._endpoints import Endpoint
 from etcdv2._wire import Limits, Reply, Request
 from etcdv2.testing import Server
 from tests import description
 
-real_ports: set[int] = set()
+real_ports: set[tuple[str, int]] = set()
+"""Host and port of each server that was started: fake ones have ports of 127.0.0.1 as well, but never the same."""
 checked: dict[str, int] = {}
 """How many answers were checked, by method."""
 
@@ -53,7 +55,8 @@ class _BlockingStream(_Stream):
 
 
 def _is_real(endpoint: Endpoint) -> bool:
-    return endpoint.port in real_ports
+    host = "127.0.0.1" if endpoint.host in ("localhost", "::1") else endpoint.host
+    return (host, endpoint.port) in real_ports
 
 
 def _wrap_async(lane: type[Any]) -> None:
@@ -96,7 +99,7 @@ def every_answer_checked(async_lanes: list[type[Any]], lanes: list[type[Any]]) -
 
     def noted_start(self: Server, **options: Any) -> Any:
         result = start(self, **options)
-        real_ports.add(self.port)
+        real_ports.add((urlsplit(self.url).hostname or "", self.port))
         return result
 
     Server.start = noted_start  # type: ignore[method-assign]

@@ -145,7 +145,6 @@ def forgets_slow_readers(keys: KeysAPI, key: str) -> Mirror:
 
 
 BROKEN: dict[str, tuple[Open, str]] = {
-    "expiry": (with_tree(MissesExpiry), "let_expire"),
     "removed directories": (with_tree(MissesRemovedDirectories), ""),
     "ancestors": (with_tree(MissesAncestors), ""),
     "snapshots": (with_tree(MissesLaterSnapshots), "lose_history"),
@@ -155,6 +154,17 @@ BROKEN: dict[str, tuple[Open, str]] = {
 }
 """And the slow rule without which it does not show."""
 SLOW = {"let_expire", "lose_history", "go_away", "strike"}
+
+
+@FIRST_VERSION
+def test_mirror_that_misses_expiry_is_found_out(one: Ground) -> None:
+    machine = MirrorMachine(one, with_tree(MissesExpiry), within=2)
+    try:
+        machine.let_expire(["set for 1 s"])
+        with pytest.raises(AssertionError):
+            machine.settle()
+    finally:
+        machine.teardown()
 
 
 @FIRST_VERSION

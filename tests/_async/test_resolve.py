@@ -13,7 +13,7 @@ import pytest
 from etcdv2 import AsyncClient, ClusterUnavailable, DeadlineExceeded, Outcome, OutcomeUnknown, Response, Timeout
 from etcdv2._primitives import async_sleep
 from etcdv2._resolve import by_history, by_state, trace_of
-from etcdv2.testing import Cluster, Server
+from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests._async.conftest import Connect
 from tests.chaos.links import Link
@@ -225,33 +225,31 @@ async def test_what_is_no_lost_write_of_a_key_is_refused(client: AsyncClient) ->
 
 
 async def test_lost_write_can_be_applied_later_but_never_after_its_index_has_passed(
-    connect: Connect, etcd_cluster: Cluster
+    lossy: AsyncClient, link: Link, client: AsyncClient
 ) -> None:
-    """A paused leader has received both writes; it hands them on when it comes back."""
-    leader = etcd_cluster.leader()
-    others = connect([member.url for member in etcd_cluster.members if member is not leader])
-    held = connect(leader.url, timeout=Timeout(commit=1, total=1))
-    index = (await held.keys.set("/swapped", "before")).index
-    leader.pause()
+    """The way to the server stalls, and later lets both writes through, though nobody waits for them any more."""
+    index = (await client.keys.set("/swapped", "before")).index
+    await lossy.keys.exists("/")
+    link.stall()
     errors: list[OutcomeUnknown] = []
     for action, key in [("create", "/created"), ("prev_index", "/swapped")]:
         with pytest.raises(OutcomeUnknown) as caught:
-            await write(held, action, key, f"mine {action}", index)
+            await write(lossy, action, key, f"mine {action}", index)
         errors.append(caught.value)
-    await others.keys.set("/swapped", "theirs")
-    created, swapped = [await others.keys.resolve(error) for error in errors]
+    await client.keys.set("/swapped", "theirs")
+    created, swapped = [await client.keys.resolve(error) for error in errors]
     assert (created.state, created.final) == ("not applied", False)
     assert (swapped.state, swapped.final) == ("not applied", True)
-    leader.resume()
-    for _ in range(100):
-        created = await others.keys.resolve(errors[0])
+    link.go()
+    for _ in range(20):
+        created = await client.keys.resolve(errors[0])
         if created.state == "applied":
             break
         await async_sleep(0.1)
     assert created.state == "applied"
-    swapped = await others.keys.resolve(errors[1])
+    swapped = await client.keys.resolve(errors[1])
     assert (swapped.state, swapped.final) == ("not applied", True)
-    assert (await others.keys.get("/swapped", quorum=True)).value == "theirs"
+    assert (await client.keys.get("/swapped", quorum=True)).value == "theirs"
 
 
 async def test_it_never_says_what_is_not_so(lossy: AsyncClient, link: Link, client: AsyncClient) -> None:

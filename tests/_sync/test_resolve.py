@@ -14,7 +14,7 @@ import pytest
 from etcdv2 import Client, ClusterUnavailable, DeadlineExceeded, Outcome, OutcomeUnknown, Response, Timeout
 from etcdv2._primitives import sleep
 from etcdv2._resolve import by_history, by_state, trace_of
-from etcdv2.testing import Cluster, Server
+from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests._sync.conftest import Connect
 from tests.chaos.links import Link
@@ -214,33 +214,31 @@ def test_what_is_no_lost_write_of_a_key_is_refused(client: Client) -> None:
 
 
 def test_lost_write_can_be_applied_later_but_never_after_its_index_has_passed(
-    connect: Connect, etcd_cluster: Cluster
+    lossy: Client, link: Link, client: Client
 ) -> None:
-    """A paused leader has received both writes; it hands them on when it comes back."""
-    leader = etcd_cluster.leader()
-    others = connect([member.url for member in etcd_cluster.members if member is not leader])
-    held = connect(leader.url, timeout=Timeout(commit=1, total=1))
-    index = (held.keys.set("/swapped", "before")).index
-    leader.pause()
+    """The way to the server stalls, and later lets both writes through, though nobody waits for them any more."""
+    index = (client.keys.set("/swapped", "before")).index
+    lossy.keys.exists("/")
+    link.stall()
     errors: list[OutcomeUnknown] = []
     for action, key in [("create", "/created"), ("prev_index", "/swapped")]:
         with pytest.raises(OutcomeUnknown) as caught:
-            write(held, action, key, f"mine {action}", index)
+            write(lossy, action, key, f"mine {action}", index)
         errors.append(caught.value)
-    others.keys.set("/swapped", "theirs")
-    created, swapped = [others.keys.resolve(error) for error in errors]
+    client.keys.set("/swapped", "theirs")
+    created, swapped = [client.keys.resolve(error) for error in errors]
     assert (created.state, created.final) == ("not applied", False)
     assert (swapped.state, swapped.final) == ("not applied", True)
-    leader.resume()
-    for _ in range(100):
-        created = others.keys.resolve(errors[0])
+    link.go()
+    for _ in range(20):
+        created = client.keys.resolve(errors[0])
         if created.state == "applied":
             break
         sleep(0.1)
     assert created.state == "applied"
-    swapped = others.keys.resolve(errors[1])
+    swapped = client.keys.resolve(errors[1])
     assert (swapped.state, swapped.final) == ("not applied", True)
-    assert (others.keys.get("/swapped", quorum=True)).value == "theirs"
+    assert (client.keys.get("/swapped", quorum=True)).value == "theirs"
 
 
 def test_it_never_says_what_is_not_so(lossy: Client, link: Link, client: Client) -> None:
