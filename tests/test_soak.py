@@ -87,7 +87,7 @@ def sample(counts: list[int]) -> Sample:
 
 
 def judge(samples: list[Sample]) -> None:
-    """Fails when the later half stands above the earlier one: by one object in five calls, or by one descriptor.
+    """Fails when the later half stands above the earlier: by an object in five calls, a thread, a task, four sockets.
 
     200 objects and 4 MiB are left to chance: they tell less and less the longer it runs.
     """
@@ -99,7 +99,8 @@ def judge(samples: list[Sample]) -> None:
         assert more <= allowed, f"{what}: {more} more after {calls} calls: {samples}"
     for number, what in enumerate(Held._fields):
         more = min(one.held[number] for one in late) - max(one.held[number] for one in early)
-        assert more <= 0, f"{what}: {more} more: {samples}"
+        # How many connections rest in the pool depends on how many calls have once met.
+        assert more <= (3 if what == "sockets" else 0), f"{what}: {more} more: {samples}"
 
 
 def show(kind: str, samples: list[Sample]) -> None:
