@@ -280,7 +280,7 @@ def test_socket_left_now_and_then_is_found_out(rough: str, monkeypatch: pytest.M
     drop, number, leaked = FastTransport._drop, itertools.count(), []
 
     def leaking(self: FastTransport, connection: Any) -> None:
-        if next(number) % 10 == 0:
+        if next(number) % 2 == 0:
             leaked.append(connection)
             self._live.discard(connection)
         else:
