@@ -76,7 +76,6 @@ RULES = {
     "async_exchange": "exchange",
     "async_foreign_writes": "foreign_writes",
     "async_later": "later",
-    "async_read_all": "read_all",
     "async_read_state": "read_state",
     "async_resolve": "resolve",
     "async_see_through": "see_through",

@@ -121,7 +121,7 @@ class AsyncCaller:
             try:
                 stream = await self._open(call, request, step)
                 if stream.status != 200:
-                    reply = Reply(stream.status, stream.headers, await async_read_all(stream, step.limits))
+                    reply = Reply(stream.status, stream.headers, await _read_all(stream, step.limits))
                     attempts.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
@@ -134,7 +134,7 @@ class AsyncCaller:
 
     async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> AsyncPoll | None:
         """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
-        stream = await self._open(call, self._request(call), Try(endpoint, 1, self.limits()))
+        stream = await self._open(call, self._request(call), Try(endpoint, 1, self._limits()))
         try:
             meta = meta_of(stream.headers)
         except ValueError:
@@ -159,7 +159,7 @@ class AsyncCaller:
         self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, anonymous: bool = False
     ) -> Reply:
         """One attempt at one endpoint, without any rule. `anonymous`: without credentials. Raises TransportFailure."""
-        limits = self.limits() if within is None else Limits(within, within, time.monotonic() + within)
+        limits = self._limits() if within is None else Limits(within, within, time.monotonic() + within)
         request = self._request(call)
         if anonymous:
             request = request._replace(headers=self._headers[:1])
@@ -184,7 +184,7 @@ class AsyncCaller:
         now = time.monotonic()
         return Attempts(call, rules, times, self.pool, self.view, now, self._rng, deadline, self.secrets)
 
-    def limits(self) -> Limits:
+    def _limits(self) -> Limits:
         """Those of one attempt that begins now."""
         total = self.timeout.total
         return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
@@ -255,7 +255,7 @@ def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
-async def async_read_all(stream: AsyncStream, limits: Limits) -> bytes:
+async def _read_all(stream: AsyncStream, limits: Limits) -> bytes:
     """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
     body = Gathered()
     try:

@@ -122,7 +122,7 @@ class Caller:
             try:
                 stream = self._open(call, request, step)
                 if stream.status != 200:
-                    reply = Reply(stream.status, stream.headers, read_all(stream, step.limits))
+                    reply = Reply(stream.status, stream.headers, _read_all(stream, step.limits))
                     attempts.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
@@ -135,7 +135,7 @@ class Caller:
 
     def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> Poll | None:
         """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
-        stream = self._open(call, self._request(call), Try(endpoint, 1, self.limits()))
+        stream = self._open(call, self._request(call), Try(endpoint, 1, self._limits()))
         try:
             meta = meta_of(stream.headers)
         except ValueError:
@@ -160,7 +160,7 @@ class Caller:
         self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, anonymous: bool = False
     ) -> Reply:
         """One attempt at one endpoint, without any rule. `anonymous`: without credentials. Raises TransportFailure."""
-        limits = self.limits() if within is None else Limits(within, within, time.monotonic() + within)
+        limits = self._limits() if within is None else Limits(within, within, time.monotonic() + within)
         request = self._request(call)
         if anonymous:
             request = request._replace(headers=self._headers[:1])
@@ -185,7 +185,7 @@ class Caller:
         now = time.monotonic()
         return Attempts(call, rules, times, self.pool, self.view, now, self._rng, deadline, self.secrets)
 
-    def limits(self) -> Limits:
+    def _limits(self) -> Limits:
         """Those of one attempt that begins now."""
         total = self.timeout.total
         return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
@@ -256,7 +256,7 @@ def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
 
 
-def read_all(stream: Stream, limits: Limits) -> bytes:
+def _read_all(stream: Stream, limits: Limits) -> bytes:
     """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
     body = Gathered()
     try:
