@@ -46,6 +46,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         "_never_sent",
         "_on_end",
         "_paused",
+        "_tells_unsent",
         "_timer",
         "_timer_at",
         "_tls",
@@ -85,6 +86,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._cluster_id = ""
         self._unsent = False
         self._never_sent = False
+        # TLS has records on their way that it does not count. uvloop counts what its kernel calls have sent a moment late.
+        self._tells_unsent = not tls and isinstance(loop, asyncio.SelectorEventLoop)
         self._paused = False
         self._unread = 0
         self._answer: float | None = None
@@ -115,7 +118,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
             return waiter
         transport.write(data)
         if transport.is_closing():
-            self._never_sent = not self._tls
+            # asyncio's plain transport gives all to the kernel in this one call: it closes when that took nothing.
+            self._never_sent = self._tells_unsent
         return waiter
 
     def finish(self) -> None:
@@ -138,7 +142,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         sent = Sent.WHOLE
         if self._never_sent:
             sent = Sent.NOTHING
-        elif self._unsent and not self._tls:
+        elif self._unsent and self._tells_unsent:
+            # asyncio holds bytes that the kernel has not taken, and `end` makes it throw them away.
             sent = Sent.PART
         phase: Phase = "read" if self.reader.started else "wait"
         if sent is not Sent.WHOLE:

@@ -8,8 +8,9 @@ What httpx cannot promise, all in this one place:
 - `abort()` wakes a blocked read where the transport shows its socket (httpx's own do); it does not wake a thread that
   still connects or waits for the first byte: `Limits` end that.
 - `close()` does not wake calls of other threads; their `Limits` end them.
-- `Sent.PART` is told only by httpcore's trace, which httpx's own transports have; elsewhere a failure after connecting
-  is WHOLE.
+- Less than `Sent.WHOLE` is claimed only where httpcore's trace proves it, which httpx's own transports have: its
+  `started` comes before a part is handed to the socket, so what has not started was not sent. What has started may be
+  out, whatever comes of it: `complete` never comes to a task that is cancelled meanwhile. Elsewhere all is WHOLE.
 - An endless row of interim answers (100 Continue) to a blocking call is ended by nothing.
 - Its pool (httpcore 1.0.9) may close a connection that another thread has just begun to use: a read goes on, a write
   raises OutcomeUnknown.
@@ -43,28 +44,48 @@ _LONGEST_URL = 65_000
 class _Progress:
     """How far httpcore's trace says a request has come."""
 
-    def __init__(self, *, told: bool, asked_later: bool) -> None:
+    def __init__(self, *, told: bool, asked_later: bool, body: bool) -> None:
         """`told`: by a transport that surely calls `trace`, so that nothing was sent before the first call.
 
         `asked_later`: the server may ask for a certificate after it has read a request.
+        `body`: whether the request has one; the headers alone are then a part of it.
         """
         self._asked_later = asked_later
+        self._body = body
         self.sent = Sent.NOTHING if told else Sent.WHOLE
         self.phase: Phase = "pool" if told else "connect"
-        self.traced = False
         self.fresh = False
 
     def trace(self, name: str, info: Mapping[str, Any]) -> None:
-        del info
-        if not self.traced:
-            self.traced, self.sent, self.phase = True, Sent.NOTHING, "connect"
+        """Told by httpcore, before and after each of its steps.
+
+        Only `started` counts for what was sent: it is awaited before the bytes are handed over, without a suspension
+        between, while `complete` is not told to a task that is cancelled when the bytes are out already.
+        """
+        request = info.get("request")
+        if request is not None and request.method == b"CONNECT":
+            self.phase = "connect"  # asks a proxy for a tunnel; the request itself goes later, and is traced then
+            return
+
         self.fresh = self.fresh or name.startswith("connection.connect")
-        if name.endswith(("send_request_headers.started", "send_request_body.started")):
-            self.sent, self.phase = Sent.PART, "send"
+        if self.phase == "pool":
+            self.phase = "connect"
+
+        # The headers are the whole of a request without a body: with one, what may be out is a part of it.
+        if name.endswith("send_request_headers.started"):
+            self._handed_over(Sent.PART if self._body else Sent.WHOLE)
+        elif name.endswith("send_request_body.started"):
+            self._handed_over(Sent.WHOLE)
         elif name.endswith("send_request_body.complete"):
-            self.sent, self.phase = Sent.WHOLE, "wait"
+            self.phase = "wait"
         elif name.endswith("receive_response_body.started"):
             self.phase = "read"
+
+    def _handed_over(self, sent: Sent) -> None:
+        self.phase = "send"
+        # Never less again. A transport of the user's may have sent it before, another way, so there it stays WHOLE.
+        if self.sent is not Sent.WHOLE:
+            self.sent = sent
 
     def failure(self, error: Exception) -> TransportFailure:
         """What an exception of httpx, or the end of the time, means."""
@@ -76,6 +97,7 @@ class _Progress:
         if isinstance(error, httpx.PoolTimeout):
             phase, sent = "pool", Sent.NOTHING
         elif isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)):
+            # Raised before there is a connection that the request could go over; also by transports that tell nothing.
             phase, sent = "connect", Sent.NOTHING
         reason = "timed out" if timed_out else str(root) or type(root).__name__
         return TransportFailure(reason, phase, sent, timed_out=timed_out)
@@ -113,7 +135,7 @@ class HttpxTransport:
         self._watches = self._calls if transport is not None else client(None)
 
     def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        progress = _Progress(told=self._told, asked_later=self._asked_later)
+        progress = self._progress(request)
         built = self._build(self._calls, endpoint, request, limits, progress)
         try:
             with deadline(limits.deadline):
@@ -146,7 +168,7 @@ class HttpxTransport:
             response.close()
 
     def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> Stream:
-        progress = _Progress(told=self._told, asked_later=self._asked_later)
+        progress = self._progress(request)
         built = self._build(self._watches, endpoint, request, limits, progress)
         try:
             with deadline(limits.deadline):
@@ -167,6 +189,9 @@ class HttpxTransport:
         if os.getpid() == self._process:
             self._calls.close()
             self._watches.close()
+
+    def _progress(self, request: Request) -> _Progress:
+        return _Progress(told=self._told, asked_later=self._asked_later, body=bool(request.body))
 
     def _here(self) -> None:
         """Raises ValueError in a forked child: httpx would use the connections of the parent."""
