@@ -3,7 +3,7 @@
 PYTHON  ?= python3
 BIN     := .venv/bin
 PY      := $(BIN)/python
-TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/typing/consumer.py
+TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
 PYTEST  := $(PY) -m pytest --numprocesses 4

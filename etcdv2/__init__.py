@@ -5,15 +5,12 @@
 
 from typing import TYPE_CHECKING
 
-from etcdv2._errors import (
+from etcdv2._core.mirror.tree import Change, MirrorState
+from etcdv2._types.api_errors import (
     ApiError,
-    Attempt,
     BadRequest,
-    ClusterChanged,
-    ClusterUnavailable,
     CompareFailed,
     Conflict,
-    DeadlineExceeded,
     DirNotEmpty,
     EtcdError,
     Gone,
@@ -25,22 +22,27 @@ from etcdv2._errors import (
     NotDir,
     NotFile,
     NotFound,
-    OutcomeUnknown,
-    OutcomeUnknownTimeout,
     RaftInternal,
     RootReadOnly,
-    StaleRead,
     Unauthorized,
-    UnexpectedAnswer,
-    V2ApiDisabled,
     WatcherCleared,
 )
-from etcdv2._hooks import AttemptInfo
-from etcdv2._mirror import Change, MirrorState
-from etcdv2._results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Response, Snapshot
-from etcdv2._settings import Timeout
-from etcdv2._tls import TLS
-from etcdv2._version import __version__
+from etcdv2._types.call_errors import (
+    Attempt,
+    ClusterChanged,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    OutcomeUnknownTimeout,
+    StaleRead,
+    UnexpectedAnswer,
+    V2ApiDisabled,
+)
+from etcdv2._types.hooks import AttemptInfo
+from etcdv2._types.results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Response, Snapshot
+from etcdv2._types.settings import Timeout
+from etcdv2._types.tls import TLS
+from etcdv2._types.version import __version__
 from etcdv2_api import Health, LeaderStats, Member, Node, Role, SelfStats, StoreStats, User, UserState, Version
 
 if TYPE_CHECKING:
@@ -48,12 +50,12 @@ if TYPE_CHECKING:
     from etcdv2._async.client import AsyncClient
     from etcdv2._async.keys import AsyncKeysAPI
     from etcdv2._async.mirror import AsyncMirror, AsyncMirrorChanges
-    from etcdv2._async.watch import AsyncWatcher
+    from etcdv2._async.watch.watcher import AsyncWatcher
     from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
     from etcdv2._sync.client import Client
     from etcdv2._sync.keys import KeysAPI
     from etcdv2._sync.mirror import Mirror, MirrorChanges
-    from etcdv2._sync.watch import Watcher
+    from etcdv2._sync.watch.watcher import Watcher
 
 __all__ = [
     "TLS",
@@ -139,7 +141,7 @@ _HALVES = {
     "AsyncKeysAPI": "etcdv2._async.keys",
     "AsyncMirror": "etcdv2._async.mirror",
     "AsyncMirrorChanges": "etcdv2._async.mirror",
-    "AsyncWatcher": "etcdv2._async.watch",
+    "AsyncWatcher": "etcdv2._async.watch.watcher",
     "AuthAPI": "etcdv2._sync.admin",
     "MembersAPI": "etcdv2._sync.admin",
     "RolesAPI": "etcdv2._sync.admin",
@@ -149,7 +151,7 @@ _HALVES = {
     "KeysAPI": "etcdv2._sync.keys",
     "Mirror": "etcdv2._sync.mirror",
     "MirrorChanges": "etcdv2._sync.mirror",
-    "Watcher": "etcdv2._sync.watch",
+    "Watcher": "etcdv2._sync.watch.watcher",
 }
 """The two clients, each imported when it is first asked for: a program uses one of them."""
 

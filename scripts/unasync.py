@@ -1,8 +1,9 @@
 """Derives the sync trees from the async ones by rewriting tokens: `python scripts/unasync.py [--check]`.
 
-`async` before def, with and for, and `await`, are dropped; all else changes by RULES only. In comments and docstrings
-the rules hold too, for whole words; other strings stay as they are unless a rule names them with their quotes, and an
-f-string that would have to change is refused (Python 3.11 and 3.12 split it differently).
+`async` before def, with and for, and `await`, are dropped, and so are the prefixes `Async` and `async_` of names; all
+else changes by RULES only. In comments and docstrings all this holds too, for whole words; other strings stay as they
+are unless a rule names them with their quotes, and an f-string that would have to change is refused (Python 3.11 and
+3.12 split it differently).
 Fails on a rule that is never used and on a derived file without a source; --check also on a file that differs.
 """
 
@@ -17,47 +18,19 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TREES = {"etcdv2/_async": "etcdv2/_sync", "tests/_async": "tests/_sync"}
+TREES = {"etcdv2/_async": "etcdv2/_sync", "tests/facade/_async": "tests/facade/_sync"}
 
 # Files of the derived trees that are written by hand; a source of the same name is not derived.
 BY_HAND: frozenset[str] = frozenset()
 
-# One or several tokens -> what stands for them. The longest match wins.
+# A name that says of itself that it is the async one of a pair: AsyncClient, async_sleep.
+PREFIXED = re.compile(r"(?:Async(?=[A-Z])|async_(?=[a-z]))(\w+)")
+PREFIX_IN_TEXT = re.compile(rf"(?<!\w){PREFIXED.pattern}")
+
+# All else that differs: one or several tokens -> what stands for them. The longest match wins.
 RULES = {
     "etcdv2._async": "etcdv2._sync",
-    "etcdv2._lanes.loop": "etcdv2._lanes.threads",
-    "AsyncAuthAPI": "AuthAPI",
-    "AsyncBaseTransport": "BaseTransport",
-    "AsyncCaller": "Caller",
-    "AsyncChannel": "Channel",
-    "AsyncClient": "Client",
-    "AsyncCloseable": "Closeable",
-    "AsyncCopy": "Copy",
-    "AsyncFastTransport": "FastTransport",
-    "AsyncFeed": "Feed",
-    "AsyncFollowed": "Followed",
-    "AsyncFollower": "Follower",
-    "AsyncHttpxStream": "HttpxStream",
-    "AsyncHttpxTransport": "HttpxTransport",
-    "AsyncIterator": "Iterator",
-    "AsyncKeysAPI": "KeysAPI",
-    "AsyncMemberFollower": "MemberFollower",
-    "AsyncMembersAPI": "MembersAPI",
-    "AsyncMirror": "Mirror",
-    "AsyncMirrorChanges": "MirrorChanges",
-    "AsyncOutages": "Outages",
-    "AsyncPoll": "Poll",
-    "AsyncPulse": "Pulse",
-    "AsyncRolesAPI": "RolesAPI",
-    "AsyncSection": "Section",
-    "AsyncStandby": "Standby",
-    "AsyncStatsAPI": "StatsAPI",
-    "AsyncStream": "Stream",
-    "AsyncTransport": "Transport",
-    "AsyncUsersAPI": "UsersAPI",
-    "AsyncView": "View",
-    "AsyncWatcher": "Watcher",
-    "AsyncWorker": "Worker",
+    "etcdv2._transport.loop": "etcdv2._transport.threads",
     "Awaitable[None]": "None",
     "Awaitable[R]": "R",
     "from collections.abc import Awaitable, Callable": "from collections.abc import Callable",
@@ -69,19 +42,7 @@ RULES = {
     "aclose": "close",
     "aiter_raw": "iter_raw",
     "anext": "next",
-    "async_call_each": "call_each",
-    "async_check_not_restored": "check_not_restored",
-    "async_cluster_index": "cluster_index",
-    "async_deadline": "deadline",
-    "async_exchange": "exchange",
-    "async_foreign_writes": "foreign_writes",
-    "async_later": "later",
-    "async_read_state": "read_state",
-    "async_resolve": "resolve",
-    "async_see_through": "see_through",
-    "async_settle": "settle",
-    "async_sleep": "sleep",
-    "tests._async": "tests._sync",
+    "tests.facade._async": "tests.facade._sync",
 }
 
 LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT}
@@ -126,6 +87,9 @@ class Rewriter:
                         size = len(sequence)
                         text, end = self.rules[rule], spans[at + size - 1][1]
                         break
+                else:
+                    if token.type == tokenize.NAME and (prefixed := PREFIXED.fullmatch(text)):
+                        text = prefixed[1]
             result += source[copied:begin] + text
             copied, at = end, at + size
         return result + source[copied:]
@@ -136,7 +100,7 @@ class Rewriter:
             if re.fullmatch(r"[\w.]+", rule):
                 text, count = re.subn(rf"(?<!\w){re.escape(rule)}(?!\w)", replacement, text)
                 self.used |= {rule} if count else set()
-        return text
+        return PREFIX_IN_TEXT.sub(r"\1", text)
 
 
 def words(rule: str) -> list[str]:

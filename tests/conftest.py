@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from etcdv2._async.httpx_lane import AsyncHttpxTransport
-from etcdv2._lanes.loop import AsyncFastTransport
-from etcdv2._lanes.threads import FastTransport
-from etcdv2._sync.httpx_lane import HttpxTransport
+from etcdv2._async.httpx_transport import AsyncHttpxTransport
+from etcdv2._sync.httpx_transport import HttpxTransport
+from etcdv2._transport.loop import AsyncFastTransport
+from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
-from tests import described
+from tests.tools import described
 
 pytest_plugins = ["etcdv2.testing.fixtures"]
 
@@ -109,7 +109,7 @@ def guarded(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
 @pytest.fixture
 def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that every endpoint fails do not pause before they ask again."""
-    monkeypatch.setattr("etcdv2._attempts.SECOND_ROUND_WITHIN", 0.01)
+    monkeypatch.setattr("etcdv2._core.call.route.SECOND_ROUND_WITHIN", 0.01)
 
 
 @pytest.fixture(scope="session", autouse=True)

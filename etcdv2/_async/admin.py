@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from etcdv2 import _admin
-from etcdv2._async.caller import AsyncCaller
-from etcdv2._errors import Conflict, NotFound
-from etcdv2._rules import rules_for
-from etcdv2._settings import UNSET, TimeoutLike, Unset
+from etcdv2._async.dispatcher import AsyncDispatcher
+from etcdv2._core import admin as _admin
+from etcdv2._core.call.policy import policy_for
+from etcdv2._types.api_errors import Conflict, NotFound
+from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import (
     Call,
     LeaderStats,
@@ -29,12 +29,12 @@ Answer = TypeVar("Answer")
 class AsyncSection:
     """What the sections share: one way to send."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
+    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+        self._dispatcher = dispatcher
 
     async def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
-        rules = rules_for(call, repeat=self._caller.repeat_writes, quorum=False)
-        return (await self._caller.perform(call, rules, timeout)).answer
+        rules = policy_for(call, repeat=self._dispatcher.repeat_writes, quorum=False)
+        return (await self._dispatcher.perform(call, rules, timeout)).answer
 
 
 class AsyncMembersAPI(AsyncSection):
@@ -189,10 +189,10 @@ class AsyncRolesAPI(AsyncSection):
 class AsyncAuthAPI(AsyncSection):
     """Authentication: on or off, users, roles."""
 
-    def __init__(self, caller: AsyncCaller) -> None:
-        super().__init__(caller)
-        self.users = AsyncUsersAPI(caller)
-        self.roles = AsyncRolesAPI(caller)
+    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+        super().__init__(dispatcher)
+        self.users = AsyncUsersAPI(dispatcher)
+        self.roles = AsyncRolesAPI(dispatcher)
 
     async def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
         """Whether authentication is on. Anybody may ask."""

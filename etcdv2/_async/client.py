@@ -11,19 +11,19 @@ from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
-from etcdv2._async.caller import AsyncCaller
-from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
-from etcdv2._cluster import CLUSTER_ID
-from etcdv2._curl import curl_command
-from etcdv2._endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
-from etcdv2._errors import EtcdError
-from etcdv2._hooks import Hook
-from etcdv2._lanes.loop import AsyncFastTransport
-from etcdv2._pool import Pool
-from etcdv2._results import ClusterHealth, EndpointHealth
-from etcdv2._rules import LOCAL_READ, rules_for
-from etcdv2._settings import (
+from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
+from etcdv2._core.call.endpoint_pool import EndpointPool
+from etcdv2._core.call.policy import LOCAL_READ, policy_for
+from etcdv2._core.curl import curl_command
+from etcdv2._core.endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
+from etcdv2._core.wire import CLUSTER_ID, AsyncTransport, TransportFailure
+from etcdv2._transport.loop import AsyncFastTransport
+from etcdv2._types.api_errors import EtcdError
+from etcdv2._types.hooks import Hook
+from etcdv2._types.results import ClusterHealth, EndpointHealth
+from etcdv2._types.settings import (
     UNSET,
     Consistency,
     Timeout,
@@ -33,9 +33,8 @@ from etcdv2._settings import (
     settings_from_env,
     timeout_from,
 )
-from etcdv2._tls import TLS
-from etcdv2._version import __version__
-from etcdv2._wire import AsyncTransport, TransportFailure
+from etcdv2._types.tls import TLS
+from etcdv2._types.version import __version__
 from etcdv2_api import Call, Health, KeysError, KeysEvent, Message, Version, operations
 
 if TYPE_CHECKING:
@@ -104,16 +103,16 @@ class AsyncClient:
             raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
         settings = TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
         context = settings.build() if secure and given is None else None
-        lane: AsyncTransport
+        sender: AsyncTransport
         if transport is None and proxy is None and not (trust_env and any(map(has_proxy, parsed))):
-            lane = AsyncFastTransport(
+            sender = AsyncFastTransport(
                 ssl_context=context, server_hostname=settings.server_hostname, max_connections=max_connections
             )
         else:
             # Imported when it is used: httpx and what it needs take longer than all the rest.
-            from etcdv2._async.httpx_lane import AsyncHttpxTransport
+            from etcdv2._async.httpx_transport import AsyncHttpxTransport
 
-            lane = AsyncHttpxTransport(
+            sender = AsyncHttpxTransport(
                 ssl_context=context,
                 server_hostname=settings.server_hostname,
                 max_connections=max_connections,
@@ -121,9 +120,9 @@ class AsyncClient:
                 proxy=proxy,
                 trust_env=trust_env,
             )
-        self._caller = AsyncCaller(
-            Pool(parsed),
-            lane,
+        self._dispatcher = AsyncDispatcher(
+            EndpointPool(parsed),
+            sender,
             timeout_from(timeout, Timeout()),
             user_agent or f"etcdv2/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}",
             consistency=consistency,
@@ -134,15 +133,15 @@ class AsyncClient:
         self._tls = settings if secure else None
         self.set_credentials(username, password)
         if prefer_leader:
-            self._caller.before_call = self._find_leader
+            self._dispatcher.before_call = self._find_leader
         self._leader_asked = float("-inf")
         self._leader_endpoint: Endpoint | None = None
-        self._follower = AsyncFollower(self._caller)
-        self.keys = AsyncKeysAPI(self._caller, self._follower)
+        self._monitor = AsyncIndexMonitor(self._dispatcher)
+        self.keys = AsyncKeysAPI(self._dispatcher, self._monitor)
         """The keys API."""
-        self.members = AsyncMembersAPI(self._caller)
-        self.stats = AsyncStatsAPI(self._caller)
-        self.auth = AsyncAuthAPI(self._caller)
+        self.members = AsyncMembersAPI(self._dispatcher)
+        self.stats = AsyncStatsAPI(self._dispatcher)
+        self.auth = AsyncAuthAPI(self._dispatcher)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -162,18 +161,18 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End all watches and close all connections. Calls after it raise ValueError."""
-        await self._follower.close()
-        await self._caller.close()
+        await self._monitor.close()
+        await self._dispatcher.close()
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The configured endpoints and those that `sync` found."""
-        return tuple(endpoint.url for endpoint in self._caller.pool.endpoints)
+        return tuple(endpoint.url for endpoint in self._dispatcher.pool.endpoints)
 
     @property
     def cluster_id(self) -> str:
         """The X-Etcd-Cluster-Id of the cluster, "" before its first answer."""
-        return self._caller.view.cluster_id
+        return self._dispatcher.view.cluster_id
 
     def set_credentials(self, username: str | None, password: str | None = None) -> None:
         """Use other credentials from the next request on; None for none. Raises ValueError."""
@@ -187,7 +186,7 @@ class AsyncClient:
             if not username or ":" in username:
                 shown = username.partition(":")[0]  # what follows may be the password, as for curl
                 raise ValueError(f"username {shown!r}: must not be empty, and basic auth allows no colon in it")
-        self._caller.authenticate(username, password)
+        self._dispatcher.authenticate(username, password)
 
     async def send(
         self,
@@ -197,12 +196,12 @@ class AsyncClient:
         timeout: TimeoutLike | Unset = UNSET,
     ) -> Answer:
         """Send any generated call, with failover, the rules for writes, and the errors of the tree."""
-        repeat = self._caller.repeat_writes if repeat_writes is None else repeat_writes
+        repeat = self._dispatcher.repeat_writes if repeat_writes is None else repeat_writes
         quorum = ("quorum", "true") in call.query
-        rules = rules_for(call, repeat=repeat, quorum=quorum)
+        rules = policy_for(call, repeat=repeat, quorum=quorum)
         if ("wait", "true") in call.query:
             raise ValueError("send() does not wait for events; use keys.watch()")
-        return (await self._caller.perform(call, rules, timeout)).answer
+        return (await self._dispatcher.perform(call, rules, timeout)).answer
 
     def as_curl(self, call: Call[Any, Any], endpoint: str | None = None) -> str:
         """The call as a command line for curl, for the current endpoint or the one given. Sends nothing.
@@ -210,27 +209,27 @@ class AsyncClient:
         Passwords are hidden (`***`), also those in the call's body; values are not. `call` is a generated one, or that
         of an OutcomeUnknown. TLS is shown by its files; a ready context and `server_hostname` cannot be.
         """
-        pool = self._caller.pool
+        pool = self._dispatcher.pool
         target = pool.first if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
         tls = self._tls if target.tls else None
-        return curl_command(call, target.url, username=self._caller.secrets.username, tls=tls)
+        return curl_command(call, target.url, username=self._dispatcher.secrets.username, tls=tls)
 
     async def machines(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """The client URLs that the started members advertise."""
-        text = (await self._caller.perform(operations.list_machines(), LOCAL_READ, timeout)).answer
+        text = (await self._dispatcher.perform(operations.list_machines(), LOCAL_READ, timeout)).answer
         return tuple(part.strip() for part in text.split(",") if part.strip())
 
     async def version(self, *, timeout: TimeoutLike | Unset = UNSET) -> Version:
         """The versions of the member that answers and of the cluster; also where the v2 API is off."""
-        return (await self._caller.perform(operations.get_version(), LOCAL_READ, timeout)).answer
+        return (await self._dispatcher.perform(operations.get_version(), LOCAL_READ, timeout)).answer
 
     async def health(self) -> ClusterHealth:
         """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`.
 
         Raises ValueError when the client is closed, else nothing.
         """
-        self._caller.check_open()
-        return ClusterHealth(tuple([await self._health_of(one) for one in self._caller.pool.endpoints]))
+        self._dispatcher.check_open()
+        return ClusterHealth(tuple([await self._health_of(one) for one in self._dispatcher.pool.endpoints]))
 
     async def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """Take the members' advertised client URLs as further endpoints, once each has answered for the same cluster.
@@ -239,10 +238,10 @@ class AsyncClient:
         all endpoints. An address without TLS is not taken when all endpoints have it: the password would go there in
         the clear.
         """
-        times = self._caller.timeout if timeout is UNSET else timeout_from(timeout, self._caller.timeout)
+        times = self._dispatcher.timeout if timeout is UNSET else timeout_from(timeout, self._dispatcher.timeout)
         ends = None if times.total is None else time.monotonic() + times.total
         members = await self.members.list(timeout=timeout)
-        known = self._caller.pool.endpoints
+        known = self._dispatcher.pool.endpoints
         found = [_advertised(url) for url in dict.fromkeys(url for member in members for url in member.client_urls)]
         usable = [endpoint for endpoint in found if endpoint is not None and endpoint in known]
         strangers = [endpoint for endpoint in found if endpoint is not None and endpoint not in known]
@@ -251,27 +250,27 @@ class AsyncClient:
             left = None if ends is None else max(0.001, (ends - time.monotonic()) / (len(strangers) + 1))
             if await self._is_member(endpoint, min(filter(None, (times.attempt, left)), default=None)):
                 usable.append(endpoint)
-        self._caller.pool.discovered(usable)
+        self._dispatcher.pool.discovered(usable)
         return self.endpoints
 
     async def _is_member(self, endpoint: Endpoint, within: float | None) -> bool:
-        if all(known.tls != endpoint.tls for known in self._caller.pool.endpoints):
+        if all(known.tls != endpoint.tls for known in self._dispatcher.pool.endpoints):
             return False
         call = operations.list_members()
         try:
             # Without the password, which a stranger could only get to know; members answer this to everybody.
-            reply = await self._caller.ask(endpoint, call, within, anonymous=True)
+            reply = await self._dispatcher.ask(endpoint, call, within, anonymous=True)
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError):
             return False
-        same = reply.headers.get(CLUSTER_ID, "") == self._caller.view.cluster_id
+        same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.view.cluster_id
         return same and not isinstance(answer, Message)
 
     async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
         started = time.monotonic()
         call = operations.get_health()
         try:
-            reply = await self._caller.ask(endpoint, call, self._caller.timeout.attempt)
+            reply = await self._dispatcher.ask(endpoint, call, self._dispatcher.timeout.attempt)
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError) as error:
             return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
@@ -284,15 +283,15 @@ class AsyncClient:
 
     async def _find_leader(self) -> None:
         """Make the leader the current endpoint, when it is one of them; a failure changes nothing."""
-        pool = self._caller.pool
+        pool = self._dispatcher.pool
         now = time.monotonic()
         if pool.first == self._leader_endpoint or now - self._leader_asked < LEADER_AGAIN:
             return
         self._leader_asked = now
-        attempt = self._caller.timeout.attempt
+        attempt = self._dispatcher.timeout.attempt
         try:
             rules = LOCAL_READ
-            leader = (await self._caller.perform(operations.get_leader(), rules, attempt)).answer
+            leader = (await self._dispatcher.perform(operations.get_leader(), rules, attempt)).answer
         except EtcdError:
             return
         for url in leader.client_urls:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar, overload
 
-from etcdv2 import _keys
-from etcdv2._async.exchange import async_exchange
+from etcdv2._async.modify import async_modify
 from etcdv2._async.resolve import async_resolve
 from etcdv2._async.view import AsyncView
-from etcdv2._errors import KeyExists, KeyNotFound, NotDir, OutcomeUnknown
-from etcdv2._keys import TTL, KeysCall
-from etcdv2._results import Ack, Outcome, Response, ack_from
-from etcdv2._rules import READS, WRITES, Rules
-from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
-from etcdv2._steps import response_of
+from etcdv2._core import keys as _keys
+from etcdv2._core.answers import ack_from
+from etcdv2._core.call.policy import READS, WRITES, CallPolicy
+from etcdv2._core.call.steps import response_of
+from etcdv2._core.keys import TTL, KeysCall
+from etcdv2._types.api_errors import KeyExists, KeyNotFound, NotDir
+from etcdv2._types.call_errors import OutcomeUnknown
+from etcdv2._types.results import Ack, Outcome, Response
+from etcdv2._types.settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
 
 Default = TypeVar("Default")
 
@@ -28,7 +30,7 @@ class AsyncKeysAPI(AsyncView):
 
     def at(self, prefix: str) -> AsyncKeysAPI:
         """A view below `prefix`: its keys are relative, "" is the directory itself; nodes carry absolute keys."""
-        return AsyncKeysAPI(self._caller, self._follower, _keys.view_prefix(prefix, self._prefix))
+        return AsyncKeysAPI(self._dispatcher, self._monitor, _keys.view_prefix(prefix, self._prefix))
 
     @overload
     async def get(
@@ -74,7 +76,7 @@ class AsyncKeysAPI(AsyncView):
         rules = self._read_rules(quorum, consistency)
         call = _keys.get(self._absolute(key), recursive=recursive, sort=sorted, quorum=rules.commit)
         try:
-            return response_of(await self._caller.perform(call, rules, timeout))
+            return response_of(await self._dispatcher.perform(call, rules, timeout))
         except KeyNotFound:
             if default is UNSET:
                 raise
@@ -257,8 +259,8 @@ class AsyncKeysAPI(AsyncView):
 
         A key without TTL is left as it is; then the response is that of the read.
         """
-        return await async_exchange(
-            self._caller, self._absolute(key), lambda value, expires: value if expires else None, timeout
+        return await async_modify(
+            self._dispatcher, self._absolute(key), lambda value, expires: value if expires else None, timeout
         )
 
     async def modify(
@@ -279,8 +281,8 @@ class AsyncKeysAPI(AsyncView):
         if default is not None and not isinstance(default, str):
             raise TypeError(f"default {default!r}: must be a str, the value to change where the key is not there")
         full = self._absolute(key)
-        return await async_exchange(
-            self._caller, full, lambda value, _: change(value), timeout, ttl=ttl, default=default
+        return await async_modify(
+            self._dispatcher, full, lambda value, _: change(value), timeout, ttl=ttl, default=default
         )
 
     async def make_dir(
@@ -352,11 +354,11 @@ class AsyncKeysAPI(AsyncView):
 
         Raises TypeError, ValueError (not a write of a key), Unauthorized, and ClusterUnavailable: then ask again later.
         """
-        return await async_resolve(self._caller, error, timeout)
+        return await async_resolve(self._dispatcher, error, timeout)
 
-    def _read_rules(self, quorum: bool, consistency: Consistency | None) -> Rules:
+    def _read_rules(self, quorum: bool, consistency: Consistency | None) -> CallPolicy:
         if consistency is None:
-            consistency = "quorum" if quorum else self._caller.consistency
+            consistency = "quorum" if quorum else self._dispatcher.consistency
         else:
             check_consistency(consistency)
             if quorum and consistency != "quorum":
@@ -366,11 +368,11 @@ class AsyncKeysAPI(AsyncView):
     async def _write(
         self, call: KeysCall, acknowledge: bool, repeat: bool | None, timeout: TimeoutLike | Unset
     ) -> Response | Ack:
-        answered = await self._caller.perform(call, self._write_rules(repeat), timeout)
+        answered = await self._dispatcher.perform(call, self._write_rules(repeat), timeout)
         return ack_from(answered.answer, answered.meta) if acknowledge else response_of(answered)
 
     async def _written(self, call: KeysCall, repeat: bool | None, timeout: TimeoutLike | Unset) -> Response:
-        return response_of(await self._caller.perform(call, self._write_rules(repeat), timeout))
+        return response_of(await self._dispatcher.perform(call, self._write_rules(repeat), timeout))
 
-    def _write_rules(self, repeat: bool | None) -> Rules:
-        return WRITES[self._caller.repeat_writes if repeat is None else repeat]
+    def _write_rules(self, repeat: bool | None) -> CallPolicy:
+        return WRITES[self._dispatcher.repeat_writes if repeat is None else repeat]

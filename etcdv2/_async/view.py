@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Literal, overload
 
-from etcdv2 import _keys
-from etcdv2._async.caller import AsyncCaller
-from etcdv2._async.feed import AsyncFeed
-from etcdv2._async.follower import AsyncFollower
+from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.mirror import AsyncMirror
-from etcdv2._async.watch import AsyncWatcher
-from etcdv2._cursor import Cursor
-from etcdv2._results import Event, Snapshot
-from etcdv2._settings import check_seconds
+from etcdv2._async.watch.feed import AsyncFeed
+from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
+from etcdv2._async.watch.watcher import AsyncWatcher
+from etcdv2._core import keys as _keys
+from etcdv2._core.watch.cursor import Cursor
+from etcdv2._types.results import Event, Snapshot
+from etcdv2._types.settings import check_seconds
 from etcdv2_api.call import key_path
 
 
 class AsyncView:
     """What `AsyncKeysAPI` is built on."""
 
-    def __init__(self, caller: AsyncCaller, follower: AsyncFollower, prefix: str = "") -> None:
-        self._caller = caller
-        self._follower = follower
+    def __init__(self, dispatcher: AsyncDispatcher, monitor: AsyncIndexMonitor, prefix: str = "") -> None:
+        self._dispatcher = dispatcher
+        self._monitor = monitor
         self._prefix = prefix
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class AsyncView:
         key_path(full)
         cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
         return AsyncWatcher(
-            full, AsyncFeed(self._caller, self._follower, full, cursor, patience, buffer, snapshots=snapshots)
+            full, AsyncFeed(self._dispatcher, self._monitor, full, cursor, patience, buffer, snapshots=snapshots)
         )
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> AsyncMirror:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from etcdv2 import _admin
-from etcdv2._errors import Conflict, NotFound
-from etcdv2._rules import rules_for
-from etcdv2._settings import UNSET, TimeoutLike, Unset
-from etcdv2._sync.caller import Caller
+from etcdv2._core import admin as _admin
+from etcdv2._core.call.policy import policy_for
+from etcdv2._sync.dispatcher import Dispatcher
+from etcdv2._types.api_errors import Conflict, NotFound
+from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import (
     Call,
     LeaderStats,
@@ -30,12 +30,12 @@ Answer = TypeVar("Answer")
 class Section:
     """What the sections share: one way to send."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
 
     def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
-        rules = rules_for(call, repeat=self._caller.repeat_writes, quorum=False)
-        return (self._caller.perform(call, rules, timeout)).answer
+        rules = policy_for(call, repeat=self._dispatcher.repeat_writes, quorum=False)
+        return (self._dispatcher.perform(call, rules, timeout)).answer
 
 
 class MembersAPI(Section):
@@ -190,10 +190,10 @@ class RolesAPI(Section):
 class AuthAPI(Section):
     """Authentication: on or off, users, roles."""
 
-    def __init__(self, caller: Caller) -> None:
-        super().__init__(caller)
-        self.users = UsersAPI(caller)
-        self.roles = RolesAPI(caller)
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__(dispatcher)
+        self.users = UsersAPI(dispatcher)
+        self.roles = RolesAPI(dispatcher)
 
     def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
         """Whether authentication is on. Anybody may ask."""

@@ -6,16 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar, overload
 
-from etcdv2 import _keys
-from etcdv2._errors import KeyExists, KeyNotFound, NotDir, OutcomeUnknown
-from etcdv2._keys import TTL, KeysCall
-from etcdv2._results import Ack, Outcome, Response, ack_from
-from etcdv2._rules import READS, WRITES, Rules
-from etcdv2._settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
-from etcdv2._steps import response_of
-from etcdv2._sync.exchange import exchange
+from etcdv2._core import keys as _keys
+from etcdv2._core.answers import ack_from
+from etcdv2._core.call.policy import READS, WRITES, CallPolicy
+from etcdv2._core.call.steps import response_of
+from etcdv2._core.keys import TTL, KeysCall
+from etcdv2._sync.modify import modify
 from etcdv2._sync.resolve import resolve
 from etcdv2._sync.view import View
+from etcdv2._types.api_errors import KeyExists, KeyNotFound, NotDir
+from etcdv2._types.call_errors import OutcomeUnknown
+from etcdv2._types.results import Ack, Outcome, Response
+from etcdv2._types.settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency
 
 Default = TypeVar("Default")
 
@@ -29,7 +31,7 @@ class KeysAPI(View):
 
     def at(self, prefix: str) -> KeysAPI:
         """A view below `prefix`: its keys are relative, "" is the directory itself; nodes carry absolute keys."""
-        return KeysAPI(self._caller, self._follower, _keys.view_prefix(prefix, self._prefix))
+        return KeysAPI(self._dispatcher, self._monitor, _keys.view_prefix(prefix, self._prefix))
 
     @overload
     def get(
@@ -75,7 +77,7 @@ class KeysAPI(View):
         rules = self._read_rules(quorum, consistency)
         call = _keys.get(self._absolute(key), recursive=recursive, sort=sorted, quorum=rules.commit)
         try:
-            return response_of(self._caller.perform(call, rules, timeout))
+            return response_of(self._dispatcher.perform(call, rules, timeout))
         except KeyNotFound:
             if default is UNSET:
                 raise
@@ -258,7 +260,7 @@ class KeysAPI(View):
 
         A key without TTL is left as it is; then the response is that of the read.
         """
-        return exchange(self._caller, self._absolute(key), lambda value, expires: value if expires else None, timeout)
+        return modify(self._dispatcher, self._absolute(key), lambda value, expires: value if expires else None, timeout)
 
     def modify(
         self,
@@ -278,7 +280,7 @@ class KeysAPI(View):
         if default is not None and not isinstance(default, str):
             raise TypeError(f"default {default!r}: must be a str, the value to change where the key is not there")
         full = self._absolute(key)
-        return exchange(self._caller, full, lambda value, _: change(value), timeout, ttl=ttl, default=default)
+        return modify(self._dispatcher, full, lambda value, _: change(value), timeout, ttl=ttl, default=default)
 
     def make_dir(
         self,
@@ -349,11 +351,11 @@ class KeysAPI(View):
 
         Raises TypeError, ValueError (not a write of a key), Unauthorized, and ClusterUnavailable: then ask again later.
         """
-        return resolve(self._caller, error, timeout)
+        return resolve(self._dispatcher, error, timeout)
 
-    def _read_rules(self, quorum: bool, consistency: Consistency | None) -> Rules:
+    def _read_rules(self, quorum: bool, consistency: Consistency | None) -> CallPolicy:
         if consistency is None:
-            consistency = "quorum" if quorum else self._caller.consistency
+            consistency = "quorum" if quorum else self._dispatcher.consistency
         else:
             check_consistency(consistency)
             if quorum and consistency != "quorum":
@@ -363,11 +365,11 @@ class KeysAPI(View):
     def _write(
         self, call: KeysCall, acknowledge: bool, repeat: bool | None, timeout: TimeoutLike | Unset
     ) -> Response | Ack:
-        answered = self._caller.perform(call, self._write_rules(repeat), timeout)
+        answered = self._dispatcher.perform(call, self._write_rules(repeat), timeout)
         return ack_from(answered.answer, answered.meta) if acknowledge else response_of(answered)
 
     def _written(self, call: KeysCall, repeat: bool | None, timeout: TimeoutLike | Unset) -> Response:
-        return response_of(self._caller.perform(call, self._write_rules(repeat), timeout))
+        return response_of(self._dispatcher.perform(call, self._write_rules(repeat), timeout))
 
-    def _write_rules(self, repeat: bool | None) -> Rules:
-        return WRITES[self._caller.repeat_writes if repeat is None else repeat]
+    def _write_rules(self, repeat: bool | None) -> CallPolicy:
+        return WRITES[self._dispatcher.repeat_writes if repeat is None else repeat]

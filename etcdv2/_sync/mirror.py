@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 from weakref import WeakSet
 
-from etcdv2._forks import tell_after_fork
-from etcdv2._keys import check_buffer
-from etcdv2._mirror import Change, Differences, MirrorState, MirrorTree, Names
-from etcdv2._primitives import Pulse, Worker
-from etcdv2._results import Event, Snapshot
-from etcdv2._settings import check_seconds
-from etcdv2._sync.watch import Watcher
+from etcdv2._core.keys import check_buffer
+from etcdv2._core.mirror.tree import Change, Differences, MirrorState, MirrorTree, Names
+from etcdv2._runtime.forks import tell_after_fork
+from etcdv2._runtime.primitives import Pulse, Worker
+from etcdv2._sync.watch.watcher import Watcher
+from etcdv2._types.results import Event, Snapshot
+from etcdv2._types.settings import check_seconds
 from etcdv2_api import Node
 
 T = TypeVar("T")
@@ -294,7 +294,7 @@ class Copy:
         return self.tree.freeze()
 
     def stale_for(self, now: float) -> float | None:
-        since = self._watcher.away_since if self.ended_at is None else self.ended_at
+        since = self._watcher.unreachable_since if self.ended_at is None else self.ended_at
         return None if since is None or not self.begun else max(0.0, now - since)
 
     def add(self, reader: Differences) -> MirrorState:

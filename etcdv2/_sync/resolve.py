@@ -6,19 +6,20 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from etcdv2 import _resolve
-from etcdv2._cursor import Cursor
-from etcdv2._endpoints import Endpoint
-from etcdv2._errors import ClusterChanged, DeadlineExceeded, HistoryCleared, KeyNotFound, NotDir, OutcomeUnknown
-from etcdv2._gather import Gathered
-from etcdv2._keys import KeysCall, change_from
-from etcdv2._primitives import later
-from etcdv2._resolve import Trace
-from etcdv2._results import Event, Outcome
-from etcdv2._rules import READS
-from etcdv2._settings import Timeout, TimeoutLike, Unset, timeout_from
-from etcdv2._sync.caller import Caller, Poll
-from etcdv2._wire import Sent, TransportFailure
+from etcdv2._core import outcome
+from etcdv2._core.call.policy import READS
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.keys import KeysCall, change_from
+from etcdv2._core.outcome import Trace
+from etcdv2._core.watch.cursor import Cursor
+from etcdv2._core.watch.event_buffer import EventBuffer
+from etcdv2._core.wire import Sent, TransportFailure
+from etcdv2._runtime.primitives import later
+from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
+from etcdv2._types.call_errors import ClusterChanged, DeadlineExceeded, OutcomeUnknown
+from etcdv2._types.results import Event, Outcome
+from etcdv2._types.settings import Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import KeysEvent, Node, operations
 
 MOST_FRUITLESS = 8
@@ -29,30 +30,30 @@ SURELY_NOTHING = 2
 """So many polls in a row that stay silent for so long, at members that are alive: there is no event."""
 
 
-def resolve(caller: Caller, error: OutcomeUnknown, timeout: TimeoutLike | Unset) -> Outcome:
+def resolve(dispatcher: Dispatcher, error: OutcomeUnknown, timeout: TimeoutLike | Unset) -> Outcome:
     """Raises what a quorum read raises when the cluster cannot be asked now."""
-    trace = _resolve.trace_of(error)
-    times = caller.timeout if isinstance(timeout, Unset) else timeout_from(timeout, caller.timeout)
+    trace = outcome.trace_of(error)
+    times = dispatcher.timeout if isinstance(timeout, Unset) else timeout_from(timeout, dispatcher.timeout)
     deadline = None if times.total is None else time.monotonic() + times.total
-    looking = _Looking(caller, trace, times, deadline)
+    looking = _Looking(dispatcher, trace, times, deadline)
     try:
         node, index = looking.state()
-        if error.cluster_id and caller.view.cluster_id != error.cluster_id:
+        if error.cluster_id and dispatcher.view.cluster_id != error.cluster_id:
             return Outcome("unknown", False, index, None, "the cluster was replaced since")
-        found = _resolve.by_state(trace, node, index)
+        found = outcome.by_state(trace, node, index)
         if found is not None:
             return found
         events, complete = looking.history(node, index)
     except ClusterChanged:
         return Outcome("unknown", False, 0, None, "the cluster was replaced since")
-    return _resolve.by_history(trace, node, events, index, complete=complete)
+    return outcome.by_history(trace, node, events, index, complete=complete)
 
 
 class _Looking:
     """What is read for one write."""
 
-    def __init__(self, caller: Caller, trace: Trace, times: Timeout, deadline: float | None) -> None:
-        self._caller = caller
+    def __init__(self, dispatcher: Dispatcher, trace: Trace, times: Timeout, deadline: float | None) -> None:
+        self._dispatcher = dispatcher
         self._trace = trace
         self._times = times
         self._deadline = deadline
@@ -61,7 +62,7 @@ class _Looking:
         """The key as the quorum has it, None where it is not there, and the store's index at that moment."""
         try:
             call = operations.get_key(self._trace.key, quorum=True)
-            answered = self._caller.perform(call, READS["quorum"], self._times, self._deadline)
+            answered = self._dispatcher.perform(call, READS["quorum"], self._times, self._deadline)
         except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
             return None, error.index
         return answered.answer.node, answered.meta.index
@@ -73,12 +74,12 @@ class _Looking:
         events: list[Event] = []
         fruitless = silent = 0
         while (cursor.wait_index or 0) <= upto and fruitless < MOST_FRUITLESS:
-            if not trace.in_order and _resolve.is_whole(node, events):
+            if not trace.in_order and outcome.is_whole(node, events):
                 return events, True
             recursive = trace.in_order or None
             call = operations.get_key(trace.key, recursive=recursive, wait=True, wait_index=cursor.wait_index)
             try:
-                poll = self._caller.open_watch(call, self._left())
+                poll = self._dispatcher.open_watch(call, self._left())
             except HistoryCleared:
                 return events, False
             try:
@@ -88,13 +89,13 @@ class _Looking:
                 if change is None:
                     self._check_alive(poll.endpoint)
             except TransportFailure as failure:
-                self._caller.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+                self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), str(failure))
                 fruitless += 1
                 continue
             if change is None:
                 silent += 1
                 if silent == SURELY_NOTHING:
-                    return events, trace.in_order or not _resolve.contradicts(node, events)
+                    return events, trace.in_order or not outcome.contradicts(node, events)
                 continue
             before, silent = cursor.wait_index, 0
             event = cursor.accept(change)
@@ -106,7 +107,7 @@ class _Looking:
     def _past_change(self, poll: Poll, call: KeysCall) -> KeysEvent | None:
         """What the server had in its history for this poll, None for nothing; it is sent right behind the headers."""
         timer = later(min(SURELY_CAME, self._left().total or SURELY_CAME), poll.stream.abort)
-        body = Gathered()
+        body = EventBuffer()
         try:
             while part := poll.stream.read():
                 body.add(part)
@@ -128,7 +129,7 @@ class _Looking:
         commit = self._times.commit
         left = self._left().total
         within = min((part for part in (commit, left) if part is not None), default=None)
-        reply = self._caller.ask(endpoint, call, within)
+        reply = self._dispatcher.ask(endpoint, call, within)
         if reply.status not in (200, 404):
             raise TransportFailure(f"answered {reply.status} to a quorum read", "read", Sent.WHOLE)
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 
 from typing import Any, Literal, overload
 
-from etcdv2 import _keys
-from etcdv2._cursor import Cursor
-from etcdv2._results import Event, Snapshot
-from etcdv2._settings import check_seconds
-from etcdv2._sync.caller import Caller
-from etcdv2._sync.feed import Feed
-from etcdv2._sync.follower import Follower
+from etcdv2._core import keys as _keys
+from etcdv2._core.watch.cursor import Cursor
+from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.mirror import Mirror
-from etcdv2._sync.watch import Watcher
+from etcdv2._sync.watch.feed import Feed
+from etcdv2._sync.watch.index_monitor import IndexMonitor
+from etcdv2._sync.watch.watcher import Watcher
+from etcdv2._types.results import Event, Snapshot
+from etcdv2._types.settings import check_seconds
 from etcdv2_api.call import key_path
 
 
 class View:
     """What `KeysAPI` is built on."""
 
-    def __init__(self, caller: Caller, follower: Follower, prefix: str = "") -> None:
-        self._caller = caller
-        self._follower = follower
+    def __init__(self, dispatcher: Dispatcher, monitor: IndexMonitor, prefix: str = "") -> None:
+        self._dispatcher = dispatcher
+        self._monitor = monitor
         self._prefix = prefix
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class View:
         full = self._absolute(key)
         key_path(full)
         cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
-        return Watcher(full, Feed(self._caller, self._follower, full, cursor, patience, buffer, snapshots=snapshots))
+        return Watcher(full, Feed(self._dispatcher, self._monitor, full, cursor, patience, buffer, snapshots=snapshots))
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> Mirror:
         """A live local copy of everything below `key` (or of the file `key`): begun by `with`, then a mapping.

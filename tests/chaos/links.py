@@ -18,7 +18,7 @@ from etcdv2.testing import Cluster, Server
 from etcdv2.testing._http import ask
 from etcdv2.testing._process import free_port
 from tests.chaos.ground import Ground
-from tests.fault_server import TcpProxy
+from tests.tools.fault_server import TcpProxy
 
 FROM = re.compile(rb"X-Server-From: ([0-9a-f]+)", re.IGNORECASE)
 

@@ -153,8 +153,8 @@ class Run:
                 for workload in workloads:
                     self._writer(workload.worker(str(seat), self._turns()), workload.name, seat)
                 for watched in watches:
-                    self._follower(watched.follower(str(seat), after), watched.name, seat)
-                self._follower(mirrored.follower(str(seat)), mirrored.name, seat)
+                    self._monitor(watched.follower(str(seat), after), watched.name, seat)
+                self._monitor(mirrored.follower(str(seat)), mirrored.name, seat)
                 if seat.on_links:
                     looking = addresses.worker(str(seat), self._clients[seat].endpoints, self._turns())
                     self._writer(looking, addresses.name, seat, keys=False)
@@ -209,7 +209,7 @@ class Run:
         self._writers.append(done)
         self._start(worker, workload, seat, done, keys=keys)
 
-    def _follower(self, worker: Worker, workload: str, seat: Seat) -> None:
+    def _monitor(self, worker: Worker, workload: str, seat: Seat) -> None:
         self._start(worker, workload, seat, threading.Event())
 
     def _start(self, worker: Worker, workload: str, seat: Seat, done: threading.Event, *, keys: bool = True) -> None:

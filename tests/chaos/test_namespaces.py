@@ -21,7 +21,7 @@ from uuid import uuid4
 import pytest
 
 import etcdv2
-from etcdv2._endpoints import parse_endpoint
+from etcdv2._core.endpoints import parse_endpoint
 from tests.chaos import broken
 from tests.chaos.book import Book
 from tests.chaos.ground import Ground
@@ -79,7 +79,7 @@ def client(ground: Ground, lane: str) -> Iterator[Client]:
         def make(timeout: etcdv2.Timeout = TIMES) -> etcdv2.Client:
             transport: Any = "httpx" if lane == "httpx" else None
             made = stack.enter_context(etcdv2.Client(ground.endpoints, timeout=timeout, transport=transport))
-            made._caller.pool.prefer(parse_endpoint(ground.endpoints[0]))
+            made._dispatcher.pool.prefer(parse_endpoint(ground.endpoints[0]))
             return made
 
         yield make

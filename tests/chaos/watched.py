@@ -36,7 +36,7 @@ class Hole(NamedTuple):
 
 
 @dataclass
-class Followed:
+class Monitored:
     """What one follower was told."""
 
     name: str
@@ -67,7 +67,7 @@ class Watched:
         self.confirmed: dict[int, Told] = {}
         self._unknown: set[str] = set()
         self._refused: set[str] = set()
-        self.followed: list[Followed] = []
+        self.followed: list[Monitored] = []
         self.give_up = float("inf")
         """Followers end at this time (monotonic), whatever they have seen."""
 
@@ -96,7 +96,7 @@ class Watched:
 
     def follower(self, name: str, after: int, open_watch: OpenWatch = standard_watch) -> Worker:
         """Watches from `after` on, until the end is seen; after a hole it reads the state and watches from there."""
-        mine = Followed(name, after)
+        mine = Monitored(name, after)
         self.followed.append(mine)
         last = after
         watcher: Any = None
@@ -141,7 +141,7 @@ class Watched:
         for mine in self.followed:
             self._check_one(mine)
 
-    def _check_one(self, mine: Followed) -> None:
+    def _check_one(self, mine: Monitored) -> None:
         def complain(kind: Any, text: str) -> None:
             self._book.complain(self.name, kind, f"{mine.name}: {text}")
 

@@ -1,0 +1,177 @@
+"""Which endpoints there are and in what order to try them: rest after failures, never used up.
+
+No I/O, no clock of its own. Every method may be called from any thread: each value is replaced at once, and a lost race
+costs a try at a resting endpoint, never an endpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterable, Sequence
+
+from etcdv2._core.endpoints import Endpoint
+
+logger = logging.getLogger("etcdv2")
+
+FIRST_REST = 0.5
+"""Seconds an endpoint rests after its first failure; doubled by each further one."""
+LONGEST_REST = 30.0
+
+
+class _Health:
+    __slots__ = ("cluster_id", "failures", "resting_until", "without_v2")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.resting_until = float("-inf")
+        self.without_v2 = False
+        self.cluster_id: str | None = None
+        """The other cluster's id while set aside."""
+
+
+class EndpointPool:
+    """Endpoints with their health. The configured ones stay for ever; discovered ones come and go by `discovered`."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], rng: random.Random | None = None) -> None:
+        self._rng = rng or random.Random()
+        self._configured = tuple(endpoints)
+        shuffled = list(self._configured)
+        self._rng.shuffle(shuffled)
+        self._all: tuple[Endpoint, ...] = tuple(shuffled)
+        self._health = {endpoint: _Health() for endpoint in shuffled}
+        self._troubled: frozenset[Endpoint] = frozenset()
+        """Those with anything against them: mostly none."""
+        self._first = shuffled[0]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return self._all
+
+    @property
+    def first(self) -> Endpoint:
+        """The endpoint that calls go to while it answers."""
+        return self._first
+
+    def order(self, now: float, *, write: bool = False) -> list[Endpoint]:
+        """All endpoints: the current one, the others that are well, then the resting ones, longest rested first.
+
+        One that is set aside comes last, and for a write not at all, unless all are set aside.
+        """
+        first, health = self._first, self._health
+        everyone = self._all
+        if len(everyone) == 1:
+            return list(everyone)
+        if not self._troubled:
+            start = everyone.index(first) if first in everyone else 0
+            return [*everyone[start:], *everyone[:start]]
+        if write and not self.all_quarantined():
+            everyone = tuple(one for one in everyone if health[one].cluster_id is None)
+        start = everyone.index(first) if first in everyone else 0
+        turned = everyone[start:] + everyone[:start]
+        well: list[Endpoint] = []
+        resting: list[Endpoint] = []
+        for endpoint in turned:
+            state = health[endpoint]
+            ready = state.resting_until <= now and state.cluster_id is None
+            (well if ready else resting).append(endpoint)
+        resting.sort(key=lambda endpoint: (health[endpoint].cluster_id is not None, health[endpoint].resting_until))
+        return well + resting
+
+    def shares(self, queue: Sequence[Endpoint], now: float) -> int:
+        """Among how many to share out a short time, for those still to be asked: all that rest count as one."""
+        if not self._troubled:
+            return len(queue)
+        well = self.well(now)
+        awake = sum(endpoint in well for endpoint in queue)
+        return min(len(queue), awake + 1)
+
+    def well(self, now: float) -> list[Endpoint]:
+        """Those that neither rest nor are set aside."""
+        health = self._health
+        return [one for one in self._all if health[one].resting_until <= now and health[one].cluster_id is None]
+
+    def succeeded(self, endpoint: Endpoint) -> None:
+        """It answered: it is the current one from now on."""
+        state = self._known(endpoint)
+        if state is None:
+            return
+        if state.failures or state.without_v2 or state.cluster_id is not None:
+            logger.info("endpoint %s answers again", endpoint)
+            self._troubled -= {endpoint}
+            state.failures = 0
+            state.resting_until = float("-inf")
+            state.without_v2 = False
+            state.cluster_id = None
+        self.prefer(endpoint)
+
+    def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
+        """It did not answer, or uselessly: it rests, longer each time, and another one comes first."""
+        state = self._known(endpoint)
+        if state is None:
+            return
+        if not state.failures:
+            logger.info("endpoint %s rests: %s", endpoint, why)
+        # Calls that were under way together fail together: that counts once.
+        if now >= state.resting_until:
+            rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(state.failures, 10)) * self._rng.uniform(0.5, 1.0)
+            state.failures += 1
+            state.resting_until = now + rest
+        self._leave(endpoint, now)
+
+    def without_v2(self, endpoint: Endpoint, now: float) -> None:
+        """It has no v2 API: skip it for as long as the longest rest."""
+        state = self._known(endpoint)
+        if state is None:
+            return
+        if not state.without_v2:
+            logger.warning("endpoint %s does not serve the v2 API and is skipped", endpoint)
+        state.without_v2 = True
+        state.resting_until = now + LONGEST_REST
+        self._leave(endpoint, now)
+
+    def quarantine(self, endpoint: Endpoint, now: float, cluster_id: str) -> None:
+        """It answers for another cluster: used only when all others do so too."""
+        state = self._known(endpoint)
+        if state is None:
+            return
+        if state.cluster_id != cluster_id:
+            logger.warning("endpoint %s belongs to another cluster (%s) and is set aside", endpoint, cluster_id)
+        state.cluster_id = cluster_id
+        self._leave(endpoint, now)
+
+    def readmit(self) -> None:
+        """Forget who was set aside: the client has gone over to another cluster."""
+        for state in self._health.values():
+            state.cluster_id = None
+        self._troubled = frozenset(one for one, state in self._health.items() if state.failures or state.without_v2)
+
+    def all_quarantined(self) -> bool:
+        return all(self._health[endpoint].cluster_id is not None for endpoint in self._all)
+
+    def prefer(self, endpoint: Endpoint) -> None:
+        """Make it the current one (the leader, or the next after a silent member)."""
+        if endpoint in self._all:
+            self._first = endpoint
+
+    def discovered(self, endpoints: Iterable[Endpoint]) -> None:
+        """Replace the discovered endpoints; the configured ones are kept in any case."""
+        extra = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint not in self._configured]
+        kept = [endpoint for endpoint in self._all if endpoint in self._configured or endpoint in extra]
+        fresh = [endpoint for endpoint in extra if endpoint not in kept]
+        self._rng.shuffle(fresh)
+        # Dropped ones keep their entry: another thread may be about to look it up.
+        self._health = {**{endpoint: _Health() for endpoint in fresh}, **self._health}
+        self._all = (*kept, *fresh)
+        if self._first not in self._all:
+            self._first = self._all[0]
+
+    def _known(self, endpoint: Endpoint) -> _Health | None:
+        """Its health; None for one that was dropped while a call to it was under way."""
+        return self._health[endpoint] if endpoint in self._all else None
+
+    def _leave(self, endpoint: Endpoint, now: float) -> None:
+        self._troubled |= {endpoint}
+        if self._first == endpoint and len(self._all) > 1:
+            order = self.order(now)
+            self._first = next((other for other in order if other != endpoint), endpoint)

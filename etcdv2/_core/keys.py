@@ -1,0 +1,196 @@
+"""Arguments of the keys API into generated calls: paths below a view, TTLs, conditions.
+
+Owns every local refusal of DESIGN section 3, with what to do instead. Sends nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypeAlias
+
+from etcdv2._core.answers import check_answer
+from etcdv2._core.etcd_headers import MAX_INDEX
+from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer, operations
+from etcdv2_api.call import key_path
+
+KeysCall: TypeAlias = Call[KeysEvent, KeysError | Message]
+TTL: TypeAlias = int | timedelta
+
+MAX_TTL = 7_000_000_000
+"""Seconds. An expiry beyond 2262-04-11 overflows on the server: 7,500,000,000 made a key permanent (3.5.1, 3.4.23)."""
+MAX_BODY = 10 * 1024 * 1024
+"""Bytes of an encoded form that the server accepts (2.3 to 3.5)."""
+MAX_REQUEST_LINE = 4096
+"""Bytes of the first request line on a plain-text connection, CRLF included; more is reset unanswered (3.3 to 3.5)."""
+
+
+def absolute(key: str, prefix: str) -> str:
+    """The key as the server has it. `prefix` is a view's directory, or "" for the whole store.
+
+    Raises TypeError, or ValueError for an absolute key in a view. `key_path` refuses what would leave it (`..`).
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"key {key!r}: must be a str")
+    if not prefix:
+        return key if key.startswith("/") else f"/{key}"
+    if key.startswith("/"):
+        raise ValueError(f"key {key!r}: keys in a view of {prefix!r} are relative; leave the leading slash out")
+    return f"{prefix}/{key}" if key else prefix
+
+
+def view_prefix(prefix: str, outer: str) -> str:
+    """The directory of a view, absolute and without trailing slash. Raises ValueError for the root."""
+    full = absolute(prefix, outer).rstrip("/")
+    if not full or full == outer:
+        raise ValueError(f"prefix {prefix!r}: a view needs a directory below {outer or '/'}")
+    key_path(full)
+    return full
+
+
+def ttl_seconds(ttl: TTL | None) -> int | None:
+    """Whole seconds, a timedelta rounded up. Raises TypeError or ValueError for what the server would misread."""
+    if ttl is None:
+        return None
+    if isinstance(ttl, timedelta):
+        whole, rest = divmod(ttl, timedelta(seconds=1))
+        seconds = whole + (1 if rest else 0)
+    elif isinstance(ttl, int) and not isinstance(ttl, bool):
+        seconds = ttl
+    else:
+        raise TypeError(f"ttl {ttl!r}: must be whole seconds as int, a timedelta, or None for no expiry")
+    if seconds <= 0:
+        raise ValueError(
+            f"ttl {ttl!r}: must be at least 1 s; use delete() to remove a key now, persist() to drop its TTL"
+        )
+    if seconds > MAX_TTL:
+        raise ValueError(f"ttl {ttl!r}: beyond {MAX_TTL} s the server's clock overflows; use None for no expiry")
+    return seconds
+
+
+def get(key: str, *, recursive: bool, sort: bool, quorum: bool) -> KeysCall:
+    return operations.get_key(key, recursive=recursive or None, sorted=sort or None, quorum=quorum or None)
+
+
+def put(
+    key: str,
+    value: str | None,
+    *,
+    ttl: TTL | None,
+    prev_value: str | None = None,
+    prev_index: int | None = None,
+    prev_exist: bool | None = None,
+    refresh: bool = False,
+    no_value_on_success: bool = False,
+) -> KeysCall:
+    """A write of a file; `value` None only for a refresh."""
+    if value is not None or not refresh:
+        _text("value", value)
+    _conditions(prev_value, prev_index)
+    if prev_exist is not None and not isinstance(prev_exist, bool):
+        raise TypeError(f"prev_exist {prev_exist!r}: must be True, False or None")
+    if prev_exist is False and (prev_value is not None or prev_index is not None):
+        raise ValueError(
+            "prev_exist=False: the server would drop prev_value and prev_index silently; use create() alone"
+        )
+    call = operations.put_key(
+        key,
+        value=value,
+        ttl=ttl_seconds(ttl),
+        refresh=refresh or None,
+        prev_value=prev_value,
+        prev_index=prev_index,
+        prev_exist=prev_exist,
+        no_value_on_success=no_value_on_success or None,
+    )
+    return _within_size(call)
+
+
+def make_dir(key: str, ttl: TTL | None) -> KeysCall:
+    """prevExist=false, as a plain PUT with dir=true turns a file into a directory (2.3 to 3.5)."""
+    return operations.put_key(key, dir=True, ttl=ttl_seconds(ttl), prev_exist=False)
+
+
+def create_in_order(key: str, value: str, *, ttl: TTL | None, no_value_on_success: bool) -> KeysCall:
+    _text("value", value)
+    call = operations.post_key(key, value=value, ttl=ttl_seconds(ttl), no_value_on_success=no_value_on_success or None)
+    return _within_size(call)
+
+
+def delete(key: str, *, prev_value: str | None, prev_index: int | None, recursive: bool, directory: bool) -> KeysCall:
+    _conditions(prev_value, prev_index)
+    if (prev_value is not None or prev_index is not None) and (recursive or directory):
+        raise ValueError(
+            "delete: conditions hold for files only; leave prev_value and prev_index out, or recursive and dir"
+        )
+    return operations.delete_key(
+        key, dir=directory or None, recursive=recursive or None, prev_value=prev_value, prev_index=prev_index
+    )
+
+
+def change_from(call: KeysCall, body: bytes) -> KeysEvent:
+    """The event in the body of a watch. Raises ValueError for anything else."""
+    try:
+        change = call.decode(200, body)
+    except UndescribedAnswer as error:
+        raise ValueError(error.reason) from error
+    if not isinstance(change, KeysEvent):
+        raise ValueError("an error's text with status 200")
+    check_answer(change, change=True)
+    return change
+
+
+def after(index: int | None) -> int | None:
+    """The waitIndex that follows `after_index`; None for "from now". Raises TypeError or ValueError."""
+    if index is None:
+        return None
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise TypeError(f"after_index {index!r}: must be an int or None")
+    if not 0 <= index < MAX_INDEX:
+        raise ValueError(f"after_index {index!r}: must be 0 (the oldest event the server has) or a modified index")
+    return index + 1
+
+
+def check_buffer(size: int) -> None:
+    """Raises TypeError or ValueError unless it is a number of events."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"buffer {size!r}: must be a number of events")
+    if size < 1:
+        raise ValueError(f"buffer {size!r}: must be at least 1 event")
+
+
+def _conditions(prev_value: str | None, prev_index: int | None) -> None:
+    if prev_value is not None:
+        _text("prev_value", prev_value)
+        if prev_value == "":
+            raise ValueError("prev_value '': etcd cannot compare with an empty value; use prev_index=")
+    if prev_index is not None:
+        if isinstance(prev_index, bool) or not isinstance(prev_index, int):
+            raise TypeError(f"prev_index {prev_index!r}: must be an int")
+        if prev_index == 0:
+            raise ValueError(
+                "prev_index 0: the server takes it for no condition; use prev_exist= or the modified index"
+            )
+        if not 0 < prev_index <= MAX_INDEX:
+            raise ValueError(f"prev_index {prev_index!r}: must be a modified index, 1 to 2**64 - 1")
+
+
+def _text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} {value!r}: must be a str; encode other types yourself, for instance as JSON")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{what}: holds a lone surrogate at position {error.start}, which UTF-8 cannot have"
+            ) from error
+
+
+def _within_size(call: KeysCall) -> KeysCall:
+    # No character takes more than 12 bytes in a form, and the names of all fields 100, so short values need no more.
+    if sum(len(value) for _, value in call.form or ()) * 12 + 100 > MAX_BODY and len(call.body or b"") > MAX_BODY:
+        raise ValueError(
+            f"value: the encoded form has {len(call.body or b'')} bytes, the server takes {MAX_BODY};"
+            " split the value, or compress it"
+        )
+    return call

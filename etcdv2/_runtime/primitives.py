@@ -1,0 +1,286 @@
+"""What waiting, locking and background work are, for asyncio and for threads: the only pair beside the fast transports.
+
+Each class stands twice, `AsyncX` first. Owns no rule of etcd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+R = TypeVar("R")
+A = TypeVar("A")
+
+AT_ONCE = 50
+"""Of `call_each`."""
+
+
+async def async_sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def async_settle() -> None:
+    """Let the loop hand on what the kernel has received until now, through every layer up to whoever waits for it."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def settle() -> None:
+    """Threads read for themselves; what they have not read yet outlasts an `abort`."""
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def async_deadline(moment: float | None) -> asyncio.Timeout:
+    """Ends the block with TimeoutError at `moment` of `time.monotonic`."""
+    return asyncio.timeout(None if moment is None else max(0.0, moment - time.monotonic()))
+
+
+def deadline(moment: float | None) -> contextlib.nullcontext[None]:
+    """A thread cannot be interrupted: this ends nothing. The transport's own limits hold."""
+    del moment
+    return contextlib.nullcontext()
+
+
+def async_later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    """Call it then, unless the result's `cancel` comes before."""
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+def later(seconds: float, call: Callable[[], None]) -> threading.Timer:
+    """In a thread of its own."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+async def async_see_through(work: Awaitable[R], give_up: Callable[[], None]) -> R:
+    """Finish `work` even when its caller is cancelled, which calls `give_up`: for what must not stop half-way."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        give_up()
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        raise
+
+
+def see_through(work: R, give_up: Callable[[], None]) -> R:
+    """A thread cannot be cancelled: the work is done."""
+    del give_up
+    return work
+
+
+async def async_call_each(calls: Sequence[Callable[[A], Awaitable[None]]], argument: A) -> None:
+    """All of them, several at once. Raises the first error, when those begun have ended."""
+    for start in range(0, len(calls), AT_ONCE):
+        begun = [call(argument) for call in calls[start : start + AT_ONCE]]
+        for ended in await asyncio.gather(*begun, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+
+def call_each(calls: Sequence[Callable[[A], None]], argument: A) -> None:
+    """All of them, one after the other."""
+    for call in calls:
+        call(argument)
+
+
+class AsyncPulse:
+    """A flag that a waiter sleeps on, at most for a time."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def set(self) -> None:
+        """From any thread."""
+        self._event.set()
+        if self._loop is not None and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._event.set)
+
+    def clear(self) -> None:
+        self._event.clear()
+
+    async def wait(self, timeout: float | None) -> bool:
+        """True when it was set; False after `timeout` seconds."""
+        self._loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
+        return self._event.is_set()
+
+
+class Pulse:
+    """Unlike `threading.Event` it may be set by the thread that is just using it.
+
+    The garbage collector does that: it ends forgotten watches, in whatever thread and at whatever moment.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.RLock())
+        self._is_set = False
+
+    def set(self) -> None:
+        with self._changed:
+            self._is_set = True
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        with self._changed:
+            self._is_set = False
+
+    def wait(self, timeout: float | None) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_set, timeout)
+
+
+class AsyncWorker:
+    """One background task; `cancel` stops it at its next await."""
+
+    def __init__(self, run: Callable[[], Awaitable[None]], name: str) -> None:
+        async def body() -> None:
+            await run()
+
+        self._task = asyncio.get_running_loop().create_task(body(), name=name)
+        self._loop = asyncio.get_running_loop()
+
+    def cancel(self) -> None:
+        """From any thread, also after the loop has ended."""
+        if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def join(self, timeout: float) -> None:
+        """Wait until it has ended; its own errors stay its own."""
+        if self._task is not asyncio.current_task() and self._loop is asyncio.get_running_loop():
+            await asyncio.wait([self._task], timeout=timeout)
+
+
+class Worker:
+    """One daemon thread. `cancel` cannot stop it: whoever cancels wakes it by its pulse or by aborting its stream."""
+
+    def __init__(self, run: Callable[[], None], name: str) -> None:
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        pass
+
+    def join(self, timeout: float) -> None:
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+
+class AsyncChannel(Generic[Item]):
+    """A bounded queue with an end: items first, then the error it was ended with, if any."""
+
+    def __init__(self, size: int) -> None:
+        self._items: deque[Item] = deque()
+        self._size = size
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it was ended with."""
+        return self._error
+
+    async def put(self, item: Item) -> None:
+        """Waits while the queue is full; drops the item when the queue has ended."""
+        while not self._ended and len(self._items) >= self._size:
+            self._writable.clear()
+            await self._writable.wait()
+        if not self._ended:
+            self._items.append(item)
+            self._readable.set()
+
+    async def get(self, timeout: float | None) -> Item | None:
+        """The next item; None after `timeout` seconds, or at the end. Raises the error it was ended with."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not self._items and not self._ended:
+                    self._readable.clear()
+                    await self._readable.wait()
+        if self._items:
+            self._writable.set()
+            return self._items.popleft()
+        if self._ended and self._error is not None:
+            raise self._error
+        return None
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more items: what is queued can still be read."""
+        if not self._ended:
+            self._ended = True
+            self._error = error
+            self._readable.set()
+            self._writable.set()
+
+    def discard(self) -> None:
+        """End it and forget what is queued."""
+        self._items.clear()
+        self.end()
+
+
+class Channel(Generic[Item]):
+    def __init__(self, size: int) -> None:
+        self._items: deque[Item] = deque()
+        self._size = size
+        self._changed = threading.Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it was ended with."""
+        return self._error
+
+    def put(self, item: Item) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
+            if not self._ended:
+                self._items.append(item)
+                self._changed.notify_all()
+
+    def get(self, timeout: float | None) -> Item | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or bool(self._items), timeout)
+            if self._items:
+                self._changed.notify_all()
+                return self._items.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def end(self, error: BaseException | None = None) -> None:
+        with self._changed:
+            if not self._ended:
+                self._ended = True
+                self._error = error
+                self._changed.notify_all()
+
+    def discard(self) -> None:
+        with self._changed:
+            self._items.clear()
+        self.end()

@@ -1,0 +1,50 @@
+# Derived from etcdv2/_async/watch/snapshot.py by scripts/unasync.py: change that file, make generate.
+"""What a watch reads beside its polls: the state to begin from, and how far the cluster is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etcdv2._core.call.policy import READS
+from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._types.api_errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir
+from etcdv2._types.call_errors import StaleRead
+from etcdv2._types.results import Snapshot
+from etcdv2_api import operations
+
+
+def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool) -> Snapshot:
+    """The key as it is, not older than what this client has seen: else a deletion could seem undone."""
+    call = operations.get_key(key, recursive=recursive or None)
+    try:
+        answered = dispatcher.perform(call, READS["session"])
+    except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
+        return Snapshot(None, error.index)
+    return Snapshot(answered.answer.node, answered.meta.index)
+
+
+def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: int, poll: Poll) -> None:
+    """For a poll at a member behind index `wanted`: it lags, or the whole store was put back to an older state.
+
+    Raises HistoryCleared for that, StaleRead when it cannot be told now.
+    """
+    index = 0
+    for probe in probes:
+        index = index or cluster_index(dispatcher, probe)
+    if not index:  # no leader just now: ask again rather than wait for an index that may never come
+        raise StaleRead(wanted, poll.meta.index)
+    if index < wanted:
+        dispatcher.view.switch_to(poll.meta.cluster_id)
+        text = f"The store went back from index {wanted} to {index}"
+        raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
+
+
+def cluster_index(dispatcher: Dispatcher, probe: str) -> int:
+    """The store's index as the quorum has it; 0 when that cannot be known now."""
+    try:
+        answered = dispatcher.perform(operations.get_key(probe, quorum=True), READS["quorum"])
+    except ApiError as error:
+        return error.index
+    except EtcdError:
+        return 0
+    return answered.meta.index

@@ -1,0 +1,90 @@
+"""How a transport says what went wrong: one TransportFailure from whatever ended an attempt.
+
+Owns the wording; decides nothing about retries.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from etcdv2._core.wire import Phase, Sent, TransportFailure
+
+_DOING: dict[Phase, str] = {
+    "pool": "waiting for a free connection",
+    "connect": "connecting",
+    "send": "sending the request",
+    "wait": "waiting for the answer",
+    "read": "reading the answer",
+}
+
+BIGGEST_TLS_RECORD = 16384
+_REFUSALS = (
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_ACCESS_DENIED",
+    "ALERT_DECRYPT_ERROR",
+    "ALERT_CERTIFICATE_REQUIRED",
+)
+"""How the reasons of OpenSSL end; what they begin with depends on its version."""
+
+
+class LimitReached(TimeoutError):
+    """A limit of ours, unlike the kernel's ETIMEDOUT."""
+
+
+class Aborted(Exception):
+    """`abort()` or `close()` was called."""
+
+
+def failure(error: BaseException, phase: Phase, sent: Sent) -> TransportFailure:
+    """To be raised `from error`."""
+    if isinstance(error, Aborted):
+        return TransportFailure(f"aborted while {_DOING[phase]}", phase, sent, aborted=True)
+    if isinstance(error, LimitReached):
+        return TransportFailure(f"no time left, {_DOING[phase]}", phase, sent, timed_out=True)
+    return TransportFailure(f"{_DOING[phase]}: {_text(error)}", phase, sent)
+
+
+def refusal(error: BaseException | None) -> TransportFailure | None:
+    """For the first read of a TLS connection: the server's word that it does not accept the client's certificate.
+
+    Under TLS 1.3 that comes after the client's handshake has ended and the request was sent. The server has not read
+    it: it looks at the certificate first (and etcd never asks for one later).
+    """
+    reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
+    if not reason.endswith(_REFUSALS):
+        return None
+    text = f"the server refused the client's certificate, or wants one: {reason}"
+    return TransportFailure(f"{_DOING['connect']}: {text}", "connect", Sent.NOTHING)
+
+
+def before_request(error: TransportFailure) -> TransportFailure:
+    """A failure of what had to be done first, seen from the request that was not sent."""
+    return TransportFailure(
+        f"before a long request: {error}", "connect", Sent.NOTHING, timed_out=error.timed_out, aborted=error.aborted
+    )
+
+
+def how_much_sent(total: int, unsent: int, *, tls: bool) -> Sent:
+    """From the bytes of a request that were not yet accepted by the socket.
+
+    Under TLS a record is written as a whole, and one that failed may have left: the end of the request is provably
+    unsent only if it lies beyond that record.
+    """
+    if unsent == 0 or (tls and unsent <= BIGGEST_TLS_RECORD):
+        return Sent.WHOLE
+    return Sent.NOTHING if unsent == total and not tls else Sent.PART
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate was not accepted: {error.verify_message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, (ConnectionError, EOFError)) and not str(error):
+        return "closed by the server"  # asyncio's, when a server ends the TLS handshake
+    return str(error) or type(error).__name__

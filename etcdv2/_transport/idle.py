@@ -1,0 +1,53 @@
+"""Which connections to one endpoint are idle, how many are in use, and who waits for one.
+
+Owns counting and order; knows neither sockets nor time. The thread transport calls it under its lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._transport.http1 import RequestEncoder
+
+C = TypeVar("C")
+W = TypeVar("W")
+
+IDLE_SECONDS = 60.0
+"""An idle connection older than this is closed rather than used."""
+
+
+class IdleConnections(Generic[C, W]):
+    """`idle` is a stack: the connection used last is used next. `waiting` is a queue of whatever wakes a caller."""
+
+    __slots__ = ("encoder", "endpoint", "idle", "limit", "used", "waiting")
+
+    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+        self.endpoint = endpoint
+        self.encoder = RequestEncoder(endpoint)
+        self.limit = limit
+        self.idle: list[C] = []
+        self.used = 0
+        self.waiting: deque[W] = deque()
+
+    def enter(self) -> bool:
+        """Take a place, unless none is free or somebody came before."""
+        if self.used < self.limit and not self.waiting:
+            self.used += 1
+            return True
+        return False
+
+    def leave(self) -> W | None:
+        """Give a place up: it passes to the one returned, who is to be woken, or becomes free."""
+        if self.waiting:
+            return self.waiting.popleft()
+        self.used -= 1
+        return None
+
+    def keep(self, connection: C) -> bool:
+        """Put a connection among the idle, unless there are enough."""
+        if len(self.idle) >= self.limit:
+            return False
+        self.idle.append(connection)
+        return True

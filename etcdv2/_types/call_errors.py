@@ -1,0 +1,175 @@
+"""Errors of calls that nobody gave a usable answer to. What etcd itself refuses is in `api_errors`.
+
+    EtcdError
+    |- ClusterUnavailable          nobody answered; .attempts has each endpoint, phase, cause and time
+    |  '- DeadlineExceeded         the total time ran out; also TimeoutError
+    |- OutcomeUnknown              a write was sent and its answer lost; .call (secrets masked), .endpoint
+    |  '- OutcomeUnknownTimeout    because the time ran out; also TimeoutError
+    |- UnexpectedAnswer            not what the description says; .status, .content_type, .body (first bytes)
+    |- V2ApiDisabled               no endpoint serves the v2 API; .server_version
+    |- ClusterChanged              another X-Etcd-Cluster-Id than before; .response when a write was applied there
+    |- StaleRead                   no member has what this client has already seen; .wanted, .found
+    '- ApiError                    etcd's answer says no: `api_errors`
+
+Knows nothing of retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etcdv2._types.api_errors import EtcdError
+
+if TYPE_CHECKING:
+    from etcdv2._types.results import Response
+    from etcdv2_api import Call
+
+
+class Attempt(NamedTuple):
+    """One try of a call at one endpoint, as errors list it."""
+
+    endpoint: str
+    phase: str
+    """`pool`, `connect`, `send`, `wait` (for the answer to begin), `read`, or `answer` when there was one."""
+    cause: str
+    elapsed: float
+    """Seconds."""
+    status: int | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.phase == "answer" else f"{self.phase}, "
+        return f"{self.endpoint}: {self.cause} ({where}{self.elapsed:.2f} s)"
+
+
+class ClusterUnavailable(EtcdError):
+    """No endpoint gave a usable answer, and no write was applied."""
+
+    attempts: Sequence[Attempt]
+
+    def __init__(self, reason: str, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.attempts = tuple(attempts)
+
+    def __str__(self) -> str:
+        return self.reason + _listed(self.attempts)
+
+
+class DeadlineExceeded(ClusterUnavailable, TimeoutError):
+    """The total time ran out before any endpoint gave a usable answer; no write was applied."""
+
+
+class OutcomeUnknown(EtcdError):
+    """A write was sent and its answer lost: it was applied, was not, or still may be.
+
+    A member that was cut off can apply the write later, so a read that does not show it proves nothing for good.
+    `keys.resolve(error)` finds out what can be known.
+    """
+
+    def __init__(
+        self,
+        call: Call[Any, Any],
+        endpoint: str,
+        cause: str,
+        attempts: Sequence[Attempt] = (),
+        *,
+        index: int = 0,
+        cluster_id: str = "",
+    ) -> None:
+        super().__init__(cause)
+        self.call = call.masked()
+        self.endpoint = endpoint
+        self.cause = cause
+        self.attempts = tuple(attempts)
+        self.index = index
+        """The highest index of the store that the client had seen before it sent this: the write's own is higher."""
+        self.cluster_id = cluster_id
+        """The X-Etcd-Cluster-Id of the cluster that it was meant for, "" when that was not known yet."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call.method} {self.call.path} was sent to {self.endpoint}, its outcome is unknown: {self.cause}."
+            " keys.resolve(error) finds out what can be known; repeat_writes=True where doing it twice does no harm"
+        )
+
+
+class OutcomeUnknownTimeout(OutcomeUnknown, TimeoutError):
+    """`OutcomeUnknown` because the time ran out."""
+
+
+class UnexpectedAnswer(EtcdError):
+    """An answer that the description of the API does not have: a redirect, a proxy's page, a broken body."""
+
+    def __init__(self, reason: str, *, status: int, content_type: str, body: bytes, endpoint: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.content_type = content_type
+        self.body = body[:512]
+        """The first bytes, at most 512."""
+        self.endpoint = endpoint
+
+    def __str__(self) -> str:
+        kind = self.content_type or "no content type"
+        return f"{self.endpoint} answered {self.status} ({kind}): {self.reason}; the body begins {self.body[:80]!r}"
+
+
+class V2ApiDisabled(EtcdError):
+    """Every endpoint has its v2 API off, or does not have one any more."""
+
+    def __init__(self, endpoints: Sequence[str], server_version: str | None = None) -> None:
+        super().__init__(tuple(endpoints), server_version)
+        self.endpoints = tuple(endpoints)
+        self.server_version = server_version
+
+    def __str__(self) -> str:
+        version = f"etcd {self.server_version}" if self.server_version else "the server's version is not known"
+        return (
+            f"the v2 API is not served by {', '.join(self.endpoints)} ({version}): "
+            "start etcd 3.4 or 3.5 with --enable-v2=true; etcd 3.6 and newer have no v2 API"
+        )
+
+
+class ClusterChanged(EtcdError):
+    """The endpoints answer with another cluster id than before: the cluster was rebuilt, or is another one.
+
+    Raised once; the client then goes on with the new cluster. Indexes of the old one mean nothing in the new one.
+    """
+
+    def __init__(self, old: str, new: str, endpoint: str, response: Response | None = None) -> None:
+        super().__init__(old, new, endpoint)
+        self.old = old
+        self.new = new
+        self.endpoint = endpoint
+        self.response = response
+        """The answer, when a write was applied in the other cluster."""
+
+    def __str__(self) -> str:
+        applied = "; the write was applied there" if self.response is not None else ""
+        return f"{self.endpoint} belongs to cluster {self.new}, this client talked to cluster {self.old}{applied}"
+
+
+class StaleRead(EtcdError):
+    """No member has caught up with what this client has already seen (consistency="session")."""
+
+    def __init__(self, wanted: int, found: int, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(wanted, found)
+        self.wanted = wanted
+        self.found = found
+        self.attempts = tuple(attempts)
+
+    def __str__(self) -> str:
+        return f"this client has seen index {self.wanted}, no endpoint is further than {self.found}" + _listed(
+            self.attempts
+        )
+
+
+def _listed(attempts: Sequence[Attempt]) -> str:
+    if not attempts:
+        return ""
+    lines: dict[tuple[str, str, str], list[Attempt]] = {}
+    for attempt in attempts:
+        lines.setdefault((attempt.endpoint, attempt.phase, attempt.cause), []).append(attempt)
+    shown = [str(same[0]) + (f" x{len(same)}" if len(same) > 1 else "") for same in lines.values()]
+    return f" [{len(attempts)} attempts: {'; '.join(shown)}]"

@@ -1,0 +1,148 @@
+"""What calls return: `Response`, `Ack`, watch events, health. Plain, frozen data around the generated `Node`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, Literal
+
+from typing_extensions import TypeVar
+
+from etcdv2._types.api_errors import NotFile
+from etcdv2_api import Node
+
+V = TypeVar("V", default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The server's answer to a call on a key."""
+
+    action: str
+    """`get`, `set`, `create`, `update`, `compareAndSwap`, `delete` or `compareAndDelete`."""
+    node: Node
+    prev_node: Node | None
+    """What was there before, for set, update, compare-and-swap and deletions of something that existed."""
+    index: int
+    """X-Etcd-Index: the store's index. For a write the modified index of the node; for a read, watch after it."""
+    raft_index: int
+    raft_term: int
+    cluster_id: str
+
+    @property
+    def value(self) -> str:
+        """The node's value. Raises NotFile for a directory, and for a deletion's node, which has none."""
+        value = self.node.value
+        if value is None:
+            what = "Not a file" if self.node.dir else f"The node of a {self.action} has no value"
+            raise NotFile(what, code=102, cause=self.node.key, index=self.index)
+        return value
+
+    def walk(self) -> Iterator[Node]:
+        """The node and everything below it that was read, depth first."""
+        return self.node.walk()
+
+    def leaves(self) -> Iterator[Node]:
+        """The nodes with a value: the node itself when it is a file, else all files below it that were read."""
+        return self.node.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A write that succeeded without its nodes being sent back (no_value_on_success=True)."""
+
+    action: str
+    index: int
+    """The new node's modified index."""
+    raft_index: int
+    raft_term: int
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[V]):
+    """One change that a watcher saw."""
+
+    action: str
+    """`set`, `create`, `update`, `compareAndSwap`, `delete`, `compareAndDelete` or `expire`."""
+    node: Node
+    prev_node: Node | None
+    value: V | None
+    """The new value, None for directories and deletions."""
+    ancestor: bool = False
+    """True when the node is a directory above the watched key: its deletion or expiry took the watched key along."""
+
+    @property
+    def key(self) -> str:
+        """The changed key: the watched one, one below it, or (`ancestor`) one above it."""
+        return self.node.key
+
+    @property
+    def index(self) -> int:
+        """The modified index of the change: watch with `after_index=` this to see what came later."""
+        return self.node.modified_index
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the node is gone: `delete`, `compareAndDelete` or `expire`."""
+        return self.action in ("delete", "compareAndDelete", "expire")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of what is watched, as read at one moment: where a watch with snapshots begins, and begins anew."""
+
+    node: Node | None
+    """The watched key with everything below it; None where it is not there."""
+    index: int
+    """The events that follow are later than this."""
+
+    def leaves(self) -> Iterator[Node]:
+        """All files in it."""
+        return iter(()) if self.node is None else self.node.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `keys.resolve` found out about a write whose answer was lost."""
+
+    state: Literal["applied", "not applied", "unknown"]
+    """"not applied" is as of `index`; "unknown" when it cannot be known."""
+    final: bool
+    """Whether it stays so. False for "not applied": a member that was cut off can still apply the write later."""
+    index: int
+    """For "applied" the modified index that it got, else the store's index at which this was found out."""
+    node: Node | None
+    """What it wrote, for "applied"."""
+    reason: str
+    """Why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """What one endpoint says of itself at /health, or why it said nothing."""
+
+    endpoint: str
+    healthy: bool
+    """It answers and sees a leader."""
+    reason: str
+    """Empty when healthy."""
+    elapsed: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHealth:
+    """The health of all endpoints."""
+
+    endpoints: tuple[EndpointHealth, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """At least one endpoint sees a leader: writes work."""
+        return any(one.healthy for one in self.endpoints)
+
+    @property
+    def degraded(self) -> bool:
+        """Writes work, but some endpoint is not healthy."""
+        return self.healthy and not all(one.healthy for one in self.endpoints)

@@ -1,0 +1,123 @@
+"""What a caller can set: times, TLS files, consistency; and reading them from the ETCDCTL_* variables.
+
+Owns local refusal of contradictory settings. Opens no connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias
+
+Consistency: TypeAlias = Literal["local", "session", "quorum"]
+CONSISTENCIES: Final = ("local", "session", "quorum")
+
+
+class Unset(Enum):
+    """A parameter that was not given, where None has a meaning of its own."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+UNSET: Final = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """How long things may take, in seconds; `None` means no limit.
+
+    `attempt` and `commit` hold until the answer begins and then for each silence within it, as a large tree takes its
+    time. `total` holds over all attempts and the pauses between them; without it rounds over the endpoints are bounded.
+    """
+
+    connect: float | None = 1.0
+    """To connect, TLS included."""
+    attempt: float | None = 2.0
+    """One try of a local read."""
+    commit: float | None = 8.0
+    """One try of a write or quorum read: longer than the server's own limit of 7 s (5 s + 2 election timeouts)."""
+    total: float | None = 20.0
+    """Everything."""
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "attempt", "commit", "total"):
+            check_seconds(f"timeout {name}", getattr(self, name))
+
+
+TimeoutLike: TypeAlias = Timeout | float | None
+"""A number alone is the total; None is no total: then rounds over the endpoints are bounded."""
+
+
+def check_seconds(what: str, value: object) -> None:
+    """Raises TypeError or ValueError unless `value` is None or a positive, finite number."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{what}: must be a number of seconds or None, not {value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{what}: must be more than 0 seconds, not {value!r}; None means no limit")
+
+
+def timeout_from(given: TimeoutLike | Unset, standard: Timeout) -> Timeout:
+    """The times for one call or client: `given` over `standard`."""
+    if isinstance(given, Unset):
+        return standard
+    if isinstance(given, Timeout):
+        return given
+    check_seconds("timeout", given)
+    return replace(standard, total=None if given is None else float(given))
+
+
+def check_consistency(value: str) -> None:
+    if value not in CONSISTENCIES:
+        raise ValueError(f"consistency: must be one of {', '.join(CONSISTENCIES)}, not {value!r}")
+
+
+def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments for `Client` from the variables that etcdctl reads, of its v2 and v3 modes; empty ones count as unset.
+
+    ETCDCTL_ENDPOINTS, _ENDPOINT or _PEERS (commas between); _CA_FILE or _CACERT; _CERT_FILE or _CERT; _KEY_FILE or
+    _KEY; _USERNAME or _USER (`name:password` too); _PASSWORD; _TOTAL_TIMEOUT, and _TIMEOUT or _DIAL_TIMEOUT (`5s`).
+    """
+    from etcdv2._types.tls import TLS
+
+    def first(*names: str) -> str | None:
+        return next((environ[f"ETCDCTL_{name}"] for name in names if environ.get(f"ETCDCTL_{name}")), None)
+
+    def seconds(*names: str) -> float | None:
+        return next(
+            (_seconds(f"ETCDCTL_{n}", environ[f"ETCDCTL_{n}"]) for n in names if environ.get(f"ETCDCTL_{n}")), None
+        )
+
+    found: dict[str, Any] = {}
+    endpoints = first("ENDPOINTS", "ENDPOINT", "PEERS")
+    if endpoints:
+        found["endpoints"] = [part.strip() for part in endpoints.split(",") if part.strip()]
+    ca, cert, key = first("CA_FILE", "CACERT"), first("CERT_FILE", "CERT"), first("KEY_FILE", "KEY")
+    if ca or cert or key:
+        found["tls"] = TLS(ca_file=ca, cert_file=cert, key_file=key)
+    user, password = first("USERNAME", "USER"), first("PASSWORD")
+    if user:
+        name, colon, rest = user.partition(":")
+        found["username"], found["password"] = name, password if password is not None else rest
+        if not colon and password is None:
+            raise ValueError("ETCDCTL_USERNAME has no password: write 'name:password' or set ETCDCTL_PASSWORD")
+    total, connect = seconds("TOTAL_TIMEOUT"), seconds("TIMEOUT", "DIAL_TIMEOUT")
+    if total or connect:
+        found["timeout"] = Timeout(connect=connect or Timeout().connect, total=total or Timeout().total)
+    return found
+
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(name: str, text: str) -> float:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+    if found is None:
+        raise ValueError(f"{name}: {text!r} is not a duration like '5s', '500ms' or '1m'")
+    return float(found[1]) * _UNITS[found[2]]

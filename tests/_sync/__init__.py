@@ -1,1 +1,0 @@
-# Derived from tests/_async/__init__.py by scripts/unasync.py: change that file, make generate.

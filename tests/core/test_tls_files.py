@@ -1,0 +1,224 @@
+"""PEM files that cannot be used (rights, forms, keys): a clear error at once, never a question on the terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from etcdv2 import TLS, AsyncClient, Client
+from tests.tools.certificates import Authority, Pair, as_der, encrypted
+
+PASSWORD = "correct-horse"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Files(NamedTuple):
+    ca_file: Path
+    client: Pair
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    place = tmp_path_factory.mktemp("files")
+    authority = Authority(place)
+    return Files(authority.ca_file, authority.issue("client"))
+
+
+def refusal(**settings: object) -> str:
+    """What both clients say when they are built."""
+    texts: set[str] = set()
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ValueError, match=r"^tls: ") as caught:
+            kind("https://127.0.0.1:1", tls=TLS(**settings))  # type: ignore[arg-type]
+        texts.add(str(caught.value))
+    (text,) = texts
+    return text
+
+
+def cut(path: Path, to: Path) -> Path:
+    """The first half of a file, as after a full disk."""
+    data = path.read_bytes()
+    to.write_bytes(data[: len(data) // 2])
+    return to
+
+
+# --- what is in the files --------------------------------------------------------------------------------------------
+
+
+def test_binary_certificate_is_refused_by_name(files: Files) -> None:
+    der = as_der(files.client.cert_file)
+    assert str(der) in refusal(cert_file=der, key_file=files.client.key_file)
+    text = refusal(ca_file=as_der(files.ca_file))
+    assert str(files.ca_file.with_suffix(".der")) in text
+    assert "no usable certificate" in text
+
+
+def test_file_cut_in_half_is_refused_by_name(files: Files, tmp_path: Path) -> None:
+    ca_file = cut(files.ca_file, tmp_path / "ca.pem")
+    assert str(ca_file) in refusal(ca_file=ca_file)
+    cert_file = cut(files.client.cert_file, tmp_path / "cert.pem")
+    assert str(cert_file) in refusal(cert_file=cert_file, key_file=files.client.key_file)
+    key_file = cut(files.client.key_file, tmp_path / "key.pem")
+    assert str(key_file) in refusal(cert_file=files.client.cert_file, key_file=key_file)
+
+
+@pytest.mark.parametrize("what", ["cert_file", "key_file"])
+def test_empty_file_is_refused_by_name(files: Files, tmp_path: Path, what: str) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    given = {"cert_file": files.client.cert_file, "key_file": files.client.key_file, what: empty}
+    assert str(empty) in refusal(**given)
+
+
+def test_certificate_and_key_the_wrong_way_round_are_refused(files: Files) -> None:
+    text = refusal(cert_file=files.client.key_file, key_file=files.client.cert_file)
+    assert str(files.client.key_file) in text
+    assert str(files.client.cert_file) in text
+
+
+def test_usual_oddities_of_pem_files_are_taken(files: Files, tmp_path: Path) -> None:
+    ca_file, cert_file, key_file = (tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    text = files.ca_file.read_text()
+    ca_file.write_text(f"# our authority\nsubject=/CN=authority\n{text}\n{text}")
+    cert_file.write_bytes(files.client.cert_file.read_bytes().replace(b"\n", b"\r\n"))
+    key_file.write_text(files.client.key_file.read_text().rstrip("\n"))
+    context = TLS(ca_file=ca_file, cert_file=cert_file, key_file=key_file).build()
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_files_are_read_when_the_client_is_built_and_not_later(files: Files, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    shutil.copyfile(files.ca_file, ca_file)
+    with Client("https://127.0.0.1:1", tls=TLS(ca_file=ca_file)) as client:
+        ca_file.unlink()
+        assert not client.health().healthy
+    with pytest.raises(ValueError, match="cannot be read"):
+        Client("https://127.0.0.1:1", tls=TLS(ca_file=ca_file))
+
+
+# --- passwords -------------------------------------------------------------------------------------------------------
+
+
+def test_key_encrypted_in_the_older_form_is_read_with_its_password_only(files: Files) -> None:
+    cert_file, key_file = encrypted(files.client, PASSWORD, traditional=True)
+    TLS(cert_file=cert_file, key_file=key_file, key_password=PASSWORD).build()
+    for wrong in (None, "", "wrong-battery", b"wrong-battery"):
+        text = refusal(cert_file=cert_file, key_file=key_file, key_password=wrong)
+        assert str(key_file) in text
+        assert "key_password" in text
+        assert "wrong-battery" not in text
+
+
+LOAD = {
+    "etcdv2": "import etcdv2; etcdv2.Client('https://127.0.0.1:1', tls=etcdv2.TLS(cert_file=cert, key_file=key))",
+    "without care": "import ssl; ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key)",
+}
+
+
+def on_a_terminal(code: str, *arguments: str) -> tuple[str, bool]:
+    """What a Python process with a terminal of its own shows there; whether it ended without being asked anything."""
+    ours, theirs = pty.openpty()
+    # The first terminal that the leader of a new session opens is the one that OpenSSL finds as /dev/tty.
+    opening = f"import os, sys; os.open({os.ttyname(theirs)!r}, os.O_RDWR); cert, key = sys.argv[1:]; "
+    command = [sys.executable, "-c", opening + code, *arguments]
+    shown = b""
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=ROOT
+    ) as process:
+        os.close(theirs)
+        try:
+            end = time.monotonic() + 30
+            while b"pass phrase" not in shown and time.monotonic() < end:
+                if select.select([ours], [], [], 0.1)[0]:
+                    try:
+                        shown += os.read(ours, 65536)
+                    except OSError:  # all who had it open are gone
+                        break
+            asked = b"pass phrase" in shown
+            if asked:
+                process.kill()
+            process.wait(30)
+        finally:
+            process.kill()
+            os.close(ours)
+    return shown.decode(errors="replace"), not asked
+
+
+def test_terminal_is_never_asked_for_the_password_of_a_key(files: Files) -> None:
+    cert_file, key_file = map(str, encrypted(files.client, PASSWORD))
+    shown, silent = on_a_terminal(LOAD["etcdv2"], cert_file, key_file)
+    assert silent, shown
+    assert "ValueError: tls: " in shown
+    assert "key_password" in shown
+
+
+def test_terminal_is_asked_by_a_program_that_takes_no_care(files: Files) -> None:
+    """So the test above can fail."""
+    cert_file, key_file = map(str, encrypted(files.client, PASSWORD))
+    assert not on_a_terminal(LOAD["without care"], cert_file, key_file)[1]
+
+
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+AS_SOMEBODY_ELSE = """
+import os, sys
+import etcdv2
+etcdv2.Client("https://127.0.0.1:1").close()  # imports all that it needs
+if os.geteuid() == 0:  # whom rights do not hinder
+    os.setegid(65534)
+    os.seteuid(65534)
+ca_file, cert_file, key_file = sys.argv[1:]
+tls = etcdv2.TLS(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+try:
+    etcdv2.Client("https://127.0.0.1:1", tls=tls).close()
+except ValueError as error:
+    print(error)
+else:
+    print("built")
+"""
+
+
+@pytest.fixture
+def open_files(files: Files) -> Iterator[list[Path]]:
+    """Copies that everybody may read: authority, certificate, key."""
+    with tempfile.TemporaryDirectory() as name:  # unlike pytest's, one that others may be let into
+        place = Path(name)
+        place.chmod(0o755)
+        copies = [place / source.name for source in (files.ca_file, *files.client)]
+        for source, copy in zip((files.ca_file, *files.client), copies, strict=True):
+            shutil.copyfile(source, copy)
+            copy.chmod(0o644)
+        yield copies
+
+
+def said_by_somebody_else(paths: list[Path]) -> str:
+    command = [sys.executable, "-c", AS_SOMEBODY_ELSE, *map(str, paths)]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+@pytest.mark.parametrize(("position", "what"), [(0, "ca_file"), (1, "cert_file"), (2, "key_file")])
+def test_file_that_the_process_may_not_read_is_named(open_files: list[Path], position: int, what: str) -> None:
+    open_files[position].chmod(0o000)
+    said = said_by_somebody_else(open_files)
+    assert said == f"tls: {what} {str(open_files[position])!r} cannot be read: Permission denied"
+
+
+def test_directory_that_the_process_may_not_enter_is_told_by_its_file(open_files: list[Path]) -> None:
+    assert said_by_somebody_else(open_files) == "built"
+    open_files[0].parent.chmod(0o000)
+    try:
+        said = said_by_somebody_else(open_files)
+    finally:
+        open_files[0].parent.chmod(0o755)
+    assert said == f"tls: ca_file {str(open_files[0])!r} cannot be read: Permission denied"

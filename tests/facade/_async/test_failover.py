@@ -1,0 +1,380 @@
+"""What happens when endpoints die, stall, answer nonsense or belong to another cluster: faults and real clusters."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import etcdv2
+from etcdv2 import AsyncClient, Timeout
+from etcdv2.testing import Cluster, Server
+from tests.facade._async.conftest import Connect
+from tests.tools.fault_server import FaultServer, answer, before_reading, close, raw, reset, stall
+
+HERE = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
+NODE = {"key": "/a", "value": "1", "modifiedIndex": 7, "createdIndex": 7}
+QUICK = Timeout(connect=0.5, attempt=0.3, commit=0.4, total=3)
+
+
+def fine(action: str = "get", **headers: str) -> Any:
+    return answer(200, {**HERE, **headers}, json.dumps({"action": action, "node": NODE}).encode())
+
+
+def raft(code: int = 300, cause: str = "etcdserver: request timed out") -> Any:
+    body = {"errorCode": code, "message": "Raft Internal Error", "cause": cause, "index": 0}
+    return answer(500, HERE, json.dumps(body).encode())
+
+
+def page(status: int) -> Any:
+    return answer(status, {"Content-Type": "text/plain"}, b"404 page not found\n")
+
+
+def in_order(client: AsyncClient, servers: Sequence[FaultServer]) -> None:
+    """Ask the first one first."""
+    client._dispatcher.pool.prefer(servers[0].endpoint)
+
+
+def urls(servers: Sequence[FaultServer]) -> list[str]:
+    return [server.endpoint.url for server in servers]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        close(),
+        reset(),
+        before_reading(close()),
+        stall(),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", cut=True),
+        raft(),
+        page(502),
+    ],
+    ids=["closes", "resets", "closes-unread", "stalls", "cuts", "no-leader", "bad-gateway"],
+)
+async def test_read_goes_to_the_next_endpoint(connect: Connect, fault: Any) -> None:
+    with FaultServer(default=fault) as bad, FaultServer(default=fine()) as good:
+        client = connect(urls([bad, good]), timeout=QUICK)
+        in_order(client, [bad, good])
+        assert (await client.keys.get("/a")).value == "1"
+        assert client._dispatcher.pool.first == good.endpoint
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [close(), reset(), stall(), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", cut=True), raft(), page(502)],
+    ids=["closes", "resets", "stalls", "cuts", "raft-error", "bad-gateway"],
+)
+@pytest.mark.parametrize("method", ["set", "create", "create_in_order", "update", "delete", "refresh"])
+async def test_write_whose_answer_is_lost_is_sent_once_and_unknown(connect: Connect, fault: Any, method: str) -> None:
+    arguments: dict[str, list[Any]] = {"delete": ["/a"], "refresh": ["/a", 5]}
+    with FaultServer(default=fault) as bad, FaultServer(default=fine("set")) as good:
+        client = connect(urls([bad, good]), timeout=QUICK)
+        in_order(client, [bad, good])
+        with pytest.raises(etcdv2.OutcomeUnknown) as caught:
+            await getattr(client.keys, method)(*arguments.get(method, ["/a", "1"]))
+        assert caught.value.endpoint == bad.endpoint.url
+        assert caught.value.call.path.startswith("/v2/keys/a")
+        assert (len(bad.requests), len(good.requests)) == (1, 0)
+
+
+async def test_stalled_write_is_a_timeout_within_commit(connect: Connect) -> None:
+    with FaultServer(default=stall()) as bad:
+        client = connect(bad.endpoint.url, timeout=QUICK)
+        started = time.monotonic()
+        with pytest.raises(TimeoutError) as caught:
+            await client.keys.set("/a", "1")
+        assert isinstance(caught.value, etcdv2.OutcomeUnknownTimeout)
+        assert 0.3 < time.monotonic() - started < 1.5
+
+
+async def test_repeat_writes_sends_again_until_it_is_answered(connect: Connect) -> None:
+    with FaultServer(default=close()) as bad, FaultServer(default=fine("set")) as good:
+        client = connect(urls([bad, good]), timeout=QUICK, repeat_writes=True)
+        in_order(client, [bad, good])
+        assert (await client.keys.set("/a", "1")).value == "1"
+        assert (len(bad.requests), len(good.requests)) == (1, 1)
+
+
+async def test_write_to_refusing_endpoint_goes_to_the_next(connect: Connect) -> None:
+    with FaultServer(default=fine()) as gone:
+        dead = gone.endpoint
+    with FaultServer(default=fine("set")) as good:
+        client = connect([dead.url, good.endpoint.url], timeout=QUICK)
+        client._dispatcher.pool.prefer(dead)
+        assert (await client.keys.set("/a", "1")).value == "1"
+        assert len(good.requests) == 1
+
+
+async def test_all_refused_is_told_within_a_second_with_every_cause(connect: Connect) -> None:
+    with FaultServer(default=fine()) as one, FaultServer(default=fine()) as two:
+        dead = urls([one, two])
+    client = connect(dead)
+    started = time.monotonic()
+    with pytest.raises(etcdv2.ClusterUnavailable) as caught:
+        await client.keys.set("/a", "1")
+    assert time.monotonic() - started < 1.0
+    assert not isinstance(caught.value, TimeoutError)
+    assert {attempt.endpoint for attempt in caught.value.attempts} == set(dead)
+    assert len(caught.value.attempts) == 4
+    assert {attempt.phase for attempt in caught.value.attempts} == {"connect"}
+    assert all(url in str(caught.value) for url in dead)
+
+
+async def test_endpoints_are_never_used_up(connect: Connect) -> None:
+    with FaultServer(close(), close(), close(), close(), fine()) as server:
+        client = connect(server.endpoint.url, timeout=QUICK)
+        for _ in range(2):
+            with pytest.raises(etcdv2.ClusterUnavailable):
+                await client.keys.get("/a")
+        assert (await client.keys.get("/a")).value == "1"
+        assert client.endpoints == (server.endpoint.url,)
+
+
+async def test_total_holds_over_all_attempts(connect: Connect) -> None:
+    with (
+        FaultServer(default=stall()) as one,
+        FaultServer(default=stall()) as two,
+        FaultServer(default=stall()) as three,
+    ):
+        client = connect(urls([one, two, three]), timeout=Timeout(connect=1, attempt=5, commit=5, total=0.9))
+        started = time.monotonic()
+        with pytest.raises(etcdv2.DeadlineExceeded) as caught:
+            await client.keys.get("/a")
+        assert time.monotonic() - started < 1.3
+        assert len({attempt.endpoint for attempt in caught.value.attempts}) == 3
+
+
+async def test_read_waits_for_a_leader_until_the_total_time(connect: Connect) -> None:
+    with FaultServer(raft(), raft(), raft(), fine()) as server:
+        client = connect(server.endpoint.url, timeout=Timeout(total=8))
+        assert (await client.keys.get("/a", quorum=True)).value == "1"
+        assert len(server.requests) == 4
+
+
+async def test_deterministic_raft_error_of_3_5_is_told_as_such(connect: Connect) -> None:
+    with FaultServer(default=raft(cause="nodePath /1/d : Not a file ()")) as server:
+        client = connect(server.endpoint.url, timeout=QUICK)
+        with pytest.raises(etcdv2.RaftInternal):
+            await client.keys.set("/a", "1", ttl=5)
+        assert len(server.requests) == 1
+
+
+async def test_member_without_v2_is_skipped_also_by_writes(connect: Connect) -> None:
+    with FaultServer(default=page(404)) as bad, FaultServer(default=fine("set")) as good:
+        client = connect(urls([bad, good]), timeout=QUICK)
+        in_order(client, [bad, good])
+        assert (await client.keys.set("/a", "1")).value == "1"
+
+
+@pytest.mark.parametrize("status", [301, 307, 405, 418])
+async def test_redirects_and_foreign_answers_are_unexpected_and_not_followed(connect: Connect, status: int) -> None:
+    with FaultServer(default=fine()) as other:
+        moved = answer(status, {"Location": f"{other.endpoint.url}/v2/keys/a", "Content-Type": "text/html"}, b"<a>")
+        with FaultServer(default=moved) as server:
+            client = connect(server.endpoint.url, timeout=QUICK, username="u", password="p")
+            with pytest.raises(etcdv2.UnexpectedAnswer) as caught:
+                await client.keys.set("/a", "1")
+            assert (caught.value.status, caught.value.content_type, caught.value.body) == (status, "text/html", b"<a>")
+            assert not other.requests
+
+
+async def test_another_cluster_is_told_once_and_then_used(connect: Connect) -> None:
+    first, second = fine(), fine(**{"X-Etcd-Cluster-Id": "bb"})
+    with FaultServer(first, second, second, second) as server:
+        client = connect(server.endpoint.url, timeout=QUICK)
+        await client.keys.get("/a")
+        with pytest.raises(etcdv2.ClusterChanged) as caught:
+            await client.keys.get("/a")
+        assert (caught.value.old, caught.value.new, caught.value.response) == ("aa", "bb", None)
+        assert (await client.keys.get("/a")).cluster_id == "bb"
+
+
+async def test_one_endpoint_of_another_cluster_is_set_aside(connect: Connect) -> None:
+    with FaultServer(default=fine()) as good, FaultServer(default=fine(**{"X-Etcd-Cluster-Id": "bb"})) as foreign:
+        client = connect(urls([good, foreign]), timeout=QUICK)
+        in_order(client, [good])
+        await client.keys.get("/a")
+        in_order(client, [foreign])
+        assert (await client.keys.get("/a")).cluster_id == "aa"
+        assert (await client.keys.get("/a")).cluster_id == "aa"
+        assert len(foreign.requests) == 1
+
+
+async def test_write_applied_in_another_cluster_carries_its_response(connect: Connect) -> None:
+    with FaultServer(fine(), fine("set", **{"X-Etcd-Cluster-Id": "bb"})) as server:
+        client = connect(server.endpoint.url, timeout=QUICK)
+        await client.keys.get("/a")
+        with pytest.raises(etcdv2.ClusterChanged) as caught:
+            await client.keys.set("/a", "1")
+        assert caught.value.response is not None
+        assert caught.value.response.index == 7
+
+
+async def test_session_read_refuses_an_older_state(connect: Connect) -> None:
+    old, new = fine(**{"X-Etcd-Index": "5"}), fine(**{"X-Etcd-Index": "9"})
+    with FaultServer(new, old, old, new) as server:
+        client = connect(server.endpoint.url, timeout=Timeout(total=5), consistency="session")
+        assert (await client.keys.get("/a")).index == 9
+        assert (await client.keys.get("/a")).index == 9
+        assert len(server.requests) == 4
+    with FaultServer(new, *[old] * 30) as server:
+        client = connect(server.endpoint.url, timeout=Timeout(total=1), consistency="session")
+        await client.keys.get("/a")
+        with pytest.raises(etcdv2.StaleRead) as caught:
+            await client.keys.get("/a")
+        assert (caught.value.wanted, caught.value.found) == (9, 5)
+
+
+async def test_v2_switched_off_everywhere_is_told_with_the_version(connect: Connect, etcd_binary: Any) -> None:
+    with Server(etcd_binary, v2=False) as server:
+        client = connect(server.url)
+        with pytest.raises(etcdv2.V2ApiDisabled) as caught:
+            await client.keys.set("/a", "1")
+        assert caught.value.server_version == server.version
+        assert "--enable-v2" in str(caught.value)
+        assert (await client.version()).etcdserver == server.version
+
+
+def at(client: AsyncClient, member: Server) -> None:
+    """Let the client talk to this member first."""
+    client._dispatcher.pool.prefer(next(e for e in client._dispatcher.pool.endpoints if e.url == member.url))
+
+
+class TestCluster:
+    """Three real members."""
+
+    async def test_killed_member_is_survived_by_reads_and_writes(self, connect: Connect, etcd_cluster: Cluster) -> None:
+        client = connect(etcd_cluster.endpoints)
+        victim = etcd_cluster.followers()[0]
+        at(client, victim)
+        await client.keys.set("/n", "0")
+        victim.kill()
+        assert (await client.keys.get("/n", quorum=True)).value == "0"
+        assert client._dispatcher.pool.first.url != victim.url
+        await client.keys.set("/n", "1")
+        victim.start()
+
+    async def test_paused_member_costs_a_read_one_attempt_then_nothing(
+        self, connect: Connect, etcd_cluster: Cluster
+    ) -> None:
+        client = connect(etcd_cluster.endpoints, timeout=Timeout(connect=0.5, attempt=0.5, commit=8, total=10))
+        paused = etcd_cluster.followers()[0]
+        at(client, paused)
+        await client.keys.set("/n", "0")
+        paused.pause()
+        try:
+            started = time.monotonic()
+            assert (await client.keys.get("/n")).value == "0"
+            assert 0.4 < time.monotonic() - started < 2
+            started = time.monotonic()
+            assert (await client.keys.get("/n")).value == "0"
+            assert time.monotonic() - started < 0.3
+        finally:
+            paused.resume()
+
+    async def test_watch_goes_on_at_another_member(self, connect: Connect, etcd_cluster: Cluster) -> None:
+        client = connect(etcd_cluster.endpoints)
+        writer = connect(etcd_cluster.endpoints)
+        victim, other = etcd_cluster.followers()
+        at(client, victim)
+        at(writer, other)
+        async with client.keys.watch("/w", recursive=True) as watcher:
+            await writer.keys.set("/w/1", "1")
+            event = await watcher.next(timeout=5)
+            assert event is not None
+            assert event.value == "1"
+            victim.kill()
+            for number in range(2, 6):
+                await writer.keys.set(f"/w/{number}", str(number))
+            seen = []
+            for _ in range(4):
+                event = await watcher.next(timeout=15)
+                assert event is not None
+                seen.append(event.value)
+            assert seen == ["2", "3", "4", "5"]
+        victim.start()
+
+    async def test_watch_leaves_a_paused_member(self, connect: Connect, etcd_cluster: Cluster) -> None:
+        client = connect(etcd_cluster.endpoints, timeout=Timeout(connect=0.5, attempt=0.5, commit=8, total=10))
+        writer = connect(etcd_cluster.endpoints)
+        paused, other = etcd_cluster.followers()
+        at(client, paused)
+        at(writer, other)
+        async with client.keys.watch("/w") as watcher:
+            paused.pause()
+            try:
+                await writer.keys.set("/w", "1")
+                event = await watcher.next(timeout=15)
+                assert event is not None
+                assert event.value == "1"
+            finally:
+                paused.resume()
+
+    async def test_sync_adds_answering_members_and_keeps_the_configured_one(
+        self, connect: Connect, etcd_cluster: Cluster
+    ) -> None:
+        client = connect(etcd_cluster.endpoints[0])
+        victim = etcd_cluster.members[2]
+        victim.kill()
+        found = await client.sync()
+        assert found[0] == etcd_cluster.endpoints[0]
+        assert set(found) == set(etcd_cluster.endpoints[:2])
+        victim.start()
+
+    async def test_leader_is_preferred_where_wanted(self, connect: Connect, etcd_cluster: Cluster) -> None:
+        leader = etcd_cluster.leader().url
+        client = connect(etcd_cluster.endpoints, prefer_leader=True)
+        at(client, etcd_cluster.followers()[0])
+        await client.keys.set("/a", "1")
+        assert client._dispatcher.pool.first.url == leader
+
+    async def test_health_tells_each_endpoint(self, connect: Connect, etcd_cluster: Cluster) -> None:
+        client = connect(etcd_cluster.endpoints)
+        assert (await client.health()).healthy
+        follower = etcd_cluster.followers()[0]
+        follower.kill()
+        health = await client.health()
+        assert health.healthy
+        assert health.degraded
+        assert [one.endpoint for one in health.endpoints if not one.healthy] == [follower.url]
+        follower.start()
+
+
+class TestWatchFaults:
+    """A proxy or a bad server before the watch."""
+
+    async def test_patience_ends_a_watch_of_a_dead_cluster(self, connect: Connect, etcd_binary: Any) -> None:
+        with Server(etcd_binary) as server:
+            client = connect(server.url, timeout=QUICK)
+            async with client.keys.watch("/a", patience=1.5) as watcher:
+                server.kill()
+                started = time.monotonic()
+                with pytest.raises(etcdv2.ClusterUnavailable):
+                    await watcher.next(timeout=20)
+                assert 1 < time.monotonic() - started < 6
+
+    async def test_watch_survives_a_restart_and_misses_nothing(self, connect: Connect, etcd_binary: Any) -> None:
+        with Server(etcd_binary) as server:
+            client = connect(server.url)
+            async with client.keys.watch("/a") as watcher:
+                server.kill()
+                server.start()
+                await client.keys.set("/a", "1")
+                await client.keys.set("/a", "2")
+                first, second = await watcher.next(timeout=15), await watcher.next(timeout=15)
+                assert first is not None
+                assert second is not None
+                assert (first.value, second.value) == ("1", "2")
+
+    async def test_empty_answers_are_polled_again_with_pauses(self, connect: Connect) -> None:
+        with FaultServer(default=answer(200, HERE, b"")) as server:
+            client = connect(server.endpoint.url, timeout=QUICK)
+            async with client.keys.watch("/a") as watcher:
+                assert await watcher.next(timeout=1) is None
+            polls = [received for received in server.requests if "wait=true" in received.target]
+            assert 2 <= len(polls) <= 6
+            assert "waitIndex=8" in polls[-1].target

@@ -1,0 +1,119 @@
+"""How a quiet watch is renewed: a second poll beside the first, and no event lost in between."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.facade._async.conftest import Connect
+from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
+
+HEAD = b"HTTP/1.1 200 OK\r\nX-Etcd-Cluster-Id: aa\r\nX-Etcd-Index: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def event(index: int, value: str) -> bytes:
+    node = {"key": "/k", "value": value, "modifiedIndex": index, "createdIndex": index}
+    return json.dumps({"action": "set", "node": node}).encode() + b"\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+class Store:
+    """A server whose index the test sets: looks are answered with it, polls by what the test says for each."""
+
+    def __init__(self, *polls: Callable[[Peer, int], None]) -> None:
+        self.index = 100
+        self.polls = list(polls)
+        self.asked: list[str] = []
+
+    def act(self, peer: Peer) -> bool:
+        assert peer.received is not None
+        if "wait=true" not in peer.received.target:
+            body = {"errorCode": 100, "message": "Key not found", "cause": "/k", "index": self.index}
+            headers = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": str(self.index)}
+            peer.send(answer_bytes(404, headers, json.dumps(body).encode()))
+            return True
+        self.asked.append(peer.received.target)
+        if self.polls:
+            self.polls.pop(0)(peer, self.index)
+        else:
+            silent(peer, self.index)
+        return False
+
+
+def silent(peer: Peer, index: int) -> None:
+    """Registered, and nothing comes."""
+    peer.send(HEAD % index)
+    peer.stopping.wait(20)
+
+
+def slow_event(peer: Peer, index: int) -> None:
+    """Half of an event, the other half long after."""
+    data = event(300, "slow")
+    peer.send(HEAD % index)
+    time.sleep(0.1)
+    peer.send(chunk(data[:40]))
+    peer.stopping.wait(1.5)
+    peer.send(chunk(data[40:]) + b"0\r\n\r\n")
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+async def test_renewal_opens_a_second_poll_and_then_leaves_the_first(connect: Connect, store: Store) -> None:
+    with FaultServer(default=Behaviour(store.act)) as server:
+        client = connect(server.endpoint.url)
+        async with client.keys.watch("/k") as watcher:
+            store.index = 900
+            assert await watcher.next(timeout=2.5) is None
+            assert watcher._feed._cursor.registered == 900
+            assert store.asked == ["/v2/keys/k?wait=true", "/v2/keys/k?wait=true&waitIndex=101"]
+
+
+async def test_renewal_finds_the_event_that_a_dead_connection_kept(connect: Connect) -> None:
+    def from_history(peer: Peer, index: int) -> None:
+        peer.send(HEAD % index + chunk(event(300, "kept")) + b"0\r\n\r\n")
+
+    store = Store(silent, from_history)
+    with FaultServer(default=Behaviour(store.act)) as server:
+        client = connect(server.endpoint.url)
+        async with client.keys.watch("/k") as watcher:
+            store.index = 900
+            found: Any = await watcher.next(timeout=5)
+            assert (found.value, found.index) == ("kept", 300)
+
+
+async def test_event_that_is_still_arriving_is_not_left_behind(connect: Connect) -> None:
+    store = Store(slow_event)
+    with FaultServer(default=Behaviour(store.act)) as server:
+        client = connect(server.endpoint.url)
+        async with client.keys.watch("/k") as watcher:
+            store.index = 900
+            found: Any = await watcher.next(timeout=5)
+            assert (found.value, found.index) == ("slow", 300)
+
+
+async def test_poll_that_lasts_is_not_given_up_however_late_the_look_is(connect: Connect) -> None:
+    def late_event(peer: Peer, index: int) -> None:
+        peer.send(HEAD % index)
+        ends = time.monotonic() + 5
+        while len(store.asked) < 2 and time.monotonic() < ends:  # until the second poll is there
+            peer.stopping.wait(0.01)
+        peer.send(chunk(event(4000, "late")) + b"0\r\n\r\n")
+
+    store = Store(late_event)
+    with FaultServer(default=Behaviour(store.act)) as server:
+        client = connect(server.endpoint.url)
+        async with client.keys.watch("/k") as watcher:
+            store.index = 5000
+            found: Any = await watcher.next(timeout=5)
+            assert (found.value, found.index) == ("late", 4000)
+            assert store.asked[:2] == ["/v2/keys/k?wait=true"] * 2

@@ -1,0 +1,73 @@
+# Derived from tests/facade/_async/test_mirror_shared.py by scripts/unasync.py: change that file, make generate.
+"""Many readers of one mirror: each is told what it asked for, and the server sees one watch."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcdv2 import Client
+from etcdv2._sync.mirror import MirrorChanges
+
+SOON = 10.0
+pytestmark = pytest.mark.parametrize("lane", ["fast"])
+
+
+def told(changes: MirrorChanges, count: int) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    while len(found) < count:
+        change = changes.next(timeout=SOON)
+        assert change is not None, found
+        found.append((change.kind, change.key))
+    return found
+
+
+def test_readers_of_parts_of_a_mirror_share_its_watch(client: Client) -> None:
+    quiet = (client.stats.store()).watchers
+    with client.keys.mirror("/services") as mirror:
+        readers = [mirror.changes(f"/services/s{number}") for number in range(200)]
+        assert (client.stats.store()).watchers == quiet + 1
+        for number in (3, 150, 3):
+            client.keys.set(f"/services/s{number}/address", "10.0.0.1")
+        assert told(readers[3], 2) == [("added", "/services/s3/address"), ("changed", "/services/s3/address")]
+        assert told(readers[150], 1) == [("added", "/services/s150/address")]
+        assert readers[4].next(timeout=0.05) is None
+        assert readers[15].next(timeout=0.01) is None
+
+
+def test_reader_of_a_part_is_told_of_that_part_alone(client: Client) -> None:
+    for key in ("/m/a", "/m/ab", "/m/d/x", "/m/d2/x", "/m/d/_hidden"):
+        client.keys.set(key, "1")
+    with client.keys.mirror("/m") as mirror:
+        file, directory = mirror.changes("/m/a"), mirror.changes("/m/d/", existing=True)
+        slow = mirror.changes("/m/d", buffer=1)
+        client.keys.set("/m/ab", "2")
+        client.keys.set("/m/a", "2")
+        client.keys.set("/m/d2/x", "2")
+        client.keys.set("/m/d/x", "2")
+        client.keys.set("/m/d/y", "2")
+        client.keys.delete("/m/d", recursive=True)
+        assert told(file, 1) == [("changed", "/m/a")]
+        assert told(directory, 5) == [
+            ("added", "/m/d/x"),
+            ("changed", "/m/d/x"),
+            ("added", "/m/d/y"),
+            ("removed", "/m/d/x"),
+            ("removed", "/m/d/y"),
+        ]
+        assert mirror.wait_for(lambda state: "/m/d/x" not in state, SOON)
+        late: list[str] = []
+        while (change := slow.next(timeout=0.1)) is not None:
+            late.append(change.key)
+            assert change.key.startswith("/m/d/")
+        assert "/m/d/x" in late
+        for reader in (file, directory):
+            assert reader.next(timeout=0.01) is None
+
+
+def test_reader_of_what_is_not_in_the_mirror_is_refused(client: Client) -> None:
+    client.keys.set("/m/a", "1")
+    with client.keys.mirror("/m") as mirror:
+        for key in ("/", "/other", "/mm", "a"):
+            with pytest.raises(ValueError, match="is not in the mirror of /m"):
+                mirror.changes(key)
+        mirror.changes("/m").close()

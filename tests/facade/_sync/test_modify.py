@@ -1,0 +1,122 @@
+# Derived from tests/facade/_async/test_modify.py by scripts/unasync.py: change that file, make generate.
+"""`keys.modify` on real servers: the change, what makes it try again, and when it gives up."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from etcdv2 import Client, CompareFailed, DeadlineExceeded, KeyNotFound, NotFile
+from etcdv2._runtime.primitives import Worker
+from tests.facade._sync.conftest import Connect
+from tests.tools.recording import NODE, Answer, Noted, Recorder
+
+
+def test_modify_changes_the_value_by_compare_and_swap(client: Client) -> None:
+    made = client.keys.set("/n", "1", ttl=100)
+    changed = client.keys.modify("/n", lambda value: str(int(value) + 1))
+    assert (changed.action, changed.value, changed.node.created_index) == ("compareAndSwap", "2", made.index)
+    assert changed.node.ttl is None
+    assert changed.prev_node is not None
+    assert changed.prev_node.value == "1"
+
+
+def test_modify_sets_the_ttl_that_is_given(client: Client) -> None:
+    client.keys.set("/n", "1")
+    assert (client.keys.modify("/n", lambda value: value, ttl=60)).node.ttl == 60
+    assert (client.keys.modify("/new", str, default="0", ttl=60)).node.ttl == 60
+
+
+def test_modify_of_a_missing_key_raises_or_begins_with_the_default(client: Client) -> None:
+    with pytest.raises(KeyNotFound):
+        client.keys.modify("/n", str)
+    made = client.keys.modify("/n", lambda value: value + "!", default="new")
+    assert (made.action, made.value) == ("create", "new!")
+    again = client.keys.modify("/n", lambda value: value + "!", default="new")
+    assert again.value == "new!!"
+    empty = client.keys.modify("/empty", lambda value: value, default="")
+    assert (empty.action, empty.value) == ("create", "")
+
+
+def test_modify_leaves_the_key_alone_for_none(client: Client) -> None:
+    made = client.keys.set("/n", "1", ttl=100)
+    same = client.keys.modify("/n", lambda _: None)
+    assert (same.action, same.value, same.index) == ("get", "1", made.index)
+    with pytest.raises(KeyNotFound):
+        client.keys.modify("/none", lambda _: None, default="x")
+    assert not client.keys.exists("/none")
+
+
+def test_modify_of_a_directory_is_refused_without_asking_for_a_change(client: Client) -> None:
+    client.keys.make_dir("/d")
+    asked: list[str] = []
+    with pytest.raises(NotFile):
+        client.keys.modify("/d", lambda value: str(asked.append(value)))
+    assert asked == []
+
+
+def test_error_of_the_change_comes_out_and_nothing_is_written(client: Client) -> None:
+    made = client.keys.set("/n", "one")
+    with pytest.raises(ValueError, match="one"):
+        client.keys.modify("/n", lambda value: str(int(value)))
+    assert (client.keys.get("/n")).index == made.index
+
+
+def test_modify_by_several_loses_no_change(connect: Connect, client: Client) -> None:
+    client.keys.set("/n", "0")
+
+    def count() -> None:
+        for _ in range(10):
+            client.keys.modify("/n", lambda value: str(int(value) + 1))
+
+    workers = [Worker(count, f"count-{n}") for n in range(5)]
+    for worker in workers:
+        worker.join(20)
+    assert (client.keys.get("/n")).value == "50"
+
+
+def rival(swaps: int) -> Recorder:
+    """A server on which somebody else is quicker, `swaps` times."""
+    index = iter(range(10, 1_000_000))
+
+    def answer(noted: Noted) -> Answer:
+        nonlocal swaps
+        if noted.method == "GET":
+            return 200, {"action": "get", "node": NODE | {"modifiedIndex": next(index), "value": "v"}}
+        swaps -= 1
+        if swaps >= 0:
+            return 412, {"errorCode": 101, "message": "Compare failed", "cause": "[1 != 2]", "index": 9}
+        return 200, {"action": "compareAndSwap", "node": NODE}
+
+    return Recorder(answer)
+
+
+def test_modify_reads_again_when_somebody_was_quicker(connect: Connect) -> None:
+    recorder = rival(3)
+    values: list[str] = []
+    client = connect("http://a:1", transport=recorder)
+
+    def change(value: str) -> str:
+        values.append(value)
+        return "new"
+
+    client.keys.modify("/a", change)
+    assert [method for method, _ in recorder.lines] == ["GET", "PUT"] * 4
+    assert values == ["v"] * 4
+    swaps = [dict(noted.form)["prevIndex"] for noted in recorder.noted if noted.method == "PUT"]
+    assert swaps == ["10", "11", "12", "13"]
+
+
+def test_modify_gives_up_when_the_time_is_over(connect: Connect) -> None:
+    client = connect("http://a:1", transport=rival(1_000_000))
+    for _ in range(5):  # where the time ends within an attempt, the error is that attempt's own
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded) as caught:
+            client.keys.modify("/a", str, timeout=0.3)
+        assert 0.15 < time.monotonic() - began < 3
+        assert isinstance(caught.value, TimeoutError)
+        if "quicker" in str(caught.value):
+            break
+    assert "quicker" in str(caught.value)
+    assert isinstance(caught.value.__cause__, CompareFailed)

@@ -1,0 +1,281 @@
+"""20,000 changes of every kind under faults, told by every kind of watch at once: exactly, by index, or the hole named.
+
+Paced runs demand completeness; the unpaced one that nothing is silent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from etcdv2 import Client
+from etcdv2.testing import Cluster, Server
+from tests.tools.fault_server import Peer, TcpProxy
+from tests.tools.foreign import foreign_writes
+from tests.tools.leftovers import until
+from tests.tools.long_history import History, objections
+from tests.tools.long_readers import END, SOON, Reader, reading
+from tests.tools.scribes import Book, Journal, Pen, ProbeInterval, Scribe, reckon
+from tests.tools.scripted_store import ScriptedStore, silent
+from tests.tools.written import Write, Writing, delete, put
+
+CHANGES = 20_000
+SEED = 4
+AUTHORS = "abcdefghijkl"
+BEHIND = 400
+"""Changes; whoever has not told them yet holds up the writers."""
+MODERATE = 400.0
+"""Changes a second before something breaks: no watch stands 1,000 changes back then (README, Watching)."""
+CAUTIOUS = 25.0
+"""Changes a second while a member is silent, until its watches have found that out."""
+UNPACED = 5.0
+"""Seconds."""
+FIRST = "/first/_hidden"
+"""Written when all watches have begun; none tells it."""
+
+
+def compare(history: History, readers: list[Reader]) -> None:
+    for one in readers:
+        found = list(objections(history, one.key, one.items, recursive=one.recursive, start=one.start))
+        assert not found, f"{len(found)} objections: {found[:5]}"
+
+
+class LongRun:
+    """20,000 changes by several writers, with every kind of watch; faults are functions that begin and end one."""
+
+    def __init__(self, members: list[Server], rate: float) -> None:
+        self.readers = [
+            Reader("/"),
+            Reader("/long/a/k0", recursive=False),
+            Reader("/long/b/_h"),
+            Reader("/long/c", buffer=10, rest=0.15),
+            Reader("/long/d/d", snapshots=True),
+            Reader("/quiet"),
+        ]
+        self.readers_async = [
+            Reader("/long", snapshots=True),
+            Reader("/long/e/queue"),
+            Reader("/long/f/d/deep/x", recursive=False),
+            Reader("/long/g/d/_s"),
+            Reader("/long/h/_h/x", recursive=False, snapshots=True),
+            Reader("/calm/key", recursive=False),
+            Reader("/calm", snapshots=True),
+        ]
+        self.everybody = [*self.readers, *self.readers_async]
+        self.members = members
+        self.book = Book()
+        self.pen = Pen(self.ports, self.book)
+        self.pace = ProbeInterval(rate, self.held_by)
+        self.restarts = 0
+        self._journal: Journal | None = None
+
+    def ports(self) -> list[int]:
+        return [member.port for member in self.members if member.running and not member.paused]
+
+    def held_by(self) -> str | None:
+        assert self._journal is not None
+        behind = self.book.last - BEHIND
+        if self._journal.next < behind:
+            return f"the journal ({self._journal.failure!r})"
+        return next((f"{one}" for one in self.everybody if one.key in ("/", "/long") and one.reached < behind), None)
+
+    def carry_out(self, faults: list[Callable[[], None]]) -> History:
+        """What happened, by index; all readers have told the end."""
+        rng = random.Random(SEED)
+        rng.shuffle(faults)
+        first = self.pen.surely(FIRST, "").index
+        self._journal = journal = Journal(self.ports, self.book, first)
+        scribes = [Scribe(name, Pen(self.ports, self.book), self.pace, self.enough) for name in AUTHORS]
+        try:
+            each = CHANGES // (len(faults) + 1)
+            for number, fault in enumerate(faults, 1):
+                self._written(number * each - rng.randrange(each // 2), scribes)
+                self.pace.rate = MODERATE
+                self._written(self._count() + MODERATE, scribes)
+                fault()
+                self.everybody_tells(f"after fault {number}")
+                self.pace.rate = self.pace.usual
+            self._written(CHANGES, scribes)
+            for scribe in scribes:
+                scribe.thread.join(SOON)
+            self.everybody_tells(END)
+            until(lambda: all(one.ended for one in self.everybody), lambda: self.everybody, SOON)
+        finally:
+            self.pace.stop()
+            self.pen.close()
+            journal.close()
+        assert journal.failure is None, repr(journal.failure)
+        done, nameless = reckon(self.book, journal, first)
+        lost = sum("refresh" in write.form for write in self.book.unknown)
+        assert nameless <= self.restarts + lost, f"{nameless} indexes that nobody knows, {self.restarts} restarts"
+        return History(done, first)
+
+    def enough(self) -> bool:
+        return self._count() >= CHANGES
+
+    def _count(self) -> int:
+        return 0 if self._journal is None else len(self._journal.known)
+
+    def _written(self, count: float, scribes: list[Scribe]) -> None:
+        until(lambda: self._count() >= count or not all(one.thread.is_alive() for one in scribes), lambda: scribes, 90)
+        for scribe in scribes:
+            if scribe.failure is not None:
+                raise scribe.failure
+
+    def everybody_tells(self, value: str) -> None:
+        """Write something that each watch must tell, and wait until it did."""
+        wanted = [(reader, self.pen.surely(reader.end(), value).index) for reader in self.everybody]
+        until(lambda: all(reader.reached >= index for reader, index in wanted), lambda: wanted, SOON)
+
+    def cautiously(self, lasts: float) -> None:
+        """Time passes while somebody is silent."""
+        self.pace.rate = CAUTIOUS
+        time.sleep(lasts)
+
+    def check(self, history: History, opened: Counter[str]) -> None:
+        assert len(history.changes) >= CHANGES
+        kinds = {"set", "create", "update", "delete", "compareAndSwap", "compareAndDelete", "expire"}
+        assert {change.action for change in history.changes} == kinds
+        compare(history, self.everybody)
+        assert not [f"{one!r}: {one.holes} holes" for one in self.everybody if one.holes]
+        for key in ("/", "/long"):  # by polls and by streams, in turn
+            assert 50 < opened[f"/v2/keys{key}"] < CHANGES / 4, opened
+
+
+def test_twenty_thousand_changes_of_a_single_server_are_told_exactly(etcd: Server) -> None:
+    """Half of the watches go through a proxy, which has faults of its own."""
+    run = LongRun([etcd], 1600)
+
+    def killed() -> None:
+        etcd.kill()
+        etcd.start()
+        run.restarts += 1
+
+    def paused() -> None:
+        etcd.pause()
+        time.sleep(1.4)
+        etcd.resume()
+
+    def restarted() -> None:
+        etcd.stop(timeout=1)
+        etcd.start()
+        run.restarts += 1
+
+    with TcpProxy("127.0.0.1", etcd.port) as proxy:
+
+        def stalled() -> None:
+            proxy.stall()
+            run.cautiously(1.4)
+            proxy.go()
+
+        faults = [killed, paused, restarted, stalled, proxy.cut, proxy.end_cleanly]
+        with reading(etcd.url, run.readers, proxy.endpoint.url, run.readers_async) as opened:
+            history = run.carry_out(faults)
+    run.check(history, opened)
+
+
+def test_twenty_thousand_changes_of_a_cluster_in_trouble_are_told_exactly(etcd_cluster: Cluster) -> None:
+    run = LongRun(etcd_cluster.members, 1200)
+
+    def killed(member: Server) -> None:
+        member.kill()
+        time.sleep(0.7)
+        run.restarts += 1
+        member.start(wait=False)
+
+    def paused(member: Server) -> None:
+        member.pause()
+        run.cautiously(1.6)
+        member.resume()
+
+    def restarted(member: Server) -> None:
+        member.stop(timeout=1)
+        run.restarts += 1
+        member.start(wait=False)
+
+    def one(fault: Callable[[Server], None], leads: bool) -> None:
+        fault(etcd_cluster.leader() if leads else random.choice(etcd_cluster.followers()))
+        etcd_cluster.wait_ready()
+
+    faults = [partial(one, fault, leads) for fault in (killed, paused, restarted) for leads in (True, False)]
+    endpoints = etcd_cluster.endpoints
+    with reading(endpoints, run.readers, endpoints, run.readers_async) as opened:
+        history = run.carry_out(faults)
+    run.check(history, opened)
+
+
+def unpaced(name: str, ends: float) -> Iterator[Write]:
+    number = 0
+    while time.monotonic() < ends:
+        number += 1
+        yield put(f"/w/{name}/{number % 10}", f"{number}")
+        if number % 50 == 0:
+            yield put(f"/w/{name}/_h/x", f"{number}")
+        if number % 400 == 0:
+            yield delete(f"/w/{name}", recursive="true")
+
+
+def test_unpaced_writers_never_meet_silence(etcd: Server) -> None:
+    """The async client is cut off for more events than the server remembers, so its watches surely have holes."""
+    readers = [
+        Reader("/w"),
+        Reader("/w", buffer=10, rest=0.01),
+        Reader("/w/a/7", recursive=False),
+        Reader("/w/b/_h"),
+        Reader("/quiet"),
+    ]
+    others = [
+        Reader("/w", snapshots=True),
+        Reader("/w/c"),
+        Reader("/w/d", snapshots=True, buffer=10, rest=0.01),
+        Reader("/w/a/_h/x", recursive=False),
+        Reader("/calm", snapshots=True),
+    ]
+    everybody = [*readers, *others]
+    with contextlib.closing(Pen(lambda: [etcd.port], Book())) as pen, TcpProxy("127.0.0.1", etcd.port) as proxy:
+        with reading(etcd.url, readers, proxy.endpoint.url, others):
+            first = pen.surely(FIRST, "").index
+            ends = time.monotonic() + UNPACED
+            writers = [Writing(etcd.port, unpaced(name, ends)) for name in "abcd"]
+            foreign = threading.Thread(target=foreign_writes, args=(etcd, 8_000), kwargs={"connections": 2})
+            foreign.start()
+            time.sleep(UNPACED / 3)
+            proxy.refusing = True
+            proxy.cut()
+            gone = pen.surely(FIRST, "").index
+            until(lambda: pen.surely(FIRST, "").index > gone + 3000, within=SOON)
+            proxy.refusing = False
+            written = [done for writer in writers for done in writer.done]
+            foreign.join()
+            by = time.monotonic() + SOON
+            while left := [reader for reader in everybody if not reader.ended]:
+                assert time.monotonic() < by, f"{left} not ended"
+                # Again and again: the first end may lie in the hole of one that was far behind.
+                written += [pen.surely(reader.end(), END) for reader in left]
+                time.sleep(0.2)
+    compare(History(written, first), everybody)
+    assert all(one.holes for one in others)
+
+
+def test_renewal_does_not_pass_over_an_event_that_is_still_on_its_way() -> None:
+    """The poll's headers have come, its event from the history has not yet: found under load in the runs above."""
+
+    def headers_only(peer: Peer) -> bool:
+        peer.send(store.head())
+        return silent(peer)
+
+    with ScriptedStore() as store, Client(store.endpoint.url) as client:
+        first = store.index
+        store.happen(count=3)
+        store.polls.append(headers_only)
+        with client.keys.watch("/k", after_index=first) as watcher:
+            store.happen(count=0, foreign=500)
+            for index in range(first + 1, first + 4):
+                event = watcher.next(timeout=SOON)
+                assert event is not None
+                assert event.index == index

@@ -1,0 +1,162 @@
+"""README.md and CONTRIBUTING.md keep their word: their Python runs on a real etcd, and the names in them exist."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import etcdv2
+from etcdv2._types.settings import settings_from_env
+from etcdv2.testing import Certificates, Cluster, Server
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def python_blocks() -> list[Any]:
+    """Every ```python block of the README, under the heading that it stands below and its line number."""
+    found: list[Any] = []
+    for match in re.finditer(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+        heading = re.findall(r"^#+ (.*)$", README[: match.start()], re.MULTILINE)[-1]
+        line = README.count("\n", 0, match.start()) + 1
+        found.append(pytest.param(match[1], id=f"{heading.replace(' ', '-')}-{line}"))
+    return found
+
+
+@pytest.fixture
+def in_a_directory_with_pem_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
+    """The files that the README names."""
+    for name, source in (
+        ("ca.pem", certificates.ca_file),
+        ("me.pem", certificates.client_cert_file),
+        ("me.key", certificates.client_key_file),
+    ):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("in_a_directory_with_pem_files")
+@pytest.mark.parametrize("block", python_blocks())
+def test_a_block_runs_and_prints_what_its_comments_say(
+    block: str, etcd: Server, request: pytest.FixtureRequest
+) -> None:
+    """A comment behind `print(...)` is the line that it prints."""
+    code = block.replace("http://127.0.0.1:2379", etcd.url)
+    if "http://10.0.0." in code:
+        cluster: Cluster = request.getfixturevalue("etcd_cluster")
+        for number, member in enumerate(cluster.members, start=1):
+            code = code.replace(f"http://10.0.0.{number}:2379", member.url)
+    if "https://10.0.0." in code:
+        code = code.replace("https://10.0.0.1:2379", request.getfixturevalue("guarded").url)
+    printed = io.StringIO()
+    with etcdv2.Client(etcd.url) as client, contextlib.redirect_stdout(printed):
+        names: dict[str, Any] = {"etcdv2": etcdv2, "client": client, "keys": client.keys}
+        exec(compile(code, "README.md", "exec"), names)
+        for name, value in names.items():
+            if name.startswith("test_"):
+                value(etcd)
+    expected = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
+    assert printed.getvalue().splitlines() == expected
+
+
+def test_the_readme_has_blocks_for_both_clients() -> None:
+    code = "\n".join(str(param.values[0]) for param in python_blocks())
+    assert "etcdv2.Client(" in code
+    assert "etcdv2.AsyncClient(" in code
+    assert len(python_blocks()) >= 15
+
+
+@pytest.mark.parametrize(("document", "text"), [("README", README), ("CONTRIBUTING", CONTRIBUTING)])
+def test_every_make_target_that_is_named_exists(document: str, text: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE))
+    assert {"demo", "test"} <= named or document == "CONTRIBUTING"
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_every_file_that_is_linked_or_named_exists(text: str) -> None:
+    linked = re.findall(r"\]\(([^):]+)\)", text)
+    named = re.findall(r"`((?:spec|generated|etcdv2|scripts|tests|examples|\.ci)/[\w./-]*)`", text)
+    assert linked or named
+    assert [path for path in linked + named if not (ROOT / path).exists()] == []
+
+
+def test_every_public_name_that_is_mentioned_exists(etcd: Server) -> None:
+    for text in (README, CONTRIBUTING):
+        modules = {"testing", "_async", "_sync", "_keys", "_settings"}
+        for name in set(re.findall(r"\betcdv2\.([A-Za-z_]\w*)", text)) - modules:
+            assert hasattr(etcdv2, name), f"etcdv2.{name}"
+    with etcdv2.Client(etcd.url) as client:
+        ours = README[: README.index("## Coming from python-etcd")]
+        for name in set(re.findall(r"\bclient\.(\w+)", ours)):
+            assert hasattr(client, name), f"client.{name}"
+        for name in set(re.findall(r"\bkeys\.(\w+)", README)) - {"set"}:
+            assert hasattr(client.keys, name), f"keys.{name}"
+
+
+def test_the_mapping_names_only_what_exists(etcd: Server) -> None:
+    table = README[README.index("| python-etcd | etcdv2 |") : README.index("What else differs")]
+    errors = set(re.findall(r"`([A-Z]\w+)`", table)) - {"None"}
+    ours = {name for name in errors if not name.startswith("Etcd")}
+    assert len(ours) >= 6
+    assert {name for name in ours if not hasattr(etcdv2, name)} == set()
+    with etcdv2.Client(etcd.url) as client:
+        node = client.keys.set("/a", "1").node
+    for attribute in re.findall(r"node\.(\w+)", table):
+        assert hasattr(node, attribute), attribute
+
+
+def test_the_error_tree_is_the_real_one() -> None:
+    section = README[README.index("\n## Errors") : README.index("Your own mistakes are")]
+    path: list[type] = []
+    shown: set[type] = set()
+    for line in section.splitlines():
+        match = re.match(r"    ([│├└─ ]*)([A-Z]\w+(?:, [A-Z]\w+)*)", line)
+        if match is None:
+            continue
+        depth = len(match[1]) // 3
+        for name in match[2].split(", "):
+            kind = getattr(etcdv2, name)
+            if depth:
+                assert path[depth - 1] in kind.__bases__, f"{name} is no child of {path[depth - 1].__name__}"
+            path[depth:] = [kind]
+            shown.add(kind)
+    every = {
+        value for value in vars(etcdv2).values() if isinstance(value, type) and issubclass(value, etcdv2.EtcdError)
+    }
+    assert shown == every
+
+
+def test_the_times_in_the_table_are_the_defaults() -> None:
+    shown = {name: float(value) for name, value in re.findall(r"^\| `(\w+)` \| ([\d.]+) s \|", README, re.MULTILINE)}
+    timeout = etcdv2.Timeout()
+    assert shown == {field.name: getattr(timeout, field.name) for field in fields(timeout)}
+
+
+def test_every_variable_in_the_list_is_read(certificates: Certificates) -> None:
+    rows = re.findall(r"^\| .* \| (`ETCDCTL_.*) \|$", README, re.MULTILINE)
+    variables = [re.findall(r"ETCDCTL_\w+", row) for row in rows]
+    assert sum(map(len, variables)) == 15
+    values = ["10.0.0.1:2379", str(certificates.ca_file), str(certificates.client_cert_file)]
+    values += [str(certificates.client_key_file), "ada:secret", "secret", "7s", "3s"]
+    # What a variable needs beside it to mean something.
+    beside = {3: {"ETCDCTL_CERT": values[2]}, 5: {"ETCDCTL_USER": "ada:another"}}
+    for number, (names, value) in enumerate(zip(variables, values, strict=True)):
+        rest = beside.get(number, {})
+        results = [settings_from_env({name: value, **rest}) for name in names]
+        assert all(result == results[0] for result in results), names
+        assert results[0] != settings_from_env(rest), names
+
+
+def test_there_is_a_place_for_the_benchmark() -> None:
+    assert README.splitlines().count("<!-- benchmark -->") == 1

@@ -1,0 +1,152 @@
+"""Those who follow a watch, as threads and as tasks, and begin it anew where it raised HistoryCleared.
+
+Owns no idea of what a watch should tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from etcdv2 import AsyncClient, AttemptInfo, Client, ClusterUnavailable, Event, HistoryCleared, Snapshot, Timeout
+from tests.tools.leftovers import until
+from tests.tools.long_history import Cleared, Item
+
+TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
+SOON = 15.0
+"""Seconds within which everybody must have told what was written after a fault, elections included."""
+END = "end"
+
+
+class Reader:
+    """One watch, begun anew where it raised HistoryCleared, until it has told the end; `rest` seconds now and then."""
+
+    def __init__(
+        self, key: str, *, recursive: bool = True, snapshots: bool = False, buffer: int = 1000, rest: float = 0.0
+    ) -> None:
+        self.key, self.recursive = key, recursive
+        self.rest = rest
+        self.items: list[Item] = []
+        self.start = -1
+        self.ended = False
+        self.failure: BaseException | None = None
+        self._settings: dict[str, Any] = {"recursive": recursive, "buffer": buffer}
+        self._snapshots = snapshots
+        self._begins = True
+
+    def __repr__(self) -> str:
+        return f"the watch of {self.key} at {self.reached} with {len(self.items)} items, {self.failure!r}"
+
+    @property
+    def reached(self) -> int:
+        return self.items[-1].index if self.items else self.start
+
+    @property
+    def holes(self) -> int:
+        return sum(not isinstance(item, Event) for item in self.items[1:])
+
+    def end(self) -> str:
+        """The key whose change this watch takes for the end."""
+        return f"{self.key.rstrip('/')}/{END}" if self.recursive else self.key
+
+    def open(self, keys: Any) -> Any:
+        self._begins = True
+        settings = {"snapshots": True} if self._snapshots else {"after_index": self.reached if self.items else None}
+        return keys.watch(self.key, **self._settings, **settings)
+
+    def began(self, watcher: Any) -> None:
+        self._begins = False
+        if self.start < 0:
+            self.start = watcher.index
+
+    def take(self, item: Any) -> float:
+        """How long to rest now."""
+        self.items.append(item)
+        if isinstance(item, Snapshot):
+            self.ended = any(node.key == self.end() and node.value == END for node in item.leaves())
+        else:
+            self.ended = item.key == self.end() and item.value == END
+        return self.rest if len(self.items) % 20 == 0 else 0.0
+
+    def interrupted(self, watcher: Any, error: HistoryCleared | ClusterUnavailable) -> None:
+        if isinstance(error, HistoryCleared):
+            self.items.append(Cleared(watcher.index, error.index))
+        elif not (self._begins and self.items):  # only one that begins anew says that nobody is there
+            raise error
+
+    def read(self, keys: Any) -> None:
+        try:
+            while not self.ended:
+                watcher = self.open(keys)
+                try:
+                    with watcher:
+                        self.began(watcher)
+                        for item in watcher:
+                            time.sleep(self.take(item))
+                            if self.ended:
+                                break
+                except (HistoryCleared, ClusterUnavailable) as error:
+                    self.interrupted(watcher, error)
+        except BaseException as error:
+            self.failure = error
+
+    async def read_async(self, keys: Any) -> None:
+        try:
+            while not self.ended:
+                watcher = self.open(keys)
+                try:
+                    async with watcher:
+                        self.began(watcher)
+                        async for item in watcher:
+                            await asyncio.sleep(self.take(item))
+                            if self.ended:
+                                break
+                except (HistoryCleared, ClusterUnavailable) as error:
+                    self.interrupted(watcher, error)
+        except Exception as error:
+            self.failure = error
+
+
+@contextlib.contextmanager
+def reading(sync: Any, readers: list[Reader], other: Any, readers_async: list[Reader]) -> Iterator[Counter[str]]:
+    """All of them begun: some as threads of a sync client, some as tasks of an async one; all ended afterwards.
+
+    Counts the requests for each path.
+    """
+    opened: Counter[str] = Counter()
+
+    def count(attempt: AttemptInfo) -> None:
+        opened[attempt.path] += 1
+
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def tasks() -> None:
+        stop = asyncio.Event()
+        loops.append((asyncio.get_running_loop(), stop))
+        async with AsyncClient(other, timeout=TIMES, after_attempt=count) as client:
+            running = [asyncio.create_task(reader.read_async(client.keys)) for reader in readers_async]
+            await stop.wait()
+        await asyncio.gather(*running)
+
+    everybody = [*readers, *readers_async]
+    with Client(sync, timeout=TIMES, after_attempt=count) as client:
+        threads = [threading.Thread(target=reader.read, args=(client.keys,)) for reader in readers]
+        threads.append(threading.Thread(target=lambda: asyncio.run(tasks())))
+        for thread in threads:
+            thread.start()
+        try:
+            until(lambda: all(reader.start >= 0 for reader in everybody), lambda: everybody, SOON)
+            yield opened
+        finally:
+            for reader in everybody:
+                reader.ended = True
+            client.close()
+            for loop, stop in loops:
+                loop.call_soon_threadsafe(stop.set)
+            for thread in threads:
+                thread.join()

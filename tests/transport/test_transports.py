@@ -1,0 +1,742 @@
+"""What both built-in lanes promise: pools, limits, how much was sent, streams, closing, TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+import trustme
+
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
+from tests.tools.fault_server import (
+    Behaviour,
+    FaultServer,
+    Peer,
+    answer,
+    answer_bytes,
+    before_reading,
+    close,
+    drip,
+    echo,
+    full_server,
+    raw,
+    reset,
+    stall,
+)
+from tests.tools.leftovers import until
+from tests.tools.transport_drivers import GET, HEADERS, PUT, SOON, Driver, LaneName, start_lane
+
+MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BIG = Request("PUT", "/v2/keys/a", HEADERS, "application/x-www-form-urlencoded", b"x" * (32 << 20))
+LONG = Request("GET", "/v2/keys/" + "a" * 5000, HEADERS)
+
+
+@pytest.fixture(params=["threads", "loop"])
+def name(request: pytest.FixtureRequest) -> LaneName:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def lane(name: LaneName) -> Iterator[Driver]:
+    with start_lane(name) as driver:
+        yield driver
+
+
+@pytest.fixture
+def helpers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def server_tls(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    ca.issue_cert("127.0.0.1", "member.example").private_key_and_cert_chain_pem.write_to_path(str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.fixture(scope="module")
+def client_tls(ca: trustme.CA) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
+
+
+def failed(work: Callable[[], object]) -> TransportFailure:
+    with pytest.raises(TransportFailure) as caught:
+        work()
+    return caught.value
+
+
+# -- one request -----------------------------------------------------------------------------------
+
+
+def test_answer_comes_back_whole_with_lower_case_header_names(lane: Driver) -> None:
+    with FaultServer(answer(404, {"X-Etcd-Index": "7"}, b"{}")) as server:
+        reply = lane.send(server.endpoint, PUT, SOON)
+    assert (reply.status, reply.headers["x-etcd-index"], reply.body) == (404, "7", b"{}")
+    sent = server.requests[0]
+    assert (sent.method, sent.target, sent.body) == ("PUT", "/v2/keys/a", b"value=1")
+    assert sent.headers["host"] == f"127.0.0.1:{server.port}"
+    assert sent.headers["accept-encoding"] == "identity"
+    assert sent.headers["authorization"] == "Basic c2VjcmV0"
+
+
+def test_request_that_cannot_be_sent_is_refused_before_anything_is_done(lane: Driver) -> None:
+    with FaultServer() as server:
+        with pytest.raises(ValueError, match="request target"):
+            lane.send(server.endpoint, GET._replace(target="/a\r\nX: y"), SOON)
+        with pytest.raises(ValueError, match="request target"):
+            lane.open(server.endpoint, GET._replace(target="/a b"), SOON)
+        assert server.connections == 0
+
+
+def test_large_bodies_go_both_ways(lane: Driver) -> None:
+    body = bytes(range(256)) * (8 << 12)
+    with FaultServer(answer(body=body), drip([MANY, b"%x\r\n" % len(body), body, b"\r\n0\r\n\r\n"], 0)) as server:
+        for _ in range(2):
+            assert lane.send(server.endpoint, PUT._replace(body=body), SOON).body == body
+        assert [received.body == body for received in server.requests] == [True, True]
+        assert server.connections == 1
+
+
+def test_name_is_looked_up_and_every_address_tried(lane: Driver) -> None:
+    with FaultServer(answer(body=b"here")) as server:
+        assert lane.send(server.endpoint._replace(host="localhost"), GET, SOON).body == b"here"
+
+
+def test_unknown_name_is_a_failure_to_connect(lane: Driver) -> None:
+    failure = failed(lambda: lane.send(Endpoint("http", "no-such-host.invalid", 1), GET, SOON))
+    assert (failure.phase, failure.sent) == ("connect", Sent.NOTHING)
+    assert isinstance(failure.__cause__, OSError)
+
+
+# -- the pool --------------------------------------------------------------------------------------
+
+
+def test_connection_is_kept_for_the_next_call(lane: Driver) -> None:
+    with FaultServer() as server:
+        for _ in range(5):
+            lane.send(server.endpoint, GET, SOON)
+        assert [received.connection for received in server.requests] == [1] * 5
+
+
+def test_connection_used_last_is_used_next(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(drip(answer_bytes(), 0.002), drip(answer_bytes(), 0.002), default=echo()) as server:
+        both = [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(2)]
+        for call in both:
+            call.result()
+        for _ in range(4):
+            lane.send(server.endpoint, GET, SOON)
+        assert server.connections == 2
+        assert len({received.connection for received in server.requests[2:]}) == 1
+
+
+def test_endpoints_have_their_own_connections(lane: Driver) -> None:
+    with FaultServer(default=echo()) as one, FaultServer(default=answer(body=b"two")) as two:
+        for _ in range(2):
+            assert lane.send(one.endpoint, GET, SOON).body == b"/v2/keys/a"
+            assert lane.send(two.endpoint, GET, SOON).body == b"two"
+        assert (one.connections, two.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("late", [answer_bytes(body=b"wrong"), b"x"])
+def test_connection_with_unexpected_bytes_is_not_used(lane: Driver, late: bytes) -> None:
+    with FaultServer(drip([answer_bytes(body=b"1"), late], 0.02), default=answer(body=b"2")) as server:
+        assert lane.send(server.endpoint, GET, SOON).body == b"1"
+        time.sleep(0.06)
+        assert lane.send(server.endpoint, GET, SOON).body == b"2"
+        assert [received.connection for received in server.requests] == [1, 2]
+
+
+def test_connection_closed_by_the_server_is_not_used(lane: Driver) -> None:
+    with FaultServer(default=echo()) as server:
+        for _ in range(3):
+            lane.send(server.endpoint, PUT, SOON)
+            server.hang_up()
+            until(lambda: server.open_connections == 0)
+            time.sleep(0.01)
+        assert [received.connection for received in server.requests] == [1, 2, 3]
+
+
+def test_connection_left_idle_for_long_is_closed(lane: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etcdv2._transport.threads.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("etcdv2._transport.loop.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("etcdv2._transport.loop_connection.IDLE_SECONDS", 0.05)
+    with FaultServer() as server:
+        for _ in range(2):
+            lane.send(server.endpoint, GET, SOON)
+            time.sleep(0.1)
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("limits", [SOON, Limits(None, None, None)])
+def test_idle_connection_is_closed_without_another_call(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
+    monkeypatch.setattr("etcdv2._transport.loop_connection.IDLE_SECONDS", 0.05)
+    with FaultServer() as server, start_lane("loop") as lane:
+        lane.send(server.endpoint, GET, limits._replace(answer=limits.answer and 0.05))
+        until(lambda: server.open_connections == 0)
+
+
+def test_idle_connections_beyond_need_are_closed_by_later_calls(
+    monkeypatch: pytest.MonkeyPatch, helpers: ThreadPoolExecutor
+) -> None:
+    monkeypatch.setattr("etcdv2._transport.threads.IDLE_SECONDS", 0.1)
+    with FaultServer(*[drip(answer_bytes(), 0.002)] * 3) as server, start_lane("threads") as lane:
+        for call in [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(3)]:
+            call.result()
+        assert server.open_connections == 3
+        for _ in range(8):
+            time.sleep(0.03)
+            lane.send(server.endpoint, GET, SOON)
+        until(lambda: server.open_connections == 1)
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize("head", [{"Connection": "close"}, {"Connection": "Close, x"}])
+def test_connection_that_the_server_will_close_is_not_kept(lane: Driver, head: dict[str, str]) -> None:
+    with FaultServer(raw(answer_bytes(200, head))) as server:
+        for _ in range(2):
+            lane.send(server.endpoint, GET, SOON)
+        assert server.connections == 2
+
+
+def test_full_pool_makes_the_next_call_wait_its_turn(name: LaneName, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(drip(answer_bytes(body=b"slow"), 0.003), default=echo()) as server:
+        with start_lane(name, max_connections=1) as lane:
+            calls = [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(8)]
+            assert sorted(call.result().body for call in calls) == [b"/v2/keys/a"] * 7 + [b"slow"]
+        assert server.connections == 1
+
+
+def test_wait_for_a_place_is_bounded_and_sends_nothing(name: LaneName, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(stall(), default=echo()) as server, start_lane(name, max_connections=1) as lane:
+        holder = helpers.submit(lane.send, server.endpoint, GET, Limits(1, 0.5, None))
+        until(lambda: len(server.requests) == 1)
+        for limits in (Limits(1, 0.05, None), Limits(1, None, time.monotonic() + 0.05)):
+            failure = failed(lambda limits=limits: lane.send(server.endpoint, GET, limits))  # type: ignore[misc]
+            assert (failure.phase, failure.sent, failure.timed_out) == ("pool", Sent.NOTHING, True)
+        assert failed(holder.result).phase == "wait"
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert len(server.requests) == 2
+
+
+def test_streams_do_not_count_against_the_limit(name: LaneName) -> None:
+    with FaultServer(raw(MANY, stall=True), raw(MANY, stall=True), default=echo()) as server:
+        with start_lane(name, max_connections=1) as lane:
+            streams = [lane.open(server.endpoint, GET, SOON) for _ in range(2)]
+            assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+            for stream in streams:
+                stream.close()
+
+
+def test_every_caller_gets_its_own_answer(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    def ask(who: int) -> bool:
+        targets = [f"/{who}/{number}" for number in range(40)]
+        return all(lane.send(server.endpoint, GET._replace(target=t), SOON).body == t.encode() for t in targets)
+
+    with FaultServer(default=echo()) as server:
+        assert all(helpers.map(ask, range(8)))
+        assert server.connections <= 8
+
+
+# -- limits and what was sent ----------------------------------------------------------------------
+
+
+def test_refused_connection_says_that_nothing_was_sent(lane: Driver) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        endpoint = Endpoint("http", "127.0.0.1", unheard.getsockname()[1])
+        failure = failed(lambda: lane.send(endpoint, PUT, SOON))
+    assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, False)
+    assert isinstance(failure.__cause__, ConnectionRefusedError)
+
+
+def test_connecting_is_bounded(lane: Driver) -> None:
+    with full_server() as silent:
+        start = time.monotonic()
+        failure = failed(lambda: lane.send(silent, PUT, Limits(0.2, 5, None)))
+        assert 0.15 < time.monotonic() - start < 1
+    assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
+
+
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A resolver that answers for addresses at once, for names not before the test is over."""
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: str, port: int, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> object:
+        if not host[:1].isdigit() and not flags & socket.AI_NUMERICHOST:
+            over.wait(10)
+        return real(host, port, family, type, proto, flags)
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("slow_names")
+def test_name_look_up_is_bounded_and_freed_by_close(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    endpoint = Endpoint("http", "localhost", 1)
+    start = time.monotonic()
+    failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.1, None, None)))
+    assert time.monotonic() - start < 1
+    assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
+    looking = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, None))
+    time.sleep(0.05)
+    lane.close()
+    failure = failed(lambda: looking.result(timeout=2))
+    assert (failure.phase, failure.sent, failure.aborted) == ("connect", Sent.NOTHING, True)
+
+
+@pytest.mark.parametrize("name", ["threads"])
+def test_address_that_does_not_answer_leaves_time_for_the_next(lane: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer(default=echo()) as server, full_server() as silent:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (silent.port, server.port)
+        ]
+
+        def look_up(*_: object, **__: object) -> object:
+            return found
+
+        monkeypatch.setattr("socket.getaddrinfo", look_up)
+        assert lane.send(server.endpoint, GET, Limits(0.4, 2, None)).body == b"/v2/keys/a"
+
+
+def test_tls_handshake_is_bounded_by_the_connect_limit(lane: Driver) -> None:
+    with FaultServer(default=before_reading(stall())) as server:
+        endpoint = server.endpoint._replace(scheme="https")
+        failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.2, 5, None)))
+    assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
+
+
+@pytest.mark.parametrize("limits", [(1.0, 0.1, None), (None, None, 0.1), (5.0, 5.0, 0.1), (0.1, 0.1, 5.0)])
+def test_server_that_never_answers_is_left_in_time(
+    lane: Driver, limits: tuple[float | None, float | None, float | None]
+) -> None:
+    connect, answered, total = limits
+    with FaultServer(default=stall()) as server:
+        start = time.monotonic()
+        deadline = None if total is None else start + total
+        failure = failed(lambda: lane.send(server.endpoint, PUT, Limits(connect, answered, deadline)))
+        assert 0.08 < time.monotonic() - start < 1
+        assert len(server.requests) == 1
+    assert (failure.phase, failure.sent, failure.timed_out) == ("wait", Sent.WHOLE, True)
+
+
+def test_deadline_holds_though_bytes_keep_dripping(lane: Driver) -> None:
+    with FaultServer(default=drip(answer_bytes(body=b"x" * 1000), 0.01)) as server:
+        start = time.monotonic()
+        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 1, start + 0.3)))
+        assert 0.25 < time.monotonic() - start < 1
+    assert (failure.phase, failure.sent, failure.timed_out) == ("read", Sent.WHOLE, True)
+
+
+def test_answer_limit_bounds_each_silence_and_not_the_whole_answer(lane: Driver) -> None:
+    data = answer_bytes(body=b"12345678")
+    parts = [data[:-8], *(data[-8 + at : len(data) - 7 + at] for at in range(8))]
+    with FaultServer(drip(parts, 0.08), raw(parts[0], stall=True)) as server:
+        assert lane.send(server.endpoint, GET, Limits(1, 0.25, None)).body == b"12345678"
+        start = time.monotonic()
+        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 0.25, None)))
+        assert 0.2 < time.monotonic() - start < 1
+    assert (failure.phase, failure.timed_out) == ("read", True)
+
+
+def test_deadline_that_is_over_sends_nothing(lane: Driver) -> None:
+    with FaultServer() as server:
+        lane.send(server.endpoint, GET, SOON)
+        for work in (lane.send, lane.open):
+            failure = failed(lambda work=work: work(server.endpoint, PUT, Limits(1, 1, time.monotonic() - 1)))  # type: ignore[misc]
+            assert (failure.sent, failure.timed_out) == (Sent.NOTHING, True)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("fault", [close(), reset(), raw(b"HTTP/1.1 2", close=True)])
+def test_write_whose_answer_is_lost_was_sent_whole_and_once(lane: Driver, fault: Behaviour, kept: bool) -> None:
+    with FaultServer(*([answer()] if kept else []), fault) as server:
+        if kept:
+            lane.send(server.endpoint, GET, SOON)
+        failure = failed(lambda: lane.send(server.endpoint, PUT, SOON))
+        assert (failure.sent, failure.timed_out, failure.aborted) == (Sent.WHOLE, False, False)
+        assert failure.phase in ("wait", "read")
+        assert failure.__cause__ is not None
+        assert [received.method for received in server.requests].count("PUT") == 1
+
+
+def reset_later() -> Behaviour:
+    def act(peer: Peer) -> bool:
+        peer.stopping.wait(0.05)
+        return reset().act(peer)
+
+    return Behaviour(act)
+
+
+@pytest.mark.parametrize("fault", [stall(), reset_later()])
+def test_request_that_the_kernel_did_not_take_whole_was_sent_in_part(lane: Driver, fault: Behaviour) -> None:
+    with FaultServer(default=before_reading(fault)) as server:
+        failure = failed(lambda: lane.send(server.endpoint, BIG, Limits(1, 0.3, None)))
+        assert failure.sent in (Sent.PART, Sent.NOTHING)
+        assert failure.phase == "send"
+        assert server.requests == []
+
+
+def test_refusal_that_comes_before_the_request_is_through_is_returned(lane: Driver) -> None:
+    with FaultServer(before_reading(raw(answer_bytes(413, {}, b"too large"), stall=True)), default=echo()) as server:
+        reply = lane.send(server.endpoint, BIG, SOON)
+        assert (reply.status, reply.body) == (413, b"too large")
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert server.connections == 2
+
+
+# -- long request lines ----------------------------------------------------------------------------
+
+
+def test_long_request_line_is_sent_on_a_connection_that_was_used(lane: Driver) -> None:
+    with FaultServer(default=echo()) as server:
+        endpoint = server.endpoint._replace(prefix="/etcd")
+        for _ in range(2):
+            assert lane.send(endpoint, LONG, SOON).body == f"/etcd{LONG.target}".encode()
+        assert [received.target for received in server.requests] == ["/etcd/version"] + [f"/etcd{LONG.target}"] * 2
+        assert server.connections == 1
+
+
+def test_request_line_is_not_warmed_up_where_it_need_not(lane: Driver) -> None:
+    with FaultServer(default=echo()) as server:
+        lane.send(server.endpoint, GET, SOON)
+        lane.send(server.endpoint, LONG, SOON)
+        assert [received.target for received in server.requests] == [GET.target, LONG.target]
+
+
+@pytest.mark.parametrize("fault", [close(), stall(), answer(200, {"Connection": "close"})])
+def test_failure_to_warm_up_says_that_nothing_was_sent(lane: Driver, fault: Behaviour) -> None:
+    with FaultServer(default=fault) as server:
+        failure = failed(lambda: lane.send(server.endpoint, LONG._replace(method="DELETE"), Limits(1, 0.1, None)))
+        assert (failure.phase, failure.sent) == ("connect", Sent.NOTHING)
+        assert [received.method for received in server.requests] == ["GET"]
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+def test_stream_read_may_time_out_and_goes_on(lane: Driver) -> None:
+    parts = [MANY, b"3\r\none\r\n", b"3\r\n", b"two\r\n", b"0\r\n\r\n"]
+    with FaultServer(drip(parts, 0.1), default=echo()) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        assert stream.status == 200
+        assert stream.headers["transfer-encoding"] == "chunked"
+        assert stream.read(0.02) is None
+        assert stream.read(0) is None
+        assert stream.read(1) == b"one"
+        assert stream.read(0.15) is None
+        assert stream.read() == b"two"
+        assert stream.read() == b""
+        assert stream.read() == b""
+        stream.close()
+        stream.close()
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert server.connections == 1
+
+
+def test_what_has_come_in_time_is_read_however_late_its_reader_is(lane: Driver) -> None:
+    with FaultServer(drip([MANY, b"3\r\none\r\n", b"3\r\ntwo\r\n"], 0.1)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        assert stream.read(SOON.answer) == b"one"
+        time.sleep(0.5)
+        assert stream.read(1e-9) == b"two"
+        assert stream.read(1e-9) is None
+        stream.close()
+
+
+def test_stream_that_was_not_read_to_its_end_gives_no_connection_back(lane: Driver) -> None:
+    with FaultServer(raw(MANY + b"3\r\none\r\n"), default=echo()) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        assert stream.read() == b"one"
+        stream.close()
+        with pytest.raises(ValueError, match="closed"):
+            stream.read()
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("data", [MANY, MANY + b"3\r\non", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
+def test_stream_cut_short_fails(lane: Driver, data: bytes) -> None:
+    with FaultServer(raw(data, close=True)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+
+        def read_all() -> None:
+            while stream.read(1):
+                pass
+
+        for _ in range(2):
+            failure = failed(read_all)
+            assert (failure.phase, failure.sent, failure.timed_out) == ("read", Sent.WHOLE, False)
+            assert "cut short" in str(failure)
+        stream.close()
+
+
+def test_abort_from_another_thread_wakes_the_reader(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(raw(MANY, stall=True), default=echo()) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        reading: Future[bytes | None] = helpers.submit(stream.read)
+        time.sleep(0.05)
+        assert not reading.done()
+        start = time.monotonic()
+        stream.abort()
+        failure = failed(lambda: reading.result(timeout=2))
+        assert time.monotonic() - start < 0.5
+        assert (failure.phase, failure.aborted) == ("read", True)
+        stream.abort()
+        assert failed(stream.read).aborted
+        stream.close()
+        stream.abort()
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+
+
+def test_close_from_another_thread_wakes_the_reader(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(raw(MANY, stall=True)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        reading: Future[bytes | None] = helpers.submit(stream.read)
+        time.sleep(0.05)
+        stream.close()
+        assert failed(lambda: reading.result(timeout=2)).aborted
+
+
+def test_stream_closed_with_its_whole_answer_unread_leaves_nothing_to_the_next_caller(lane: Driver) -> None:
+    with FaultServer(answer(body=b"for the stream"), default=answer(body=b"mine")) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.05)
+        stream.close()
+        for _ in range(3):
+            assert lane.send(server.endpoint, GET, SOON).body == b"mine"
+
+
+def test_abort_after_close_does_not_touch_the_next_caller(lane: Driver) -> None:
+    with FaultServer(default=answer(body=b"all")) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        while stream.read(1):
+            pass
+        stream.close()
+        stream.abort()
+        assert lane.send(server.endpoint, GET, SOON).body == b"all"
+        assert [received.connection for received in server.requests] == [1, 1]
+
+
+def test_what_came_before_an_abort_is_given(lane: Driver) -> None:
+    half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
+    with FaultServer(raw(half, stall=True)) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.1)
+        stream.abort()
+        time.sleep(0.05)
+        assert stream.read(1) == b"half"
+        with pytest.raises(TransportFailure) as caught:
+            stream.read(1)
+        assert caught.value.aborted
+        stream.close()
+
+
+def test_stream_may_carry_more_than_the_limit_for_bodies(name: LaneName) -> None:
+    parts = [MANY, *([b"186a0\r\n" + b"x" * 100_000 + b"\r\n"] * 50), b"0\r\n\r\n"]
+    with FaultServer(drip(parts, 0)) as server, start_lane(name, max_body_bytes=1000) as lane:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.1)  # the reader is slow: what came meanwhile must be bounded and not lost
+        total = 0
+        while data := stream.read(1):
+            total += len(data)
+        stream.close()
+    assert total == 5_000_000
+
+
+def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Driver) -> None:
+    sent = 0
+
+    def pour(peer: Peer) -> bool:
+        nonlocal sent
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n")
+        for _ in range(64):
+            peer.send(b"x" * (1 << 20))
+            sent += 1
+        return True
+
+    with FaultServer(Behaviour(pour), default=echo()) as server:
+        stream = lane.open(server.endpoint, GET, SOON)
+        time.sleep(0.2)
+        assert sent < 32
+        total = 0
+        while data := stream.read(1):
+            total += len(data)
+        stream.close()
+        assert total == 67108864
+        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert server.connections == 1
+
+
+def test_limits_of_opening_end_with_it(lane: Driver) -> None:
+    with FaultServer(drip([MANY, b"", b"3\r\none\r\n"], 0.1)) as server:
+        stream = lane.open(server.endpoint, GET, Limits(0.1, 0.1, time.monotonic() + 0.1))
+        assert stream.read() == b"one"
+        stream.close()
+
+
+def test_opening_is_bounded(lane: Driver) -> None:
+    with FaultServer(default=stall()) as server:
+        failure = failed(lambda: lane.open(server.endpoint, GET, Limits(1, 0.1, None)))
+    assert (failure.phase, failure.timed_out) == ("wait", True)
+
+
+# -- closing ---------------------------------------------------------------------------------------
+
+
+def test_close_frees_every_caller_at_once(name: LaneName, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(stall(), raw(MANY, stall=True)) as server, start_lane(name, max_connections=1) as lane:
+        waiting = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, None))
+        until(lambda: len(server.requests) == 1)
+        stream = lane.open(server.endpoint, GET, SOON)
+        reading = helpers.submit(stream.read)
+        queued = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, None))
+        time.sleep(0.05)
+        start = time.monotonic()
+        lane.close()
+        failures = [failed(lambda call=call: call.result(timeout=2)) for call in (waiting, reading, queued)]  # type: ignore[misc]
+        assert time.monotonic() - start < 0.5
+        assert [failure.aborted for failure in failures] == [True] * 3
+        assert [failure.phase for failure in failures] == ["wait", "read", "pool"]
+        assert [failure.sent for failure in failures] == [Sent.WHOLE, Sent.WHOLE, Sent.NOTHING]
+        stream.close()
+        assert failed(lambda: lane.send(server.endpoint, GET, SOON)).aborted
+        assert failed(lambda: lane.open(server.endpoint, GET, SOON)).aborted
+        lane.close()
+
+
+def test_close_frees_a_caller_that_is_connecting(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(default=before_reading(stall())) as server:
+        endpoint = server.endpoint._replace(scheme="https")
+        connecting = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, None))
+        until(lambda: server.connections == 1)
+        time.sleep(0.05)
+        lane.close()
+        failure = failed(lambda: connecting.result(timeout=2))
+        assert (failure.phase, failure.sent, failure.aborted) == ("connect", Sent.NOTHING, True)
+
+
+def test_close_ends_idle_connections(lane: Driver) -> None:
+    with FaultServer() as server:
+        lane.send(server.endpoint, GET, SOON)
+        lane.close()
+        until(lambda: server.open_connections == 0)
+
+
+# -- TLS -------------------------------------------------------------------------------------------
+
+
+def test_tls_connection_is_kept(name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    body = b"x" * 300_000
+    with FaultServer(answer(body=body), default=echo(), ssl_context=server_tls) as server:
+        with start_lane(name, ssl_context=client_tls) as lane:
+            assert lane.send(server.endpoint, PUT._replace(body=body), SOON).body == body
+            for _ in range(3):
+                assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+            time.sleep(0.1)
+            assert lane.send(server.endpoint, LONG, SOON).body == LONG.target.encode()
+        assert (server.connections, server.requests[0].body == body) == (1, True)
+        assert server.requests[-2].target == GET.target
+
+
+def test_tls_stream_times_out_goes_on_and_is_aborted(
+    name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, helpers: ThreadPoolExecutor
+) -> None:
+    with FaultServer(drip([MANY, b"3\r\none\r\n"], 0.1), ssl_context=server_tls) as server:
+        server.default = stall()
+        with start_lane(name, ssl_context=client_tls) as lane:
+            stream = lane.open(server.endpoint, GET, SOON)
+            assert stream.read(0.02) is None
+            assert stream.read(1) == b"one"
+            reading = helpers.submit(stream.read)
+            time.sleep(0.03)
+            stream.abort()
+            assert failed(lambda: reading.result(timeout=2)).aborted
+            stream.close()
+            failure = failed(lambda: lane.send(server.endpoint, PUT, Limits(1, 0.1, None)))
+            assert (failure.phase, failure.sent, failure.timed_out) == ("wait", Sent.WHOLE, True)
+
+
+def test_certificate_that_is_not_trusted_is_refused(lane: Driver, server_tls: ssl.SSLContext) -> None:
+    with FaultServer(ssl_context=server_tls) as server:
+        failure = failed(lambda: lane.send(server.endpoint, PUT, SOON))
+    assert (failure.phase, failure.sent, server.requests) == ("connect", Sent.NOTHING, [])
+    assert isinstance(failure.__cause__, ssl.SSLCertVerificationError)
+    assert "certificate was not accepted" in str(failure)
+
+
+def test_server_hostname_replaces_the_endpoints_host(
+    name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    with FaultServer(default=echo(), ssl_context=server_tls) as server:
+        with start_lane(name, ssl_context=client_tls, server_hostname="member.example") as lane:
+            assert lane.send(server.endpoint, GET, SOON).status == 200
+        with start_lane(name, ssl_context=client_tls, server_hostname="other.example") as lane:
+            failure = failed(lambda: lane.send(server.endpoint, GET, SOON))
+            assert isinstance(failure.__cause__, ssl.SSLCertVerificationError)
+
+
+def test_body_that_ends_with_the_connection_is_whole_only_if_tls_was_ended_properly(
+    name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    data = b"HTTP/1.1 200 OK\r\n\r\nall of it"
+    with FaultServer(raw(data, close=True), raw(data, cut=True), ssl_context=server_tls) as server:
+        with start_lane(name, ssl_context=client_tls) as lane:
+            assert lane.send(server.endpoint, GET, SOON).body == b"all of it"
+            assert failed(lambda: lane.send(server.endpoint, GET, SOON)).phase == "read"
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+FORKING = """
+import os, sys
+from etcdv2._transport.threads import FastTransport
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.wire import Limits, Request
+transport, endpoint = FastTransport(), Endpoint("http", "127.0.0.1", int(sys.argv[1]))
+def ask(target):
+    return transport.send(endpoint, Request("GET", target, ()), Limits(1, 2, None)).body == target.encode()
+assert ask("/parent")
+if (child := os.fork()) == 0:
+    os._exit(0 if ask("/child") and ask("/child") else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert ask("/parent")
+transport.close()
+"""
+
+
+def test_forked_child_does_not_use_its_parents_connections() -> None:
+    with FaultServer(default=echo()) as server:
+        command = [sys.executable, "-W", "error", "-c", FORKING, str(server.port)]
+        assert subprocess.run(command, check=False, timeout=20).returncode == 0
+        assert [(received.target, received.connection) for received in server.requests] == [
+            ("/parent", 1),
+            ("/child", 2),
+            ("/child", 2),
+            ("/parent", 1),
+        ]
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    with FaultServer() as server, start_lane("threads") as lane:
+        lane.send(server.endpoint._replace(host="localhost"), GET, SOON)
+    until(lambda: threading.active_count() == before)
