@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import _admin
+from etcdv2._core import admin as _admin
 from etcdv2_api import UserChange, operations
 from etcdv2_api.node import Model
 

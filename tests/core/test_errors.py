@@ -131,7 +131,7 @@ def test_every_public_error_is_tested_here() -> None:
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_no_foreign_exception_is_a_base(error: EtcdError) -> None:
     for base in type(error).__mro__:
-        assert base.__module__ in ("etcdv2._types.call_errors", "builtins")
+        assert base.__module__ in ("etcdv2._types.api_errors", "etcdv2._types.call_errors", "builtins")
     if isinstance(error, ValueError | TypeError):
         pytest.fail("an error of the cluster must not look like a mistake of the caller")
 

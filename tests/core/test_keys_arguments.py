@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdv2 import _keys
+from etcdv2._core import keys as _keys
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 

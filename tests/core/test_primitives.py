@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import _primitives
+from etcdv2._runtime import primitives as _primitives
 from etcdv2._runtime.primitives import (
     AsyncChannel,
     AsyncPulse,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import Client, ClusterUnavailable, EtcdError, Event, _keys
+from etcdv2 import Client, ClusterUnavailable, EtcdError, Event
+from etcdv2._core import keys as _keys
 from etcdv2._transport.thread_connection import Connection
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Server

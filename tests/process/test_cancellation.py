@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from etcdv2._lanes import loop as loop_lane
 
 from etcdv2 import TLS, AsyncClient, AttemptInfo
 from etcdv2._core.wire import Sent
+from etcdv2._transport import loop as loop_transport
 from etcdv2._transport.failures import failure
 from etcdv2._transport.loop_connection import AsyncConnection
 from etcdv2.testing import Certificates, Server
@@ -316,18 +316,18 @@ async def test_connection_kept_with_its_answer_unread_is_found_out(
 
 
 async def test_place_that_a_cancelled_call_keeps_is_found_out(etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    leave = loop_lane._leave
+    leave = loop_transport._leave
 
     def keep(pool: Any) -> None:
         if not _cancelling():
             leave(pool)
 
-    monkeypatch.setattr(loop_lane, "_leave", keep)
+    monkeypatch.setattr(loop_transport, "_leave", keep)
     assert await found_out(etcd, lambda client: series(client, get, "waiting"))
 
 
 async def test_cancellation_taken_for_a_failure_is_found_out(etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    send = loop_lane.AsyncFastTransport.send
+    send = loop_transport.AsyncFastTransport.send
 
     async def fails(self: Any, *arguments: Any) -> Any:
         try:
@@ -335,5 +335,5 @@ async def test_cancellation_taken_for_a_failure_is_found_out(etcd: Server, monke
         except asyncio.CancelledError:
             raise failure(ConnectionResetError(), "wait", Sent.WHOLE) from None
 
-    monkeypatch.setattr(loop_lane.AsyncFastTransport, "send", fails)
+    monkeypatch.setattr(loop_transport.AsyncFastTransport, "send", fails)
     assert await found_out(etcd, lambda client: series(client, get, "waiting"))

@@ -24,8 +24,6 @@ def load(name: str) -> ModuleType:
 unasync = load("unasync")
 
 RULES = {
-    "AsyncClient": "Client",
-    "AsyncIterator": "Iterator",
     "anext": "next",
     "__aenter__": "__enter__",
     "asyncio.sleep": "time.sleep",
@@ -53,7 +51,11 @@ def rewrite(source: str, rules: dict[str, str] = RULES) -> str:
         ("import asyncio\nasyncio.sleep(1)\n", "import time\ntime.sleep(1)\n"),
         ("asyncio.gather(a)\n", "asyncio.gather(a)\n"),
         ("import pkg\npkg.AsyncClient.anext\n", "import pkg\npkg.Client.next\n"),
-        ("AsyncClients, my_anext = 1, 2\n", "AsyncClients, my_anext = 1, 2\n"),
+        ("AsyncClients, my_anext = 1, 2\n", "Clients, my_anext = 1, 2\n"),
+        (
+            "async_sleep = Asynchronous.MyAsyncClient, async_, Async\n",
+            "sleep = Asynchronous.MyAsyncClient, async_, Async\n",
+        ),
     ],
 )
 def test_tokens_are_rewritten_by_keyword_and_rule(source: str, derived: str) -> None:

@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
 
-from etcdv2._lanes import connection
-
 from etcdv2 import TLS, AsyncClient, AttemptInfo, Client, Timeout
+from etcdv2._transport import thread_connection as connection
 from tests.tools.children import CALLS, CHILDS_THREADS, HANGS, ended_well, fork, no_other_thread, talk, talk_in_threads
 from tests.tools.faces import over
 from tests.tools.leftovers import sockets

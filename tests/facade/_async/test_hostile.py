@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, EtcdError, OutcomeUnknown, Timeout, _gather
+from etcdv2 import AsyncClient, EtcdError, OutcomeUnknown, Timeout
 from etcdv2._async import httpx_lane
+from etcdv2._core.watch import event_buffer
 from etcdv2._transport.loop import AsyncFastTransport
 from tests.conftest import LANES
 from tests.facade._async.conftest import Connect
@@ -47,7 +48,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits of a body and of an event, so small that reaching them takes no time."""
     monkeypatch.setitem(AsyncFastTransport.__init__.__kwdefaults__ or {}, "max_body_bytes", LIMIT)
     monkeypatch.setattr(httpx_lane, "DEFAULT_MAX_BODY_BYTES", LIMIT)
-    monkeypatch.setattr(_gather, "LONGEST_EVENT", LIMIT)
+    monkeypatch.setattr(event_buffer, "LONGEST_EVENT", LIMIT)
 
 
 @contextmanager
