@@ -8,9 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeAlias
 
-from etcdv2._core.answers import check_answer
 from etcdv2._core.etcd_headers import MAX_INDEX
-from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer, operations
+from etcdv2_api import Call, KeysError, KeysEvent, Message, operations
 from etcdv2_api.call import key_path
 
 KeysCall: TypeAlias = Call[KeysEvent, KeysError | Message]
@@ -125,18 +124,6 @@ def delete(key: str, *, prev_value: str | None, prev_index: int | None, recursiv
     return operations.delete_key(
         key, dir=directory or None, recursive=recursive or None, prev_value=prev_value, prev_index=prev_index
     )
-
-
-def change_from(call: KeysCall, body: bytes) -> KeysEvent:
-    """The event in the body of a watch. Raises ValueError for anything else."""
-    try:
-        change = call.decode(200, body)
-    except UndescribedAnswer as error:
-        raise ValueError(error.reason) from error
-    if not isinstance(change, KeysEvent):
-        raise ValueError("an error's text with status 200")
-    check_answer(change, change=True)
-    return change
 
 
 def after(index: int | None) -> int | None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from etcdv2._core import outcome
 from etcdv2._core.call.policy import READS
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.keys import KeysCall, change_from
 from etcdv2._core.outcome import Trace
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import Sent, TransportFailure
 from etcdv2._runtime.primitives import later
@@ -83,7 +83,7 @@ class _Looking:
             except HistoryCleared:
                 return events, False
             try:
-                change = self._past_change(poll, call)
+                change = self._past_change(poll)
                 if change is None and poll.meta.index < upto:
                     raise TransportFailure("is behind the others", "read", Sent.WHOLE)
                 if change is None:
@@ -104,7 +104,7 @@ class _Looking:
             fruitless += cursor.wait_index == before
         return events, fruitless < MOST_FRUITLESS
 
-    def _past_change(self, poll: Poll, call: KeysCall) -> KeysEvent | None:
+    def _past_change(self, poll: Poll) -> KeysEvent | None:
         """What the server had in its history for this poll, None for nothing; it is sent right behind the headers."""
         timer = later(min(SURELY_CAME, self._left().total or SURELY_CAME), poll.stream.abort)
         body = EventBuffer()
@@ -119,7 +119,7 @@ class _Looking:
             timer.cancel()
             poll.stream.close()
         try:
-            return change_from(call, body.take())
+            return change_from(body.take())
         except ValueError as error:
             raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
 

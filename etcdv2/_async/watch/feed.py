@@ -15,8 +15,9 @@ from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.pending_stream import AsyncPendingStream
 from etcdv2._async.watch.reconnect import AsyncReconnect
 from etcdv2._async.watch.snapshot import async_check_not_restored, async_read_state
-from etcdv2._core.keys import KeysCall, change_from
+from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.probe_interval import RENEW_AFTER, SURELY_KEPT, SURELY_QUIET, PollTrust
 from etcdv2._core.wire import TransportFailure
@@ -373,7 +374,7 @@ class AsyncFeed:
     async def _deliver(self, poll: AsyncPoll, body: bytes) -> bool | None:
         """True when the body was an event that brought the watch on, False for an older one, None for no event."""
         try:
-            change = change_from(self._call(None), body)
+            change = change_from(body)
         except ValueError as error:
             logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
             return None

@@ -11,8 +11,9 @@ import threading
 import time
 from math import inf
 
-from etcdv2._core.keys import KeysCall, change_from
+from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.probe_interval import RENEW_AFTER, SURELY_KEPT, SURELY_QUIET, PollTrust
 from etcdv2._core.wire import TransportFailure
@@ -374,7 +375,7 @@ class Feed:
     def _deliver(self, poll: Poll, body: bytes) -> bool | None:
         """True when the body was an event that brought the watch on, False for an older one, None for no event."""
         try:
-            change = change_from(self._call(None), body)
+            change = change_from(body)
         except ValueError as error:
             logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
             return None
