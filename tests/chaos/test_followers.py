@@ -16,6 +16,8 @@ from tests.chaos.mirrored import Mirrored, OpenMirror, standard_mirror
 from tests.chaos.watched import OpenWatch, Watched, standard_watch
 from tests.chaos.workers import drive
 
+pytestmark = pytest.mark.load
+
 
 @pytest.fixture
 def sound(etcd: Server) -> Iterator[etcdv2.Client]:

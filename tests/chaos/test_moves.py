@@ -20,6 +20,8 @@ from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, drive
 from tests.chaos.workloads import Addresses, Counter
 
+pytestmark = pytest.mark.load
+
 
 @contextlib.contextmanager
 def cluster_of_its_own(binary: Path | None = None) -> Iterator[Cluster]:

@@ -34,6 +34,8 @@ from tests.chaos.watched import OpenWatch, Watched, standard_watch
 from tests.chaos.workers import Ask, Worker, drive
 from tests.chaos.workloads import Entries
 
+pytestmark = pytest.mark.load
+
 SECONDS = 10.0
 MARGIN = 0.8
 TIMES = etcdv2.Timeout(connect=0.5, attempt=1.0, commit=1.5, total=12.0)

@@ -31,6 +31,8 @@ from tests.chaos.schedule import FAULTS, Window, plan
 from tests.chaos.workers import TIMES, Ask, Worker, drive
 from tests.chaos.workloads import Counter, Entries, Register, Session
 
+pytestmark = pytest.mark.load
+
 SECONDS = 22.0
 QUICK = etcdv2.Timeout(connect=0.5, attempt=0.5, commit=0.5, total=8)
 Keys = Callable[[Any, Any], Any]

@@ -52,10 +52,12 @@ def run(machine: Callable[[], MirrorMachine], *, examples: int, steps: int) -> N
     run_state_machine_as_test(factory, settings=settings(usual, max_examples=examples, stateful_step_count=steps))
 
 
+@pytest.mark.load
 def test_mirror_is_the_servers_tree_after_any_operations_and_faults(one: Ground) -> None:
     run(lambda: MirrorMachine(one, standard), examples=8, steps=20)
 
 
+@pytest.mark.load
 def test_mirror_is_the_clusters_tree_while_members_come_and_go(three: Ground) -> None:
     run(lambda: MirrorMachine(three, standard), examples=4, steps=15)
 
@@ -157,6 +159,7 @@ BROKEN: dict[str, tuple[Open, str]] = {
 SLOW = {"let_expire", "lose_history", "go_away", "strike"}
 
 
+@pytest.mark.load
 @FIRST_VERSION
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_mirror_is_found_out(one: Ground, name: str) -> None:

@@ -36,6 +36,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("code", [BLOCKING, ASYNC], ids=["sync", "async"])
 def test_two_thousand_events_in_a_moment_are_told(etcd_binary: Path, code: str) -> None:
     """A server that writes to its disk, some 10,000 events a second; without that it is 40,000, which is too much."""

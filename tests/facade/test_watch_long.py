@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import pytest
+
 from etcdv2 import Client
 from etcdv2.testing import Cluster, Server
 from tests.tools.fault_server import Peer, TcpProxy
@@ -147,6 +149,7 @@ class LongRun:
             assert 50 < opened[f"/v2/keys{key}"] < CHANGES / 4, opened
 
 
+@pytest.mark.load
 def test_twenty_thousand_changes_of_a_single_server_are_told_exactly(etcd: Server) -> None:
     """Half of the watches go through a proxy, which has faults of its own."""
     run = LongRun([etcd], 1600)
@@ -179,6 +182,7 @@ def test_twenty_thousand_changes_of_a_single_server_are_told_exactly(etcd: Serve
     run.check(history, opened)
 
 
+@pytest.mark.load
 def test_twenty_thousand_changes_of_a_cluster_in_trouble_are_told_exactly(etcd_cluster: Cluster) -> None:
     run = LongRun(etcd_cluster.members, 1200)
 
@@ -220,6 +224,7 @@ def unpaced(name: str, ends: float) -> Iterator[Write]:
             yield delete(f"/w/{name}", recursive="true")
 
 
+@pytest.mark.load
 def test_unpaced_writers_never_meet_silence(etcd: Server) -> None:
     """The async client is cut off for more events than the server remembers, so its watches surely have holes."""
     readers = [

@@ -38,6 +38,7 @@ async def settled(condition: Any, what: Any) -> None:
     pytest.fail(f"{what()}")
 
 
+@pytest.mark.load
 async def test_a_thousand_watches_of_one_member_each_get_their_own(etcd: Server) -> None:
     before, opened = workers(), descriptors()
     async with AsyncClient(etcd.url) as client:
@@ -60,6 +61,7 @@ async def test_a_thousand_watches_of_one_member_each_get_their_own(etcd: Server)
     await settled(lambda: descriptors() <= opened, descriptors)
 
 
+@pytest.mark.load
 async def test_renewals_over_a_slow_link_do_not_wait_for_each_other(etcd: Server) -> None:
     """One after the other they would take 300 round trips of 50 ms, and the last watches would be too old by then."""
     with Link(etcd.port) as link:

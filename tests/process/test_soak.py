@@ -44,7 +44,7 @@ TIMES = Timeout(connect=1, attempt=1, commit=2, total=5)
 CALLS = 30
 """In a cycle, beside the rest."""
 
-pytestmark = [FIRST_VERSION, pytest.mark.timeout(120 + 4 * SECONDS)]
+pytestmark = [pytest.mark.load, FIRST_VERSION, pytest.mark.timeout(300 + 4 * SECONDS)]
 
 
 class Sample(NamedTuple):

@@ -306,6 +306,7 @@ def case_of(name: str) -> cases.Case:
     return case
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", ["get", "set", "threads-8", "async-32", "tls", "tree", "load", "delay", "burst"])
 def test_this_client_is_measured_in_every_case(etcd: Etcd, name: str) -> None:
     case = case_of(name)
@@ -320,6 +321,7 @@ def test_this_client_is_measured_in_every_case(etcd: Etcd, name: str) -> None:
     assert "etcdv2" in versions["etcdv2, Python 3.11"]
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", ["get", "tls", "tree"])
 def test_the_limits_are_measured_beside_a_client(etcd: Etcd, name: str) -> None:
     case = case_of(name)
@@ -331,6 +333,7 @@ def test_the_limits_are_measured_beside_a_client(etcd: Etcd, name: str) -> None:
     assert [len(found["rounds"]) for found in entries.values()] == [2, 2]
 
 
+@pytest.mark.load
 def test_a_client_that_fails_is_left_out_of_the_case_with_its_last_words(etcd: Etcd) -> None:
     script = "import sys; print('{\"ready\": true}', flush=True); input(); sys.exit('first\\nno such thing')"
     clients = [

@@ -144,6 +144,7 @@ def small_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "SETTLE", SETTLED)
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", WATCHES)
 def test_this_client_is_measured_in_every_watch(etcd: Etcd, name: str) -> None:
     case = case_of(name)
@@ -159,6 +160,7 @@ def test_this_client_is_measured_in_every_watch(etcd: Etcd, name: str) -> None:
         assert ("bytes" in found) == (case.kind == "many")
 
 
+@pytest.mark.load
 def test_what_a_client_loses_is_shown_with_what_it_says(etcd: Etcd) -> None:
     honest = canned("honest", {"seen": [0, 1], "delays": [0.1, 0.1], "said": "401: cleared"})
     quiet = canned("quiet", {"seen": [0, *range(5, 20)], "delays": [0.1] * 16})
@@ -170,6 +172,7 @@ def test_what_a_client_loses_is_shown_with_what_it_says(etcd: Etcd) -> None:
     ]
 
 
+@pytest.mark.load
 def test_a_watcher_of_a_quiet_key_that_tells_nothing_is_brought_to_its_end(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +186,7 @@ def test_a_watcher_of_a_quiet_key_that_tells_nothing_is_brought_to_its_end(
     ]
 
 
+@pytest.mark.load
 def test_clients_that_hang_or_end_are_left_out_of_the_quiet_key(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "PATIENCE", 0.2)
     mute = scripted("mute", "print('{}', flush=True); input(); input()")
@@ -192,6 +196,7 @@ def test_clients_that_hang_or_end_are_left_out_of_the_quiet_key(etcd: Etcd, monk
     assert failed == {"mute": "no answer within 0 s", "gone": "ended"}
 
 
+@pytest.mark.load
 def test_other_keys_are_written_at_the_rate_that_is_asked_for(etcd: Etcd) -> None:
     before = etcd.index()
     with etcd.others(200) as others:

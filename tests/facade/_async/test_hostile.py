@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import AsyncClient, EtcdError, OutcomeUnknown, Timeout
-from etcdv2._async import httpx_lane
+from etcdv2._async import httpx_transport
 from etcdv2._core.watch import event_buffer
 from etcdv2._transport.loop import AsyncFastTransport
 from tests.conftest import LANES
@@ -35,7 +35,7 @@ from tests.tools.hostile_server import (
     well_answer,
 )
 
-pytestmark = pytest.mark.timeout(30)  # a client that hangs fails soon
+pytestmark = pytest.mark.timeout(120)  # a client that hangs fails before the rest
 
 LIMIT = 4 << 20
 PEAK = 5 * LIMIT
@@ -47,7 +47,7 @@ PEAK = 5 * LIMIT
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits of a body and of an event, so small that reaching them takes no time."""
     monkeypatch.setitem(AsyncFastTransport.__init__.__kwdefaults__ or {}, "max_body_bytes", LIMIT)
-    monkeypatch.setattr(httpx_lane, "DEFAULT_MAX_BODY_BYTES", LIMIT)
+    monkeypatch.setattr(httpx_transport, "DEFAULT_MAX_BODY_BYTES", LIMIT)
     monkeypatch.setattr(event_buffer, "LONGEST_EVENT", LIMIT)
 
 
@@ -167,7 +167,7 @@ def then_close(behaviour: Behaviour) -> Behaviour:
 
 async def test_client_without_a_body_limit_is_found_out(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(AsyncFastTransport.__init__.__kwdefaults__ or {}, "max_body_bytes", 1 << 40)
-    monkeypatch.setattr(httpx_lane, "DEFAULT_MAX_BODY_BYTES", 1 << 40)
+    monkeypatch.setattr(httpx_transport, "DEFAULT_MAX_BODY_BYTES", 1 << 40)
     large = drip([etcd_head(OK), *[b"x" * (1 << 20)] * 48], 0)
     with pytest.raises(AssertionError, match="MiB"), little_memory():
         await endure(connect, then_close(large), OPERATIONS["set"], Timeout(total=10))

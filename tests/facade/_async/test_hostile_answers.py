@@ -26,7 +26,7 @@ from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes,
 from tests.tools.hostile_server import CHUNKED, OK, Mutating, etcd_head, json_answer, well, well_answer
 from tests.tools.recording import ETCD_HEADERS
 
-pytestmark = pytest.mark.timeout(30)  # a client that hangs fails soon
+pytestmark = pytest.mark.timeout(120)  # a client that hangs fails before the rest
 
 # --- answers that are none, or not what they should be ---------------------------------------------------------------
 

@@ -252,6 +252,7 @@ async def test_lost_write_can_be_applied_later_but_never_after_its_index_has_pas
     assert (await client.keys.get("/swapped", quorum=True)).value == "theirs"
 
 
+@pytest.mark.load
 async def test_it_never_says_what_is_not_so(lossy: AsyncClient, link: Link, client: AsyncClient) -> None:
     wrong = await judge(lossy, link, client, lossy.keys.resolve)
     assert wrong == []

@@ -129,6 +129,7 @@ async def written(authors: list[Author]) -> None:
             raise author.failure
 
 
+@pytest.mark.load
 async def test_every_kind_of_watch_tells_the_story_of_a_single_server_that_restarts(
     connect: Connect, etcd: Server
 ) -> None:
@@ -147,6 +148,7 @@ async def test_every_kind_of_watch_tells_the_story_of_a_single_server_that_resta
     assert len(story.told) > 700
 
 
+@pytest.mark.load
 async def test_every_kind_of_watch_tells_the_story_of_a_cluster_in_trouble(
     connect: Connect, etcd_cluster: Cluster
 ) -> None:
@@ -168,6 +170,7 @@ async def test_every_kind_of_watch_tells_the_story_of_a_cluster_in_trouble(
     assert len(story.told) > 500
 
 
+@pytest.mark.load
 async def test_unpaced_writers_are_followed_or_the_hole_is_named(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url)
     followers = [
@@ -207,6 +210,7 @@ async def test_unpaced_writers_are_followed_or_the_hole_is_named(connect: Connec
     await finish(story, followers, client, holes=True)
 
 
+@pytest.mark.load
 async def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url, timeout=TIMES)
     async with client.keys.watch("/quiet") as watcher, client.keys.watch("/quiet", snapshots=True) as other:
@@ -227,6 +231,7 @@ async def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: C
             assert event.value == "2"
 
 
+@pytest.mark.load
 async def test_thousands_that_expire_in_one_moment_are_told_or_the_hole_is_named(
     connect: Connect, etcd: Server
 ) -> None:
@@ -249,6 +254,7 @@ async def test_thousands_that_expire_in_one_moment_are_told_or_the_hole_is_named
                 left = {node.key for node in item.leaves()}
 
 
+@pytest.mark.load
 async def test_member_that_is_cut_off_from_the_others_is_left(connect: Connect, etcd_binary: Path) -> None:
     with Arena(etcd_binary) as arena:
         client = connect(arena.direct)
@@ -288,6 +294,7 @@ def note_streams(client: AsyncClient) -> list[str]:
     return targets
 
 
+@pytest.mark.load
 async def test_burst_is_read_from_a_stream_and_comes_complete(client: AsyncClient, etcd: Server) -> None:
     streams = note_streams(client)
     async with client.keys.watch("/b", recursive=True) as watcher:
@@ -320,6 +327,7 @@ async def test_events_that_a_stream_brings_twice_are_told_once(client: AsyncClie
     assert streams
 
 
+@pytest.mark.load
 async def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(
     client: AsyncClient, etcd: Server
 ) -> None:
@@ -337,6 +345,7 @@ async def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(
         assert seen == [done.index for done in writing.done]
 
 
+@pytest.mark.load
 async def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: AsyncClient, etcd: Server) -> None:
     async with client.keys.watch("/b", recursive=True) as watcher:
         writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **BUSY)
@@ -351,6 +360,7 @@ async def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client
         assert seen == [done.index for done in writing.done]
 
 
+@pytest.mark.load
 async def test_consumer_that_blocks_everything_for_a_moment_loses_nothing(client: AsyncClient, etcd: Server) -> None:
     async with client.keys.watch("/b", recursive=True, buffer=10_000) as watcher:
         writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(5000)], **BUSY)

@@ -241,6 +241,7 @@ def test_lost_write_can_be_applied_later_but_never_after_its_index_has_passed(
     assert (client.keys.get("/swapped", quorum=True)).value == "theirs"
 
 
+@pytest.mark.load
 def test_it_never_says_what_is_not_so(lossy: Client, link: Link, client: Client) -> None:
     wrong = judge(lossy, link, client, lossy.keys.resolve)
     assert wrong == []

@@ -130,6 +130,7 @@ def written(authors: list[Author]) -> None:
             raise author.failure
 
 
+@pytest.mark.load
 def test_every_kind_of_watch_tells_the_story_of_a_single_server_that_restarts(connect: Connect, etcd: Server) -> None:
     client, story = connect(etcd.url, timeout=TIMES), Story()
     followers = follow_all(client)
@@ -146,6 +147,7 @@ def test_every_kind_of_watch_tells_the_story_of_a_single_server_that_restarts(co
     assert len(story.told) > 700
 
 
+@pytest.mark.load
 def test_every_kind_of_watch_tells_the_story_of_a_cluster_in_trouble(connect: Connect, etcd_cluster: Cluster) -> None:
     client, story = connect(etcd_cluster.endpoints, timeout=TIMES), Story()
     followers = follow_all(client)
@@ -165,6 +167,7 @@ def test_every_kind_of_watch_tells_the_story_of_a_cluster_in_trouble(connect: Co
     assert len(story.told) > 500
 
 
+@pytest.mark.load
 def test_unpaced_writers_are_followed_or_the_hole_is_named(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url)
     followers = [
@@ -204,6 +207,7 @@ def test_unpaced_writers_are_followed_or_the_hole_is_named(connect: Connect, etc
     finish(story, followers, client, holes=True)
 
 
+@pytest.mark.load
 def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url, timeout=TIMES)
     with client.keys.watch("/quiet") as watcher, client.keys.watch("/quiet", snapshots=True) as other:
@@ -224,6 +228,7 @@ def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: Connect
             assert event.value == "2"
 
 
+@pytest.mark.load
 def test_thousands_that_expire_in_one_moment_are_told_or_the_hole_is_named(connect: Connect, etcd: Server) -> None:
     """They are one entry of the log: neither the history of 1,000 nor a stream's 100 can hold them."""
     client = connect(etcd.url)
@@ -244,6 +249,7 @@ def test_thousands_that_expire_in_one_moment_are_told_or_the_hole_is_named(conne
                 left = {node.key for node in item.leaves()}
 
 
+@pytest.mark.load
 def test_member_that_is_cut_off_from_the_others_is_left(connect: Connect, etcd_binary: Path) -> None:
     with Arena(etcd_binary) as arena:
         client = connect(arena.direct)
@@ -283,6 +289,7 @@ def note_streams(client: Client) -> list[str]:
     return targets
 
 
+@pytest.mark.load
 def test_burst_is_read_from_a_stream_and_comes_complete(client: Client, etcd: Server) -> None:
     streams = note_streams(client)
     with client.keys.watch("/b", recursive=True) as watcher:
@@ -315,6 +322,7 @@ def test_events_that_a_stream_brings_twice_are_told_once(client: Client, etcd: S
     assert streams
 
 
+@pytest.mark.load
 def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(client: Client, etcd: Server) -> None:
     """Large values, so that the server's own buffer of 100 events overflows: it then drops the stream in silence."""
     value = "v" * 30_000
@@ -330,6 +338,7 @@ def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(client
         assert seen == [done.index for done in writing.done]
 
 
+@pytest.mark.load
 def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: Client, etcd: Server) -> None:
     with client.keys.watch("/b", recursive=True) as watcher:
         writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **BUSY)
@@ -344,6 +353,7 @@ def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: Clie
         assert seen == [done.index for done in writing.done]
 
 
+@pytest.mark.load
 def test_consumer_that_blocks_everything_for_a_moment_loses_nothing(client: Client, etcd: Server) -> None:
     with client.keys.watch("/b", recursive=True, buffer=10_000) as watcher:
         writing = Writing(etcd.port, [put(f"/b/{n % 50}", f"{n}") for n in range(5000)], **BUSY)
