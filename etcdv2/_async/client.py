@@ -17,6 +17,7 @@ from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
+from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._core.wire import CLUSTER_ID, AsyncTransport, TransportFailure
 from etcdv2._transport.loop import AsyncFastTransport
@@ -239,7 +240,7 @@ class AsyncClient:
         the clear.
         """
         times = self._dispatcher.timeout if timeout is UNSET else timeout_from(timeout, self._dispatcher.timeout)
-        ends = None if times.total is None else time.monotonic() + times.total
+        ends = Deadline.after(times.total, time.monotonic())
         members = await self.members.list(timeout=timeout)
         known = self._dispatcher.pool.endpoints
         found = [_advertised(url) for url in dict.fromkeys(url for member in members for url in member.client_urls)]
@@ -247,8 +248,9 @@ class AsyncClient:
         strangers = [endpoint for endpoint in found if endpoint is not None and endpoint not in known]
         while strangers:
             endpoint = strangers.pop(0)
-            left = None if ends is None else max(0.001, (ends - time.monotonic()) / (len(strangers) + 1))
-            if await self._is_member(endpoint, min(filter(None, (times.attempt, left)), default=None)):
+            share = ends.share(len(strangers) + 1, time.monotonic())
+            within = shorter(times.attempt, None if share is None else max(0.001, share))
+            if await self._is_member(endpoint, within):
                 usable.append(endpoint)
         self._dispatcher.pool.discovered(usable)
         return self.endpoints

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 from weakref import WeakSet
 
 from etcdv2._async.watch.watcher import AsyncWatcher
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer
 from etcdv2._core.mirror.tree import Change, Differences, MirrorState, MirrorTree, Names
 from etcdv2._runtime.forks import tell_after_fork
@@ -125,7 +126,7 @@ class AsyncMirror(Mapping[str, Node]):
         other quickly can be skipped: `changes` has them all. Raises what ended the mirror.
         """
         check_seconds("timeout", timeout)
-        ends = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline.after(timeout, time.monotonic())
         while True:
             changed, ended = self._copy.changed, self.closed
             value = predicate(self.state)
@@ -133,8 +134,8 @@ class AsyncMirror(Mapping[str, Node]):
                 return value
             if ended and self.error is not None:
                 raise self.error
-            left = None if ends is None else ends - time.monotonic()
-            if ended or (left is not None and left <= 0):
+            left = deadline.left(time.monotonic())
+            if ended or left == 0:
                 return value
             await changed.wait(left)
 
@@ -199,7 +200,7 @@ class AsyncMirrorChanges:
         Raises what ended the mirror, after the changes that came before.
         """
         check_seconds("timeout", timeout)
-        ends = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline.after(timeout, time.monotonic())
         copy = self._copy
         while True:
             changed, ended = copy.changed, copy.ended_at is not None
@@ -210,8 +211,8 @@ class AsyncMirrorChanges:
                 return change
             if ended and copy.error is not None:
                 raise copy.error
-            left = None if ends is None else ends - time.monotonic()
-            if ended or (left is not None and left <= 0):
+            left = deadline.left(time.monotonic())
+            if ended or left == 0:
                 return None
             await changed.wait(left)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._core import keys as _keys
 from etcdv2._core.call.policy import READS, WRITES
 from etcdv2._core.call.steps import response_of
+from etcdv2._core.deadline import Deadline, backoff
 from etcdv2._core.keys import TTL
 from etcdv2._runtime.primitives import async_sleep
 from etcdv2._types.api_errors import CompareFailed, KeyExists, KeyNotFound
@@ -17,6 +17,7 @@ from etcdv2._types.call_errors import DeadlineExceeded
 from etcdv2._types.results import Response
 from etcdv2._types.settings import TimeoutLike, Unset, timeout_from
 
+FIRST_PAUSE = 0.004
 LONGEST_PAUSE = 0.1
 
 
@@ -34,7 +35,7 @@ async def async_modify(
     Reads through raft, so that a lagging member cannot make it leave alone what has changed long ago.
     """
     total = timeout_from(timeout, dispatcher.timeout).total
-    deadline = None if total is None else time.monotonic() + total
+    deadline = Deadline.after(total, time.monotonic())
     read = _keys.get(key, recursive=False, sort=False, quorum=True)
     tries = 0
     while True:
@@ -56,7 +57,7 @@ async def async_modify(
         try:
             return response_of(await dispatcher.perform(call, WRITES[False], timeout, deadline))
         except (CompareFailed, KeyExists, KeyNotFound) as error:
-            pause = random.uniform(0, min(LONGEST_PAUSE, 0.002 * 2.0 ** min(tries, 10)))
-            if deadline is not None and time.monotonic() + pause >= deadline:
+            pause = backoff(tries, FIRST_PAUSE, LONGEST_PAUSE, least=0.0)
+            if time.monotonic() + pause >= deadline:
                 raise DeadlineExceeded(f"{key}: somebody else was quicker {tries} times") from error
         await async_sleep(pause)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._core import outcome
 from etcdv2._core.call.policy import READS
+from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.outcome import Trace
 from etcdv2._core.watch.cursor import Cursor
@@ -33,7 +34,7 @@ async def async_resolve(dispatcher: AsyncDispatcher, error: OutcomeUnknown, time
     """Raises what a quorum read raises when the cluster cannot be asked now."""
     trace = outcome.trace_of(error)
     times = dispatcher.timeout if isinstance(timeout, Unset) else timeout_from(timeout, dispatcher.timeout)
-    deadline = None if times.total is None else time.monotonic() + times.total
+    deadline = Deadline.after(times.total, time.monotonic())
     looking = _Looking(dispatcher, trace, times, deadline)
     try:
         node, index = await looking.state()
@@ -51,7 +52,7 @@ async def async_resolve(dispatcher: AsyncDispatcher, error: OutcomeUnknown, time
 class _Looking:
     """What is read for one write."""
 
-    def __init__(self, dispatcher: AsyncDispatcher, trace: Trace, times: Timeout, deadline: float | None) -> None:
+    def __init__(self, dispatcher: AsyncDispatcher, trace: Trace, times: Timeout, deadline: Deadline) -> None:
         self._dispatcher = dispatcher
         self._trace = trace
         self._times = times
@@ -105,7 +106,7 @@ class _Looking:
 
     async def _past_change(self, poll: AsyncPoll) -> KeysEvent | None:
         """What the server had in its history for this poll, None for nothing; it is sent right behind the headers."""
-        timer = async_later(min(SURELY_CAME, self._left().total or SURELY_CAME), poll.stream.abort)
+        timer = async_later(self._deadline.cut(SURELY_CAME, time.monotonic()) or 0.0, poll.stream.abort)
         body = EventBuffer()
         try:
             while part := await poll.stream.read():
@@ -125,18 +126,14 @@ class _Looking:
     async def _check_alive(self, endpoint: Endpoint) -> None:
         """Raises TransportFailure unless the member answers a quorum read of the key."""
         call = operations.get_key(self._trace.key, quorum=True)
-        commit = self._times.commit
-        left = self._left().total
-        within = min((part for part in (commit, left) if part is not None), default=None)
+        within = shorter(self._times.commit, self._left().total)
         reply = await self._dispatcher.ask(endpoint, call, within)
         if reply.status not in (200, 404):
             raise TransportFailure(f"answered {reply.status} to a quorum read", "read", Sent.WHOLE)
 
     def _left(self) -> Timeout:
         """Raises DeadlineExceeded when nothing is."""
-        if self._deadline is None:
-            return self._times
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        left = self._deadline.left(time.monotonic())
+        if left == 0:
             raise DeadlineExceeded(f"{self._trace.key}: the time was over before its history was read")
         return replace(self._times, total=left)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.endpoints import Endpoint
 
 CLUSTER_ID = "x-etcd-cluster-id"
@@ -41,8 +42,8 @@ class Limits(NamedTuple):
     """Seconds to connect (name look-up, TCP, TLS)."""
     answer: float | None
     """Seconds from the start of the attempt until the answer begins, and then for each silence within it."""
-    deadline: float | None
-    """A moment on the `time.monotonic` clock when all ends, whatever arrives."""
+    deadline: Deadline
+    """When all ends, whatever arrives."""
 
 
 class Reply(NamedTuple):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -39,12 +40,12 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def async_deadline(moment: float | None) -> asyncio.Timeout:
-    """Ends the block with TimeoutError at `moment` of `time.monotonic`."""
-    return asyncio.timeout(None if moment is None else max(0.0, moment - time.monotonic()))
+def async_deadline(moment: float) -> asyncio.Timeout:
+    """Ends the block with TimeoutError at `moment` of `time.monotonic`; never when that is infinity."""
+    return asyncio.timeout(None if moment == inf else max(0.0, moment - time.monotonic()))
 
 
-def deadline(moment: float | None) -> contextlib.nullcontext[None]:
+def deadline(moment: float) -> contextlib.nullcontext[None]:
     """A thread cannot be interrupted: this ends nothing. The transport's own limits hold."""
     del moment
     return contextlib.nullcontext()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
+from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
 from etcdv2._core.wire import CLUSTER_ID, Transport, TransportFailure
 from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
@@ -240,7 +241,7 @@ class Client:
         the clear.
         """
         times = self._dispatcher.timeout if timeout is UNSET else timeout_from(timeout, self._dispatcher.timeout)
-        ends = None if times.total is None else time.monotonic() + times.total
+        ends = Deadline.after(times.total, time.monotonic())
         members = self.members.list(timeout=timeout)
         known = self._dispatcher.pool.endpoints
         found = [_advertised(url) for url in dict.fromkeys(url for member in members for url in member.client_urls)]
@@ -248,8 +249,9 @@ class Client:
         strangers = [endpoint for endpoint in found if endpoint is not None and endpoint not in known]
         while strangers:
             endpoint = strangers.pop(0)
-            left = None if ends is None else max(0.001, (ends - time.monotonic()) / (len(strangers) + 1))
-            if self._is_member(endpoint, min(filter(None, (times.attempt, left)), default=None)):
+            share = ends.share(len(strangers) + 1, time.monotonic())
+            within = shorter(times.attempt, None if share is None else max(0.001, share))
+            if self._is_member(endpoint, within):
                 usable.append(endpoint)
         self._dispatcher.pool.discovered(usable)
         return self.endpoints

@@ -14,6 +14,7 @@ from etcdv2._core.call.policy import LOCAL_READ, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, meta_of
 from etcdv2._core.watch.event_buffer import EventBuffer
@@ -96,7 +97,7 @@ class Dispatcher:
         call: Call[Answer, KeysError | Message],
         rules: CallPolicy,
         timeout: TimeoutLike | Unset = UNSET,
-        deadline: float | None = None,
+        deadline: Deadline = NEVER,
     ) -> Answered[Answer]:
         """The call's answer from whichever endpoint gives it. Raises every error of the tree."""
         if self.before_call is not None:
@@ -116,7 +117,7 @@ class Dispatcher:
 
     def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
-        attempts = self._begin(call, LOCAL_READ, timeout, None)
+        attempts = self._begin(call, LOCAL_READ, timeout, NEVER)
         request = self._request(call)
         while True:
             step = self._step(attempts, call)
@@ -161,7 +162,7 @@ class Dispatcher:
         self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, anonymous: bool = False
     ) -> Reply:
         """One attempt at one endpoint, without any rule. `anonymous`: without credentials. Raises TransportFailure."""
-        limits = self._limits() if within is None else Limits(within, within, time.monotonic() + within)
+        limits = self._limits(within)
         request = self._request(call)
         if anonymous:
             request = request._replace(headers=self._headers[:1])
@@ -179,17 +180,19 @@ class Dispatcher:
         self._transport.close()
 
     def _begin(
-        self, call: Call[Any, Any], rules: CallPolicy, timeout: TimeoutLike | Unset, deadline: float | None
+        self, call: Call[Any, Any], rules: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
     ) -> Route[Any]:
         self.check_open()
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         now = time.monotonic()
         return Route(call, rules, times, self.pool, self.view, now, self._rng, deadline, self.secrets)
 
-    def _limits(self) -> Limits:
-        """Those of one attempt that begins now."""
-        total = self.timeout.total
-        return Limits(self.timeout.connect, self.timeout.attempt, None if total is None else time.monotonic() + total)
+    def _limits(self, within: float | None = None) -> Limits:
+        """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""
+        now = time.monotonic()
+        if within is not None:
+            return Limits(within, within, Deadline.after(within, now))
+        return Limits(self.timeout.connect, self.timeout.attempt, Deadline.after(self.timeout.total, now))
 
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
         return Request(call.method, call.target, self._headers, call.content_type, call.body or b"", cluster_id)
@@ -262,9 +265,8 @@ def _read_all(stream: Stream, limits: Limits) -> bytes:
     body = EventBuffer()
     try:
         while True:
-            left = None if limits.deadline is None else limits.deadline - time.monotonic()
-            silence = min((part for part in (limits.answer, left) if part is not None), default=None)
-            part = None if left is not None and left <= 0 else stream.read(silence)
+            silence = limits.deadline.cut(limits.answer, time.monotonic())
+            part = None if silence == 0 else stream.read(silence)
             if part is None:
                 raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
             if not part:

@@ -30,6 +30,7 @@ from typing import Any
 
 import httpx
 
+from etcdv2._core.deadline import shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.keys import MAX_REQUEST_LINE
 from etcdv2._core.wire import CLUSTER_ID, Limits, Phase, Reply, Request, Sent, Stream, TransportFailure
@@ -159,7 +160,7 @@ class HttpxTransport:
                 if size > DEFAULT_MAX_BODY_BYTES:
                     reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
                     raise TransportFailure(reason, "read", Sent.WHOLE)
-                if limits.deadline is not None and time.monotonic() >= limits.deadline:
+                if time.monotonic() >= limits.deadline:
                     raise TimeoutError
                 parts.append(part)
             return b"".join(parts)
@@ -209,19 +210,15 @@ class HttpxTransport:
             )
         if line > _LONGEST_URL:
             raise ValueError(f"the request line has {line} bytes; httpx takes {_LONGEST_URL}")
-        left = None if limits.deadline is None else max(0.001, limits.deadline - time.monotonic())
-
-        def within(seconds: float | None) -> float | None:
-            return left if seconds is None else seconds if left is None else min(seconds, left)
-
+        left = limits.deadline.left(time.monotonic())
+        left = None if left is None else max(0.001, left)
+        connect, answer = shorter(limits.connect, left), shorter(limits.answer, left)
         headers = [*request.headers, ("Host", endpoint.authority), ("Accept-Encoding", "identity")]
         if request.content_type is not None:
             headers.append(("Content-Type", request.content_type))
         extensions: dict[str, Any] = {
             "trace": progress.trace,
-            "timeout": httpx.Timeout(
-                connect=within(limits.connect), read=within(limits.answer), write=within(limits.answer), pool=left
-            ).as_dict(),
+            "timeout": httpx.Timeout(connect=connect, read=answer, write=answer, pool=left).as_dict(),
         }
         if self._server_hostname is not None and endpoint.tls:
             extensions["sni_hostname"] = self._server_hostname

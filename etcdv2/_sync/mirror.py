@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 from weakref import WeakSet
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer
 from etcdv2._core.mirror.tree import Change, Differences, MirrorState, MirrorTree, Names
 from etcdv2._runtime.forks import tell_after_fork
@@ -126,7 +127,7 @@ class Mirror(Mapping[str, Node]):
         other quickly can be skipped: `changes` has them all. Raises what ended the mirror.
         """
         check_seconds("timeout", timeout)
-        ends = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline.after(timeout, time.monotonic())
         while True:
             changed, ended = self._copy.changed, self.closed
             value = predicate(self.state)
@@ -134,8 +135,8 @@ class Mirror(Mapping[str, Node]):
                 return value
             if ended and self.error is not None:
                 raise self.error
-            left = None if ends is None else ends - time.monotonic()
-            if ended or (left is not None and left <= 0):
+            left = deadline.left(time.monotonic())
+            if ended or left == 0:
                 return value
             changed.wait(left)
 
@@ -200,7 +201,7 @@ class MirrorChanges:
         Raises what ended the mirror, after the changes that came before.
         """
         check_seconds("timeout", timeout)
-        ends = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline.after(timeout, time.monotonic())
         copy = self._copy
         while True:
             changed, ended = copy.changed, copy.ended_at is not None
@@ -211,8 +212,8 @@ class MirrorChanges:
                 return change
             if ended and copy.error is not None:
                 raise copy.error
-            left = None if ends is None else ends - time.monotonic()
-            if ended or (left is not None and left <= 0):
+            left = deadline.left(time.monotonic())
+            if ended or left == 0:
                 return None
             changed.wait(left)
 

@@ -8,27 +8,24 @@ from __future__ import annotations
 from math import inf
 from time import monotonic
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.wire import Limits, Sent
 from etcdv2._transport.failures import LimitReached, failure
 
 
 def begin(limits: Limits) -> float:
     """When an answer must have begun that is asked for now. Raises TransportFailure when the deadline is over."""
-    _, answer, deadline = limits
     now = monotonic()
-    ends = inf if answer is None else now + answer
-    if deadline is not None and deadline < ends:
-        ends = deadline
+    ends = min(limits.deadline, inf if limits.answer is None else now + limits.answer)
     if ends <= now:
         error = LimitReached("no time left")
         raise failure(error, "pool", Sent.NOTHING) from error
     return ends
 
 
-def go_on(answer: float | None, deadline: float | None) -> float:
+def go_on(answer: float | None, deadline: Deadline) -> float:
     """When a silence is over that begins now, within an answer."""
-    ends = inf if deadline is None else deadline
-    return ends if answer is None else min(ends, monotonic() + answer)
+    return deadline if answer is None else min(deadline, monotonic() + answer)
 
 
 def connected_by(limits: Limits, ends: float) -> float:

@@ -15,6 +15,7 @@ from math import inf
 from time import monotonic
 from typing import cast
 
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.wire import Limits, Phase, Sent, TransportFailure
 from etcdv2._transport.failures import Aborted, LimitReached, failure, refusal
 from etcdv2._transport.http1 import AnswerReader, BadAnswer
@@ -91,7 +92,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._paused = False
         self._unread = 0
         self._answer: float | None = None
-        self._deadline: float | None = None
+        self._deadline = NEVER
 
     # -- what the transport calls -------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import Any
 
 import pytest
@@ -346,7 +347,7 @@ async def test_async_deadline_ends_the_block_and_none_does_not() -> None:
     with pytest.raises(TimeoutError):
         async with async_deadline(time.monotonic() - 1):
             await asyncio.sleep(LONG)
-    async with async_deadline(None):
+    async with async_deadline(inf):
         await asyncio.sleep(0)
 
 

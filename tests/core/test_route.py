@@ -15,9 +15,10 @@ from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import CallPolicy, policy_for
 from etcdv2._core.call.route import LONGEST_PAUSE, ROUNDS_WITHOUT_TOTAL, SECOND_ROUND_WITHIN, Route
 from etcdv2._core.call.steps import Answered, Try
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
-from etcdv2._core.wire import Phase, Reply, Sent, TransportFailure
+from etcdv2._core.wire import Limits, Phase, Reply, Sent, TransportFailure
 from etcdv2._types.api_errors import (
     ApiError,
     CompareFailed,
@@ -79,7 +80,7 @@ class Course:
         timeout: Timeout | None = None,
         call: Call[Any, Any] | None = None,
         now: float = 100.0,
-        deadline: float | None = None,
+        deadline: Deadline = NEVER,
         pool: EndpointPool | None = None,
         view: ClusterView | None = None,
     ) -> None:
@@ -388,13 +389,13 @@ def test_call_ends_at_its_deadline_with_the_causes() -> None:
 
 
 def test_outer_deadline_is_kept_when_it_is_earlier_than_the_total() -> None:
-    assert Course(READ, deadline=101.0).step().limits.deadline == 101.0
-    assert Course(READ, deadline=900.0).step().limits.deadline == 120.0
-    assert Course(READ, deadline=101.0, timeout=Timeout(total=None)).step().limits.deadline == 101.0
+    assert Course(READ, deadline=Deadline(101)).step().limits.deadline == 101.0
+    assert Course(READ, deadline=Deadline(900)).step().limits.deadline == 120.0
+    assert Course(READ, deadline=Deadline(101), timeout=Timeout(total=None)).step().limits.deadline == 101.0
 
 
 def test_deadline_that_has_passed_already_sends_nothing_and_tells_no_negative_time() -> None:
-    course = Course(READ, deadline=99.0)
+    course = Course(READ, deadline=Deadline(99))
     with pytest.raises(DeadlineExceeded) as caught:
         course.step()
     assert course.tried == []
@@ -453,7 +454,7 @@ def test_many_equal_causes_are_told_once_with_their_count() -> None:
 def test_limits_of_a_try_are_those_of_its_kind() -> None:
     timeout = Timeout(connect=0.5, attempt=2, commit=8, total=60)
     for rules, answer in ((READ, 2), (SESSION, 2), (QUORUM, 8), (WRITE, 8)):
-        assert Course(rules, timeout=timeout).step().limits == (0.5, answer, 160)
+        assert Course(rules, timeout=timeout).step().limits == Limits(0.5, answer, Deadline(160))
 
 
 def test_default_quorum_read_waits_longer_than_the_server_does() -> None:
@@ -479,7 +480,7 @@ def test_write_waits_for_its_answer_as_long_as_there_is_time() -> None:
 def test_without_any_limit_a_try_has_none() -> None:
     timeout = Timeout(connect=None, attempt=None, commit=None, total=None)
     for rules in (READ, QUORUM, WRITE):
-        assert Course(rules, timeout=timeout).step().limits == (None, None, None)
+        assert Course(rules, timeout=timeout).step().limits == Limits(None, None, NEVER)
 
 
 def test_short_total_is_shared_so_that_silent_members_leave_time_for_the_last() -> None:

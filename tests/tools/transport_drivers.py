@@ -11,6 +11,7 @@ import threading
 from collections.abc import Coroutine, Mapping
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack
 
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import AsyncStream, Limits, Reply, Request, Stream, Transport
 from etcdv2._transport.loop import AsyncFastTransport
@@ -22,7 +23,7 @@ LaneName = Literal["threads", "loop"]
 HEADERS = (("User-Agent", "tests"), ("Authorization", "Basic c2VjcmV0"))
 GET = Request("GET", "/v2/keys/a", HEADERS)
 PUT = Request("PUT", "/v2/keys/a", HEADERS, "application/x-www-form-urlencoded", b"value=1")
-SOON = Limits(connect=2, answer=2, deadline=None)
+SOON = Limits(connect=2, answer=2, deadline=NEVER)
 
 
 class Options(TypedDict, total=False):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.endpoints import Endpoint, parse_endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Transport
 from etcdv2._sync.httpx_transport import HttpxTransport
@@ -17,7 +18,7 @@ from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Server
 from etcdv2_api import Call, operations
 
-SOON = Limits(connect=2, answer=9, deadline=None)
+SOON = Limits(connect=2, answer=9, deadline=NEVER)
 HEADERS = (("User-Agent", "tests"),)
 VARYING = {"modifiedIndex", "createdIndex", "index", "expiration", "cause"}
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.endpoints import parse_endpoint
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
 from etcdv2.testing import Server
@@ -85,7 +86,7 @@ def test_member_that_is_stopped_and_goes_on_does_not_confuse_the_next_call(etcd:
         try:
             start = time.monotonic()
             with pytest.raises(TransportFailure) as caught:
-                lane.send(endpoint, get("/a"), Limits(1, 0.1, None))
+                lane.send(endpoint, get("/a"), Limits(1, 0.1, NEVER))
             assert time.monotonic() - start < 1
         finally:
             etcd.resume()

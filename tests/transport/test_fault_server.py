@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.wire import Limits, Sent, TransportFailure
 from etcdv2._transport.threads import FastTransport
 from tests.tools.fault_server import FaultServer, TcpProxy, answer, before_reading, close, echo, reset
@@ -47,7 +48,7 @@ def test_stalled_proxy_forwards_nothing_until_it_goes_on(lane: FastTransport) ->
         assert lane.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
         proxy.stall()
         with pytest.raises(TransportFailure) as caught:
-            lane.send(proxy.endpoint, PUT, Limits(1, 0.1, None))
+            lane.send(proxy.endpoint, PUT, Limits(1, 0.1, NEVER))
         assert (caught.value.timed_out, caught.value.sent) == (True, Sent.WHOLE)
         assert len(server.requests) == 1
         proxy.go()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.wire import Limits, TransportFailure
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer, answer_bytes, close, drip, raw, reset
 from tests.tools.transport_drivers import GET, SOON, Driver, LaneName, start_lane
@@ -17,7 +18,7 @@ from tests.tools.transport_drivers import GET, SOON, Driver, LaneName, start_lan
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 WRONG = answer_bytes(body=b"wrong")
-LIMITS = Limits(connect=1, answer=0.1, deadline=None)
+LIMITS = Limits(connect=1, answer=0.1, deadline=NEVER)
 HOSTILE: dict[str, Behaviour] = {
     "nothing": close(),
     "reset": reset(),
@@ -68,7 +69,7 @@ def test_hostile_answer_is_a_failure_in_time_and_harms_nobody_else(name: LaneNam
     with FaultServer(HOSTILE[case], default=answer(body=b"right")) as server:
         with start_lane(name, max_connections=1, max_body_bytes=1_000_000) as lane:
             start = time.monotonic()
-            limits = LIMITS._replace(deadline=start + 0.2)
+            limits = LIMITS._replace(deadline=Deadline(start + 0.2))
             if streaming:
                 assert_stream_fails(lane, server, limits)
             else:
@@ -88,7 +89,7 @@ def assert_stream_fails(lane: Driver, server: FaultServer, limits: Limits) -> No
     try:
         for _ in range(1000):
             data = stream.read(0.1)
-            if data is None or time.monotonic() > (limits.deadline or 0):
+            if data is None or time.monotonic() > limits.deadline:
                 return
             assert data != b"", "an answer that is not whole seemed to be"
     except TransportFailure:

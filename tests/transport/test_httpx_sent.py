@@ -10,6 +10,7 @@ import pytest
 from anyio._backends import _asyncio as backend  # httpcore's way to the socket on asyncio
 
 from etcdv2._async.httpx_transport import AsyncHttpxTransport
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
 from tests.tools.fault_server import FaultServer, echo
 
@@ -47,7 +48,7 @@ async def test_request_that_has_arrived_whole_is_never_claimed_to_be_less(
     try:
         with FaultServer(default=echo()) as server:
             try:
-                await transport.send(server.endpoint, request_, Limits(2, 0.3, time.monotonic() + 0.3))
+                await transport.send(server.endpoint, request_, Limits(2, 0.3, Deadline(time.monotonic() + 0.3)))
             except TransportFailure as failure:
                 claimed = failure.sent
             else:

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
 from etcdv2._transport.loop import AsyncFastTransport
 from tests.tools.fault_server import FaultServer, answer_bytes, before_reading, drip, echo, raw, stall
 from tests.tools.transport_drivers import GET, PUT, SOON
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-FOR_EVER = Limits(None, None, None)
+FOR_EVER = Limits(None, None, NEVER)
 
 
 @pytest.fixture

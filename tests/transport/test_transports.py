@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 import trustme
 
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
 from tests.tools.fault_server import (
@@ -183,7 +184,7 @@ def test_connection_left_idle_for_long_is_closed(lane: Driver, monkeypatch: pyte
         assert server.connections == 2
 
 
-@pytest.mark.parametrize("limits", [SOON, Limits(None, None, None)])
+@pytest.mark.parametrize("limits", [SOON, Limits(None, None, NEVER)])
 def test_idle_connection_is_closed_without_another_call(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
     monkeypatch.setattr("etcdv2._transport.loop_connection.IDLE_SECONDS", 0.05)
     with FaultServer() as server, start_lane("loop") as lane:
@@ -224,9 +225,9 @@ def test_full_pool_makes_the_next_call_wait_its_turn(name: LaneName, helpers: Th
 
 def test_wait_for_a_place_is_bounded_and_sends_nothing(name: LaneName, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(stall(), default=echo()) as server, start_lane(name, max_connections=1) as lane:
-        holder = helpers.submit(lane.send, server.endpoint, GET, Limits(1, 0.5, None))
+        holder = helpers.submit(lane.send, server.endpoint, GET, Limits(1, 0.5, NEVER))
         until(lambda: len(server.requests) == 1)
-        for limits in (Limits(1, 0.05, None), Limits(1, None, time.monotonic() + 0.05)):
+        for limits in (Limits(1, 0.05, NEVER), Limits(1, None, Deadline(time.monotonic() + 0.05))):
             failure = failed(lambda limits=limits: lane.send(server.endpoint, GET, limits))  # type: ignore[misc]
             assert (failure.phase, failure.sent, failure.timed_out) == ("pool", Sent.NOTHING, True)
         assert failed(holder.result).phase == "wait"
@@ -268,7 +269,7 @@ def test_refused_connection_says_that_nothing_was_sent(lane: Driver) -> None:
 def test_connecting_is_bounded(lane: Driver) -> None:
     with full_server() as silent:
         start = time.monotonic()
-        failure = failed(lambda: lane.send(silent, PUT, Limits(0.2, 5, None)))
+        failure = failed(lambda: lane.send(silent, PUT, Limits(0.2, 5, NEVER)))
         assert 0.15 < time.monotonic() - start < 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
 
@@ -292,10 +293,10 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_name_look_up_is_bounded_and_freed_by_close(lane: Driver, helpers: ThreadPoolExecutor) -> None:
     endpoint = Endpoint("http", "localhost", 1)
     start = time.monotonic()
-    failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.1, None, None)))
+    failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.1, None, NEVER)))
     assert time.monotonic() - start < 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
-    looking = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, None))
+    looking = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, NEVER))
     time.sleep(0.05)
     lane.close()
     failure = failed(lambda: looking.result(timeout=2))
@@ -313,13 +314,13 @@ def test_address_that_does_not_answer_leaves_time_for_the_next(lane: Driver, mon
             return found
 
         monkeypatch.setattr("socket.getaddrinfo", look_up)
-        assert lane.send(server.endpoint, GET, Limits(0.4, 2, None)).body == b"/v2/keys/a"
+        assert lane.send(server.endpoint, GET, Limits(0.4, 2, NEVER)).body == b"/v2/keys/a"
 
 
 def test_tls_handshake_is_bounded_by_the_connect_limit(lane: Driver) -> None:
     with FaultServer(default=before_reading(stall())) as server:
         endpoint = server.endpoint._replace(scheme="https")
-        failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.2, 5, None)))
+        failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.2, 5, NEVER)))
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
 
 
@@ -330,8 +331,9 @@ def test_server_that_never_answers_is_left_in_time(
     connect, answered, total = limits
     with FaultServer(default=stall()) as server:
         start = time.monotonic()
-        deadline = None if total is None else start + total
-        failure = failed(lambda: lane.send(server.endpoint, PUT, Limits(connect, answered, deadline)))
+        failure = failed(
+            lambda: lane.send(server.endpoint, PUT, Limits(connect, answered, Deadline.after(total, start)))
+        )
         assert 0.08 < time.monotonic() - start < 1
         assert len(server.requests) == 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("wait", Sent.WHOLE, True)
@@ -340,7 +342,7 @@ def test_server_that_never_answers_is_left_in_time(
 def test_deadline_holds_though_bytes_keep_dripping(lane: Driver) -> None:
     with FaultServer(default=drip(answer_bytes(body=b"x" * 1000), 0.01)) as server:
         start = time.monotonic()
-        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 1, start + 0.3)))
+        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 1, Deadline(start + 0.3))))
         assert 0.25 < time.monotonic() - start < 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("read", Sent.WHOLE, True)
 
@@ -349,9 +351,9 @@ def test_answer_limit_bounds_each_silence_and_not_the_whole_answer(lane: Driver)
     data = answer_bytes(body=b"12345678")
     parts = [data[:-8], *(data[-8 + at : len(data) - 7 + at] for at in range(8))]
     with FaultServer(drip(parts, 0.08), raw(parts[0], stall=True)) as server:
-        assert lane.send(server.endpoint, GET, Limits(1, 0.25, None)).body == b"12345678"
+        assert lane.send(server.endpoint, GET, Limits(1, 0.25, NEVER)).body == b"12345678"
         start = time.monotonic()
-        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 0.25, None)))
+        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 0.25, NEVER)))
         assert 0.2 < time.monotonic() - start < 1
     assert (failure.phase, failure.timed_out) == ("read", True)
 
@@ -360,7 +362,7 @@ def test_deadline_that_is_over_sends_nothing(lane: Driver) -> None:
     with FaultServer() as server:
         lane.send(server.endpoint, GET, SOON)
         for work in (lane.send, lane.open):
-            failure = failed(lambda work=work: work(server.endpoint, PUT, Limits(1, 1, time.monotonic() - 1)))  # type: ignore[misc]
+            failure = failed(lambda work=work: work(server.endpoint, PUT, Limits(1, 1, Deadline(time.monotonic() - 1))))  # type: ignore[misc]
             assert (failure.sent, failure.timed_out) == (Sent.NOTHING, True)
         assert len(server.requests) == 1
 
@@ -389,7 +391,7 @@ def reset_later() -> Behaviour:
 @pytest.mark.parametrize("fault", [stall(), reset_later()])
 def test_request_that_the_kernel_did_not_take_whole_was_sent_in_part(lane: Driver, fault: Behaviour) -> None:
     with FaultServer(default=before_reading(fault)) as server:
-        failure = failed(lambda: lane.send(server.endpoint, BIG, Limits(1, 0.3, None)))
+        failure = failed(lambda: lane.send(server.endpoint, BIG, Limits(1, 0.3, NEVER)))
         assert failure.sent in (Sent.PART, Sent.NOTHING)
         assert failure.phase == "send"
         assert server.requests == []
@@ -425,7 +427,7 @@ def test_request_line_is_not_warmed_up_where_it_need_not(lane: Driver) -> None:
 @pytest.mark.parametrize("fault", [close(), stall(), answer(200, {"Connection": "close"})])
 def test_failure_to_warm_up_says_that_nothing_was_sent(lane: Driver, fault: Behaviour) -> None:
     with FaultServer(default=fault) as server:
-        failure = failed(lambda: lane.send(server.endpoint, LONG._replace(method="DELETE"), Limits(1, 0.1, None)))
+        failure = failed(lambda: lane.send(server.endpoint, LONG._replace(method="DELETE"), Limits(1, 0.1, NEVER)))
         assert (failure.phase, failure.sent) == ("connect", Sent.NOTHING)
         assert [received.method for received in server.requests] == ["GET"]
 
@@ -588,14 +590,14 @@ def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Drive
 
 def test_limits_of_opening_end_with_it(lane: Driver) -> None:
     with FaultServer(drip([MANY, b"", b"3\r\none\r\n"], 0.1)) as server:
-        stream = lane.open(server.endpoint, GET, Limits(0.1, 0.1, time.monotonic() + 0.1))
+        stream = lane.open(server.endpoint, GET, Limits(0.1, 0.1, Deadline(time.monotonic() + 0.1)))
         assert stream.read() == b"one"
         stream.close()
 
 
 def test_opening_is_bounded(lane: Driver) -> None:
     with FaultServer(default=stall()) as server:
-        failure = failed(lambda: lane.open(server.endpoint, GET, Limits(1, 0.1, None)))
+        failure = failed(lambda: lane.open(server.endpoint, GET, Limits(1, 0.1, NEVER)))
     assert (failure.phase, failure.timed_out) == ("wait", True)
 
 
@@ -604,11 +606,11 @@ def test_opening_is_bounded(lane: Driver) -> None:
 
 def test_close_frees_every_caller_at_once(name: LaneName, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(stall(), raw(MANY, stall=True)) as server, start_lane(name, max_connections=1) as lane:
-        waiting = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, None))
+        waiting = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, NEVER))
         until(lambda: len(server.requests) == 1)
         stream = lane.open(server.endpoint, GET, SOON)
         reading = helpers.submit(stream.read)
-        queued = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, None))
+        queued = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, NEVER))
         time.sleep(0.05)
         start = time.monotonic()
         lane.close()
@@ -626,7 +628,7 @@ def test_close_frees_every_caller_at_once(name: LaneName, helpers: ThreadPoolExe
 def test_close_frees_a_caller_that_is_connecting(lane: Driver, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(default=before_reading(stall())) as server:
         endpoint = server.endpoint._replace(scheme="https")
-        connecting = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, None))
+        connecting = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, NEVER))
         until(lambda: server.connections == 1)
         time.sleep(0.05)
         lane.close()
@@ -671,7 +673,7 @@ def test_tls_stream_times_out_goes_on_and_is_aborted(
             stream.abort()
             assert failed(lambda: reading.result(timeout=2)).aborted
             stream.close()
-            failure = failed(lambda: lane.send(server.endpoint, PUT, Limits(1, 0.1, None)))
+            failure = failed(lambda: lane.send(server.endpoint, PUT, Limits(1, 0.1, NEVER)))
             assert (failure.phase, failure.sent, failure.timed_out) == ("wait", Sent.WHOLE, True)
 
 
@@ -709,11 +711,12 @@ def test_body_that_ends_with_the_connection_is_whole_only_if_tls_was_ended_prope
 FORKING = """
 import os, sys
 from etcdv2._transport.threads import FastTransport
+from etcdv2._core.deadline import NEVER
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Request
 transport, endpoint = FastTransport(), Endpoint("http", "127.0.0.1", int(sys.argv[1]))
 def ask(target):
-    return transport.send(endpoint, Request("GET", target, ()), Limits(1, 2, None)).body == target.encode()
+    return transport.send(endpoint, Request("GET", target, ()), Limits(1, 2, NEVER)).body == target.encode()
 assert ask("/parent")
 if (child := os.fork()) == 0:
     os._exit(0 if ask("/child") and ask("/child") else 1)

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 
+from etcdv2._core.deadline import backoff
 from etcdv2._core.endpoints import Endpoint
 
 logger = logging.getLogger("etcdv2")
@@ -114,9 +115,8 @@ class EndpointPool:
             logger.info("endpoint %s rests: %s", endpoint, why)
         # Calls that were under way together fail together: that counts once.
         if now >= state.resting_until:
-            rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(state.failures, 10)) * self._rng.uniform(0.5, 1.0)
             state.failures += 1
-            state.resting_until = now + rest
+            state.resting_until = now + backoff(state.failures, FIRST_REST, LONGEST_REST, uniform=self._rng.uniform)
         self._leave(endpoint, now)
 
     def without_v2(self, endpoint: Endpoint, now: float) -> None:

@@ -17,6 +17,7 @@ from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import CallPolicy
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Pause, Try
+from etcdv2._core.deadline import NEVER, Deadline, backoff
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, meta_of
 from etcdv2._core.wire import CLUSTER_ID, Limits, Reply, Sent, TransportFailure
@@ -75,7 +76,7 @@ class Route(Generic[Answer]):
         view: ClusterView,
         now: float,
         rng: random.Random,
-        deadline: float | None = None,
+        deadline: Deadline = NEVER,
         secrets: Secrets = NO_SECRETS,
     ) -> None:
         self._call = call
@@ -86,9 +87,7 @@ class Route(Generic[Answer]):
         self._secrets = secrets
         self._rng = rng
         self._started = now
-        self._by = deadline if timeout.total is None else now + timeout.total
-        if deadline is not None and self._by is not None:
-            self._by = min(deadline, self._by)
+        self._by = min(deadline, Deadline.after(timeout.total, now))
         self._trying = (pool.first, now)
         self._old_cluster = view.cluster_id
         self._seen_before = view.index
@@ -97,7 +96,7 @@ class Route(Generic[Answer]):
 
     def next(self, now: float) -> Try | Pause:
         """The next step. Raises the final error when there is none."""
-        if self._by is not None and now >= self._by:
+        if now >= self._by:
             self._out_of_time()
         if self._queue is None:
             self._queue = self._pool.order(now, write=self._rules.write)
@@ -112,7 +111,7 @@ class Route(Generic[Answer]):
         self._trying = (endpoint, now)
         connect = self._timeout.connect
         one = self._timeout.commit if self._rules.commit else self._timeout.attempt
-        if self._by is not None and self._queue:
+        if self._by is not NEVER and self._queue:
             # A short total is shared out, so that a silent member does not use up the time of the others; but not the
             # wait for a write's answer, which nobody else can give, nor a quorum read's while it leaves time for more.
             left = self._by - now
@@ -131,13 +130,12 @@ class Route(Generic[Answer]):
         if self._foreign and self._pool.all_quarantined():
             self._change_cluster()
         waits = self._leaderless or self._stale > 0
-        if self._round >= (ROUNDS_WITHOUT_TOTAL if waits else 2) and (not waits or self._by is None):
+        if self._round >= (ROUNDS_WITHOUT_TOTAL if waits else 2) and (not waits or self._by is NEVER):
             self._nobody()
-        pause = min(LONGEST_PAUSE, SECOND_ROUND_WITHIN * 2.0 ** (self._round - 1)) * self._rng.uniform(0.5, 1.0)
-        if self._by is not None:
-            if now + pause >= self._by and not waits:
-                self._nobody()
-            pause = max(0.0, min(pause, self._by - now))
+        pause = backoff(self._round, SECOND_ROUND_WITHIN, LONGEST_PAUSE, uniform=self._rng.uniform)
+        if now + pause >= self._by and not waits:
+            self._nobody()
+        pause = min(pause, max(0.0, self._by - now))
         self._round += 1
         return pause
 
@@ -329,7 +327,7 @@ class Route(Generic[Answer]):
         self._end_as_told(out_of_time=True)
         if not self._records:
             raise DeadlineExceeded("the time was over before the first attempt", ()) from self._cause
-        spent = (self._by or self._started) - self._started
+        spent = self._by - self._started
         raise DeadlineExceeded(f"no usable answer within {spent:.3g} s", self._records) from self._cause
 
     def _nobody(self, reason: str = "no endpoint gave a usable answer") -> NoReturn:
