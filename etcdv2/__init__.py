@@ -5,7 +5,6 @@
 
 from typing import TYPE_CHECKING
 
-from etcdv2._core.mirror.tree import Change, MirrorState
 from etcdv2._types.api_errors import (
     ApiError,
     BadRequest,
@@ -39,6 +38,7 @@ from etcdv2._types.call_errors import (
     V2ApiDisabled,
 )
 from etcdv2._types.hooks import AttemptInfo
+from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Response, Snapshot
 from etcdv2._types.settings import Timeout
 from etcdv2._types.tls import TLS

@@ -6,9 +6,9 @@ import os
 import shlex
 from typing import Any
 
-from etcdv2._core.call.secrets import HIDDEN
 from etcdv2._types.tls import TLS
 from etcdv2_api import Call
+from etcdv2_api.call import HIDDEN
 
 
 def curl_command(call: Call[Any, Any], url: str, *, username: str | None, tls: TLS | None) -> str:

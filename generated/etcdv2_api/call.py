@@ -20,6 +20,8 @@ _PLAIN = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?", re.ASCII)
 """Keys that need no encoding and have no segment to refuse: most."""
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+HIDDEN = "***"
+"""Stands for a password wherever one would be shown."""
 
 
 class UndescribedAnswer(ValueError):
@@ -84,7 +86,7 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
             return self
         content = _json.loads(self.json)
         if "password" in content:
-            content["password"] = "***"
+            content["password"] = HIDDEN
         return self._replace(json=_json.dumps(content), secret=False)
 
     def __repr__(self) -> str:

@@ -7,13 +7,12 @@ Knows nothing of HTTP and of single operations.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-if TYPE_CHECKING:
-    from etcdv2_api.models import Node
+from etcdv2_api.call import HIDDEN
 
 
 def wire_name(field: str) -> str:
@@ -37,37 +36,43 @@ class Model(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """A password is not shown."""
         for name, value in super().__repr_args__():
-            yield name, "***" if name == "password" and value is not None else value
+            yield name, HIDDEN if name == "password" and value is not None else value
 
 
 class Tree(Model):
     """What `Node` can do beside holding its fields."""
 
+    if TYPE_CHECKING:  # declared in `Node`, in the order of the description
+        key: str
+        dir: bool
+        nodes: tuple[Any, ...]
+
     @property
     def name(self) -> str:
         """The last segment of the key; "" for the root."""
-        return cast("Node", self).key.rpartition("/")[2]
+        return self.key.rpartition("/")[2]
 
     @property
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Self, ...]:
         """The nodes directly below, as far as they were read: none for a file or a directory not expanded."""
-        return cast("Node", self).nodes
+        return self.nodes
 
-    def walk(self) -> Iterator[Node]:
+    def walk(self) -> Iterator[Self]:
         """This node and all below it, as far as they were read, depth first."""
-        waiting = [cast("Node", self)]
+        waiting = [self]
         while waiting:
             node = waiting.pop()
             yield node
             waiting.extend(reversed(node.nodes))
 
-    def leaves(self) -> Iterator[Node]:
+    def leaves(self) -> Iterator[Self]:
         """The files among `walk()`."""
-        node = cast("Node", self)
-        if not node.dir:
-            yield node
+        if not self.dir:
+            yield self
             return
-        waiting = [iter(node.nodes)]
+
+        # One iterator for each directory on the way down: no recursion, whatever the depth of the tree.
+        waiting = [iter(self.nodes)]
         while waiting:
             for node in waiting[-1]:
                 if node.dir:

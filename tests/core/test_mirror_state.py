@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etcdv2._core.mirror.tree import Change, Differences, MirrorState, MirrorTree
+from etcdv2._core.mirror.change_queue import ChangeQueue
+from etcdv2._core.mirror.tree import MirrorTree
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
 from etcdv2_api import KeysEvent, Node
 
@@ -169,7 +171,7 @@ STEPS = st.lists(
 @given(STEPS, st.sampled_from(["/", "/a", "/a/b"]), st.integers(1, 4))
 def test_state_is_the_servers_after_any_operations_and_losses(steps: list[Any], root: str, buffer: int) -> None:
     store, tree, cursor = Store(), MirrorTree(root), Cursor(root, recursive=True, wait_index=1)
-    every, slow = Differences(10**6), Differences(buffer)
+    every, slow = ChangeQueue(10**6), ChangeQueue(buffer)
     seen: list[tuple[MirrorState, Files, int]] = []
     known: Files = {}
 
@@ -221,7 +223,7 @@ def check_known(tree: MirrorTree, store: Store, known: Files) -> None:
     assert len(state) == len(known)
 
 
-def taken(reader: Differences, tree: MirrorTree) -> list[Change]:
+def taken(reader: ChangeQueue, tree: MirrorTree) -> list[Change]:
     """All that a reader has to get."""
     changes: list[Change] = []
     while True:
@@ -351,7 +353,7 @@ def test_a_snapshot_of_a_smaller_index_is_the_state_and_goes_on_from_there() -> 
 
 def test_a_slow_reader_holds_no_more_than_it_may_and_gets_the_rest_as_one_comparison() -> None:
     tree, store = tree_of("/c/a")
-    slow = Differences(10)
+    slow = ChangeQueue(10)
     for number in range(1000):
         made = store.write("set", f"/c/{number % 50}", str(number))
         assert made is not None

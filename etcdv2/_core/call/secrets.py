@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 from etcdv2_api import Call
-
-HIDDEN = "***"
+from etcdv2_api.call import HIDDEN
 
 
 class Secrets:

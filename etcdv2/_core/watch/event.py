@@ -1,4 +1,7 @@
-"""Reads one change from the body of a poll or from a line of a stream. Which changes a watch wants, its cursor says."""
+"""Reads one change from the body of a poll or from a line of a stream.
+
+Which changes belong to a watch, its cursor says.
+"""
 
 from __future__ import annotations
 

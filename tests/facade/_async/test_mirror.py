@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import ApiError, AsyncClient, ClusterUnavailable, KeyNotFound, Node
-from etcdv2._core.mirror.tree import Change
+from etcdv2 import ApiError, AsyncClient, Change, ClusterUnavailable, KeyNotFound, Node
 from etcdv2._runtime.primitives import AsyncWorker, async_sleep
 from etcdv2.testing import Server
 from etcdv2_api import operations

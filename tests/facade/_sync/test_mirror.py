@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import ApiError, Client, ClusterUnavailable, KeyNotFound, Node
-from etcdv2._core.mirror.tree import Change
+from etcdv2 import ApiError, Change, Client, ClusterUnavailable, KeyNotFound, Node
 from etcdv2._runtime.primitives import Worker, sleep
 from etcdv2.testing import Server
 from etcdv2_api import operations

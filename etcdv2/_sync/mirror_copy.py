@@ -1,0 +1,154 @@
+# Derived from etcdv2/_async/mirror_copy.py by scripts/unasync.py: change that file, make generate.
+"""The background side of a mirror: one worker that turns a watch's items into states and changes.
+
+Owns the worker, its lock and who is woken. What an event does to the tree is the affair of
+`_core.mirror.tree`, what one reader has missed that of `_core.mirror.change_queue`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from weakref import WeakSet
+
+from etcdv2._core.mirror.change_queue import ChangeQueue
+from etcdv2._core.mirror.tree import MirrorTree
+from etcdv2._runtime.forks import tell_after_fork
+from etcdv2._runtime.primitives import Pulse, Worker
+from etcdv2._sync.watch.watcher import Watcher
+from etcdv2._types.mirror import Change, MirrorState
+from etcdv2._types.results import Event, Snapshot
+
+
+class MirrorCopy:
+    """One mirror: its worker, its tree, and who reads the changes.
+
+    The worker alone changes the tree. States can be read, and readers added, from any thread.
+    """
+
+    def __init__(self, watcher: Watcher[Event | Snapshot]) -> None:
+        self.tree = MirrorTree(watcher.key)
+        self.begun = False
+        """Whether there is a state."""
+        self.changed = Pulse()
+        """Set, and replaced by a new one, whenever there is something new to see."""
+        self.ended_at: float | None = None
+        self.error: Exception | None = None
+        self._watcher = watcher
+        self._worker: Worker | None = None
+        self._lock = threading.Lock()
+        """For the tree and its readers; held for single steps, never while waiting or comparing."""
+        self._readers: WeakSet[ChangeQueue] = WeakSet()
+        tell_after_fork(self)
+
+    def __repr__(self) -> str:
+        state = "ended" if self.ended_at is not None else "current" if self.begun else "not begun"
+        return f"<{type(self).__name__} {state}: {self.tree!r}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a mirror of a Client cannot be pickled: make one in each process")
+
+    def after_fork(self) -> None:
+        """In a forked child: ended, with the last state. Worker and lock are the parent's."""
+        if self._lock.locked():
+            self.begun = False  # the parent was changing the tree: half of a change may be in it
+        self._lock = threading.Lock()
+        self._worker = None
+        self.ended_at = self.ended_at or time.monotonic()
+        self.changed = Pulse()
+        self.changed.set()
+
+    def begin(self) -> None:
+        """Start the worker, once, and wait for the first state. Raises what prevents it."""
+        with self._lock:
+            if self._worker is None and self.ended_at is None:
+                self._worker = Worker(self._run, "etcdv2-mirror")
+
+        while True:
+            changed, begun = self.changed, self.begun
+            if self.ended_at is not None:
+                raise self.error or ValueError(f"the mirror of {self.tree.key} is closed")
+            if begun:
+                return
+            changed.wait(None)
+
+    def close(self) -> None:
+        """End the worker and the watch behind it."""
+        self._end(None)
+        self._watcher.close()
+        if self._worker is not None:
+            self._worker.cancel()
+            self._worker.join(0.2)
+
+    def state(self) -> MirrorState:
+        """The newest state. Raises ValueError before there is one."""
+        state = self.tree.frozen
+        if state is None:
+            with self._lock:
+                state = self._newest()
+        return state
+
+    def _newest(self) -> MirrorState:
+        if not self.begun:
+            raise ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
+        return self.tree.freeze()
+
+    def stale_for(self, now: float) -> float | None:
+        """Seconds since the state was known to be current, None while it is."""
+        since = self._watcher.unreachable_since if self.ended_at is None else self.ended_at
+        return None if since is None or not self.begun else max(0.0, now - since)
+
+    def add(self, reader: ChangeQueue) -> MirrorState:
+        """From the returned state on, the reader gets what changes."""
+        with self._lock:
+            state = self._newest()
+            self._readers.add(reader)
+        return state
+
+    def take(self, reader: ChangeQueue) -> tuple[Change | None, tuple[MirrorState, MirrorState] | None]:
+        """A change, or two states to compare, or neither."""
+        with self._lock:
+            change = reader.take()
+            return change, None if change is not None else reader.catch_up(self.tree)
+
+    def forget(self, reader: ChangeQueue) -> None:
+        """The reader gets nothing more; whoever waits for it wakes up."""
+        with self._lock:
+            self._readers.discard(reader)
+            self._notify()
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            while (item := self._watcher.next()) is not None:
+                self._step(item)
+        except Exception as caught:  # whatever it is, it is raised to the mirror's user
+            error = caught
+        finally:
+            self._end(error)
+            self._watcher.close()
+
+    def _step(self, item: Event | Snapshot) -> None:
+        # Planning may take long and needs no lock: only this worker changes the tree.
+        step = self.tree.plan(item)
+        if step is None:
+            return
+
+        with self._lock:
+            self.tree.carry_out(step)
+            self.begun = True
+            for reader in self._readers:
+                reader.offer(step.changes, self.tree)
+            self._notify()
+
+    def _end(self, error: Exception | None) -> None:
+        with self._lock:
+            if self.ended_at is None:
+                self.error = error
+                self.ended_at = time.monotonic()
+            self._notify()
+
+    def _notify(self) -> None:
+        """Wake everyone who waits. The new pulse is in place before the old one wakes anybody."""
+        changed, self.changed = self.changed, Pulse()
+        changed.set()
