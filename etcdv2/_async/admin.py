@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from etcdv2._async.dispatcher import AsyncDispatcher
-from etcdv2._core import admin as _admin
+from etcdv2._core import admin as bodies
 from etcdv2._core.call.policy import policy_for
 from etcdv2._types.api_errors import Conflict, NotFound
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
@@ -45,20 +45,21 @@ class AsyncMembersAPI(AsyncSection):
         return (await self._send(operations.list_members(), timeout)).members
 
     async def leader(self, *, timeout: TimeoutLike | Unset = UNSET) -> Member:
-        """The leader; asked again during an election, until the time is over."""
+        """The leader; asked again during an election, until the total time is over."""
         return await self._send(operations.get_leader(), timeout)
 
     async def add(self, peer_urls: str | Iterable[str], *, timeout: TimeoutLike | Unset = UNSET) -> Member:
-        """Announce a member by its peer URLs. Raises Conflict when one is in use, BadRequest for a bad URL.
+        """Announce a member by its peer URLs.
 
-        A cluster that would lose its quorum by it refuses with status 500, which cannot be told from a lost commit:
+        Raises Conflict when one is in use, BadRequest for a bad URL. A cluster that would lose its
+        quorum by it refuses with status 500, which cannot be distinguished from a lost commit:
         OutcomeUnknown.
         """
-        return await self._send(operations.add_member(_admin.peers(peer_urls)), timeout)
+        return await self._send(operations.add_member(bodies.peers(peer_urls)), timeout)
 
     async def update(self, id: str, peer_urls: str | Iterable[str], *, timeout: TimeoutLike | Unset = UNSET) -> None:
         """Give a member other peer URLs. Raises NotFound, Conflict, BadRequest."""
-        await self._send(operations.update_member(id, _admin.peers(peer_urls)), timeout)
+        await self._send(operations.update_member(id, bodies.peers(peer_urls)), timeout)
 
     async def remove(self, id: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
         """Remove a member for good. Raises NotFound, or Gone when it was removed before."""
@@ -73,7 +74,10 @@ class AsyncStatsAPI(AsyncSection):
         return await self._send(operations.get_self_stats(), timeout)
 
     async def leader(self, *, timeout: TimeoutLike | Unset = UNSET) -> LeaderStats:
-        """The leader's view of its followers, latencies in milliseconds. Endpoints are asked until one is it."""
+        """The leader's view of its followers, latencies in milliseconds.
+
+        Endpoints are asked until one is the leader.
+        """
         return await self._send(operations.get_leader_stats(), timeout)
 
     async def store(self, *, timeout: TimeoutLike | Unset = UNSET) -> StoreStats:
@@ -89,39 +93,43 @@ class AsyncUsersAPI(AsyncSection):
         return (await self._send(operations.list_users(), timeout)).users or ()
 
     async def get(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> User:
-        """One user with its roles. NotFound also when a role of the user no longer exists: the message names it."""
+        """One user with its roles.
+
+        Raises NotFound, also when a role of the user no longer exists: the message names it.
+        """
         return await self._send(operations.get_user(name), timeout)
 
     async def create(
         self, name: str, password: str, roles: Iterable[str] = (), *, timeout: TimeoutLike | Unset = UNSET
     ) -> UserState:
-        """Create a user. A server changes the password of a user that is there already, unless roles are given.
+        """Create a user. Raises Conflict when the name is taken.
 
-        So the name is looked up first, and Conflict raised when it is taken. Passwords over 72 bytes are refused: the
-        server would cut them.
+        So the name is looked up first: a server itself would change the password of a user that is
+        there already, unless roles are given. Passwords over 72 bytes are refused: the server would
+        cut them.
         """
-        body = _admin.new_user(name, password, roles)
+        body = bodies.new_user(name, password, roles)
         if await self._exists(name, timeout):
             raise Conflict(f"User {name} already exists; use change_password() or grant()", status=409)
         return await self._send(operations.put_user(name, body), timeout)
 
     async def change_password(self, name: str, password: str, *, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Give a user another password. Raises NotFound: the server itself would create the user."""
-        body = _admin.new_password(name, password)
+        body = bodies.new_password(name, password)
         if not await self._exists(name, timeout):
             raise NotFound(f"User {name} does not exist; use create()", status=404)
         return await self._send(operations.put_user(name, body), timeout)
 
     async def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Give a user roles. Raises NotFound, or Conflict when it has one already."""
-        return await self._send(operations.put_user(name, _admin.grant_user(name, roles)), timeout)
+        return await self._send(operations.put_user(name, bodies.grant_user(name, roles)), timeout)
 
     async def revoke(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Take roles from a user. Raises NotFound, or Conflict when it does not have one."""
-        return await self._send(operations.put_user(name, _admin.revoke_user(name, roles)), timeout)
+        return await self._send(operations.put_user(name, bodies.revoke_user(name, roles)), timeout)
 
     async def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
-        """Raises NotFound; ApiError with status 403 for root while auth is on."""
+        """Delete a user. Raises NotFound; ApiError with status 403 for root while auth is on."""
         await self._send(operations.delete_user(name), timeout)
 
     async def _exists(self, name: str, timeout: TimeoutLike | Unset) -> bool:
@@ -135,9 +143,10 @@ class AsyncUsersAPI(AsyncSection):
 
 
 class AsyncRolesAPI(AsyncSection):
-    """Roles: key patterns to read and write. A pattern that ends in "*" is a prefix, any other one exact.
+    """Roles: key patterns to read and write.
 
-    Patterns are compared with the key as sent, so `/app/*` permits `/app/` and what is below, but not `/app`.
+    A pattern that ends in "*" is a prefix, any other one exact. Patterns are compared with the key
+    as sent, so `/app/*` permits `/app/` and what is below, but not `/app`.
     """
 
     async def list(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[Role, ...]:
@@ -145,7 +154,7 @@ class AsyncRolesAPI(AsyncSection):
         return (await self._send(operations.list_roles(), timeout)).roles
 
     async def get(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> Role:
-        """Raises NotFound."""
+        """One role. Raises NotFound."""
         return await self._send(operations.get_role(name), timeout)
 
     async def create(
@@ -156,8 +165,12 @@ class AsyncRolesAPI(AsyncSection):
         write: str | Iterable[str] = (),
         timeout: TimeoutLike | Unset = UNSET,
     ) -> Role:
-        """Raises Conflict when it exists. Patterns begin with "/" or are "*"; an empty one would crash the server."""
-        return await self._send(operations.put_role(name, _admin.new_role(name, read, write)), timeout)
+        """Create a role. Raises Conflict when it exists.
+
+        Patterns begin with "/" or are "*"; an empty one would crash the server, so others are
+        refused (ValueError).
+        """
+        return await self._send(operations.put_role(name, bodies.new_role(name, read, write)), timeout)
 
     async def grant(
         self,
@@ -168,7 +181,7 @@ class AsyncRolesAPI(AsyncSection):
         timeout: TimeoutLike | Unset = UNSET,
     ) -> Role:
         """Add patterns. Raises NotFound, or Conflict for one that is there already."""
-        return await self._send(operations.put_role(name, _admin.grant_role(name, read, write)), timeout)
+        return await self._send(operations.put_role(name, bodies.grant_role(name, read, write)), timeout)
 
     async def revoke(
         self,
@@ -179,10 +192,13 @@ class AsyncRolesAPI(AsyncSection):
         timeout: TimeoutLike | Unset = UNSET,
     ) -> Role:
         """Take patterns away. Raises NotFound, or BadRequest when nothing changes."""
-        return await self._send(operations.put_role(name, _admin.revoke_role(name, read, write)), timeout)
+        return await self._send(operations.put_role(name, bodies.revoke_role(name, read, write)), timeout)
 
     async def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
-        """Users keep the name of a deleted role; `users.get` of such a user raises NotFound. Revoke it first."""
+        """Delete a role; revoke it first.
+
+        Users keep the name of a deleted role, and `users.get` of such a user raises NotFound.
+        """
         await self._send(operations.delete_role(name), timeout)
 
 
@@ -199,7 +215,7 @@ class AsyncAuthAPI(AsyncSection):
         return (await self._send(operations.get_auth_state(), timeout)).enabled
 
     async def enable(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
-        """Turn authentication on. Raises Conflict when it is on, or when there is no user root."""
+        """Turn authentication on. Raises Conflict when it is on, or without a user root."""
         await self._send(operations.enable_auth(), timeout)
 
     async def disable(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:

@@ -1,4 +1,4 @@
-"""Read, change, compare and swap: again and again until nobody else was quicker, or the time is over."""
+"""Read, change, compare and swap; again after each lost race, until it succeeds or time is over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from etcdv2._async.dispatcher import AsyncDispatcher
-from etcdv2._core import keys as _keys
+from etcdv2._core import keys as key_calls
 from etcdv2._core.call.policy import READS, WRITES
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline, backoff
@@ -17,8 +17,8 @@ from etcdv2._types.call_errors import DeadlineExceeded
 from etcdv2._types.results import Response
 from etcdv2._types.settings import TimeoutLike, Unset, timeout_from
 
-FIRST_PAUSE = 0.004
-LONGEST_PAUSE = 0.1
+FIRST_PAUSE_SECONDS = 0.004
+MAX_PAUSE_SECONDS = 0.1
 
 
 async def async_modify(
@@ -30,16 +30,20 @@ async def async_modify(
     ttl: TTL | None = None,
     default: str | None = None,
 ) -> Response:
-    """`change` gets the value and whether it expires, and returns the new value, or None to leave the key alone.
+    """Read a key, change it, write it if nobody did meanwhile; return the write's response.
 
-    Reads through raft, so that a lagging member cannot make it leave alone what has changed long ago.
+    `change` gets the value and whether it expires, and returns the new value, or None to leave the
+    key alone. Reads through raft: a member that lags could make it leave alone what has changed
+    long ago.
     """
     total = timeout_from(timeout, dispatcher.timeout).total
     deadline = Deadline.after(total, time.monotonic())
-    read = _keys.get(key, recursive=False, sort=False, quorum=True)
+    read = key_calls.get(key, recursive=False, sort=False, quorum=True)
     tries = 0
     while True:
         tries += 1
+
+        # 1. What is there, and what it is to become.
         try:
             found = response_of(await dispatcher.perform(read, READS["quorum"], timeout, deadline))
         except KeyNotFound:
@@ -48,16 +52,19 @@ async def async_modify(
             new = change(default, False)
             if new is None:
                 raise
-            call = _keys.put(key, new, ttl=ttl, prev_exist=False)
+            call = key_calls.put(key, new, ttl=ttl, prev_exist=False)
         else:
             new = change(found.value, found.node.expiration is not None)
             if new is None:
                 return found
-            call = _keys.put(key, new, ttl=ttl, prev_index=found.node.modified_index)
+            call = key_calls.put(key, new, ttl=ttl, prev_index=found.node.modified_index)
+
+        # 2. Written only if nobody has changed it since. Else again, after a pause that keeps rivals apart.
         try:
             return response_of(await dispatcher.perform(call, WRITES[False], timeout, deadline))
         except (CompareFailed, KeyExists, KeyNotFound) as error:
-            pause = backoff(tries, FIRST_PAUSE, LONGEST_PAUSE, least=0.0)
+            pause = backoff(tries, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, least=0.0)
             if time.monotonic() + pause >= deadline:
-                raise DeadlineExceeded(f"{key}: somebody else was quicker {tries} times") from error
+                times = "once" if tries == 1 else f"{tries} times"
+                raise DeadlineExceeded(f"{key}: lost the compare-and-swap race {times}") from error
         await async_sleep(pause)

@@ -1,4 +1,7 @@
-"""The reading behind `keys.resolve`: the key through raft, then its changes since the write was sent."""
+"""The reading behind `keys.resolve`: the key through raft, then its changes since the write.
+
+What these prove is the affair of `_core.outcome`.
+"""
 
 from __future__ import annotations
 
@@ -22,34 +25,39 @@ from etcdv2._types.results import Event, Outcome
 from etcdv2._types.settings import Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import KeysEvent, Node, operations
 
-MOST_FRUITLESS = 8
+MAX_FRUITLESS_POLLS = 8
 """So many polls that broke, or brought nothing new, and it cannot be known."""
-SURELY_CAME = 1.0
-"""Seconds within which an event of the past comes."""
-SURELY_NOTHING = 2
-"""So many polls in a row that stay silent for so long, at members that are alive: there is no event."""
+SILENCE_SECONDS = 1.0
+"""An event of the past comes within this time."""
+SILENT_POLLS = 2
+"""So many polls in a row that stay so long silent, at live members, and there is no event."""
 
 
 async def async_resolve(dispatcher: AsyncDispatcher, error: OutcomeUnknown, timeout: TimeoutLike | Unset) -> Outcome:
-    """Raises what a quorum read raises when the cluster cannot be asked now."""
+    """What can be known about the write behind `error`. Raises what a quorum read raises."""
     trace = outcome.trace_of(error)
     times = dispatcher.timeout if isinstance(timeout, Unset) else timeout_from(timeout, dispatcher.timeout)
     deadline = Deadline.after(times.total, time.monotonic())
-    looking = _Looking(dispatcher, trace, times, deadline)
+    reading = _Reading(dispatcher, trace, times, deadline)
+
     try:
-        node, index = await looking.state()
+        # 1. The key as it is now, at the cluster that the write was sent to.
+        node, index = await reading.state()
         if error.cluster_id and dispatcher.view.cluster_id != error.cluster_id:
             return Outcome("unknown", False, index, None, "the cluster was replaced since")
         found = outcome.by_state(trace, node, index)
         if found is not None:
             return found
-        events, complete = await looking.history(node, index)
+
+        # 2. What happened to it meanwhile.
+        events, complete = await reading.history(node, index)
     except ClusterChanged:
         return Outcome("unknown", False, 0, None, "the cluster was replaced since")
+
     return outcome.by_history(trace, node, events, index, complete=complete)
 
 
-class _Looking:
+class _Reading:
     """What is read for one write."""
 
     def __init__(self, dispatcher: AsyncDispatcher, trace: Trace, times: Timeout, deadline: Deadline) -> None:
@@ -59,7 +67,7 @@ class _Looking:
         self._deadline = deadline
 
     async def state(self) -> tuple[Node | None, int]:
-        """The key as the quorum has it, None where it is not there, and the store's index at that moment."""
+        """The key as the quorum has it, None for no key, and the store's index at that moment."""
         try:
             call = operations.get_key(self._trace.key, quorum=True)
             answered = await self._dispatcher.perform(call, READS["quorum"], self._times, self._deadline)
@@ -73,40 +81,59 @@ class _Looking:
         cursor = Cursor(trace.key, recursive=trace.in_order, wait_index=trace.since + 1)
         events: list[Event] = []
         fruitless = silent = 0
-        while (cursor.wait_index or 0) <= upto and fruitless < MOST_FRUITLESS:
+
+        while (cursor.wait_index or 0) <= upto and fruitless < MAX_FRUITLESS_POLLS:
+            # 1. The newest event has left the key as it is: there is none after it.
             if not trace.in_order and outcome.is_whole(node, events):
                 return events, True
-            recursive = trace.in_order or None
-            call = operations.get_key(trace.key, recursive=recursive, wait=True, wait_index=cursor.wait_index)
+
+            # 2. The next one, of whichever member answers.
             try:
-                poll = await self._dispatcher.open_watch(call, self._left())
+                change = await self._next_change(cursor.wait_index, upto)
             except HistoryCleared:
                 return events, False
-            try:
-                change = await self._past_change(poll)
-                if change is None and poll.meta.index < upto:
-                    raise TransportFailure("is behind the others", "read", Sent.WHOLE)
-                if change is None:
-                    await self._check_alive(poll.endpoint)
-            except TransportFailure as failure:
-                self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            except TransportFailure:
                 fruitless += 1
                 continue
+
+            # 3. Silence, twice: there is none, unless the key itself shows that there must be one.
             if change is None:
                 silent += 1
-                if silent == SURELY_NOTHING:
+                if silent == SILENT_POLLS:
                     return events, trace.in_order or not outcome.contradicts(node, events)
                 continue
+
+            # 4. A change, which may be another key's, or one that was seen already.
             before, silent = cursor.wait_index, 0
             event = cursor.accept(change)
             if event is not None and event.index <= upto:
                 events.append(event)
             fruitless += cursor.wait_index == before
-        return events, fruitless < MOST_FRUITLESS
+
+        return events, fruitless < MAX_FRUITLESS_POLLS
+
+    async def _next_change(self, wait_index: int | None, upto: int) -> KeysEvent | None:
+        """The first change from `wait_index` on; None when a live member with `upto` stays silent.
+
+        Raises HistoryCleared, and TransportFailure when the poll broke; then its endpoint rests.
+        """
+        recursive = self._trace.in_order or None
+        call = operations.get_key(self._trace.key, recursive=recursive, wait=True, wait_index=wait_index)
+        poll = await self._dispatcher.open_watch(call, self._left())
+        try:
+            change = await self._past_change(poll)
+            if change is None and poll.meta.index < upto:
+                raise TransportFailure("is behind the others", "read", Sent.WHOLE)
+            if change is None:
+                await self._check_alive(poll.endpoint)
+        except TransportFailure as failure:
+            self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            raise
+        return change
 
     async def _past_change(self, poll: AsyncPoll) -> KeysEvent | None:
-        """What the server had in its history for this poll, None for nothing; it is sent right behind the headers."""
-        timer = async_later(self._deadline.cut(SURELY_CAME, time.monotonic()) or 0.0, poll.stream.abort)
+        """What the server had for this poll in its history, None for nothing. It comes at once."""
+        timer = async_later(self._deadline.cut(SILENCE_SECONDS, time.monotonic()) or 0.0, poll.stream.abort)
         body = EventBuffer()
         try:
             while part := await poll.stream.read():
@@ -118,6 +145,7 @@ class _Looking:
         finally:
             timer.cancel()
             await poll.stream.close()
+
         try:
             return change_from(body.take())
         except ValueError as error:
@@ -132,8 +160,8 @@ class _Looking:
             raise TransportFailure(f"answered {reply.status} to a quorum read", "read", Sent.WHOLE)
 
     def _left(self) -> Timeout:
-        """Raises DeadlineExceeded when nothing is."""
+        """The times for a call that begins now. Raises DeadlineExceeded when nothing is left."""
         left = self._deadline.left(time.monotonic())
         if left == 0:
-            raise DeadlineExceeded(f"{self._trace.key}: the time was over before its history was read")
+            raise DeadlineExceeded(f"{self._trace.key}: the deadline passed before the key's history was read")
         return replace(self._times, total=left)

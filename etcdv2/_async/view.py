@@ -1,19 +1,24 @@
-"""A place in the store, the whole of it or below a prefix, and how to watch from there."""
+"""The reading side of the keys API: reads, watches, mirrors, in all of the store or below a prefix."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.mirror import AsyncMirror
 from etcdv2._async.watch.feed import AsyncFeed
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.watcher import AsyncWatcher
-from etcdv2._core import keys as _keys
+from etcdv2._core import keys as key_calls
+from etcdv2._core.call.policy import READS, CallPolicy
+from etcdv2._core.call.steps import response_of
 from etcdv2._core.watch.cursor import Cursor
-from etcdv2._types.results import Event, Snapshot
-from etcdv2._types.settings import check_seconds
+from etcdv2._types.api_errors import KeyNotFound
+from etcdv2._types.results import Event, Response, Snapshot
+from etcdv2._types.settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds
 from etcdv2_api.call import key_path
+
+Default = TypeVar("Default")
 
 
 class AsyncView:
@@ -31,6 +36,70 @@ class AsyncView:
     def prefix(self) -> str:
         """The directory that keys are relative to, "" for the whole store."""
         return self._prefix
+
+    @overload
+    async def get(
+        self,
+        key: str,
+        *,
+        recursive: bool = ...,
+        sorted: bool = ...,
+        quorum: bool = ...,
+        consistency: Consistency | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response: ...
+    @overload
+    async def get(
+        self,
+        key: str,
+        *,
+        default: Default,
+        recursive: bool = ...,
+        sorted: bool = ...,
+        quorum: bool = ...,
+        consistency: Consistency | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response | Default: ...
+    async def get(
+        self,
+        key: str,
+        *,
+        default: Default | Unset = UNSET,
+        recursive: bool = False,
+        sorted: bool = False,
+        quorum: bool = False,
+        consistency: Consistency | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> Response | Default:
+        """Read a key, or a directory's children (all below with `recursive`).
+
+        `sorted`: in key order. `quorum=True` reads through raft: never stale, one commit slower,
+        and it needs a leader. `consistency` says the same with "quorum"; "session" refuses answers
+        older than what this client has seen, "local" takes what the member has. None: what the
+        client was made with.
+
+        Hidden keys (a segment beginning with "_") are left out of listings by the server. Raises
+        KeyNotFound, unless there is a `default` to return, and StaleRead with "session".
+        """
+        policy = self._read_policy(quorum, consistency)
+        call = key_calls.get(self._absolute(key), recursive=recursive, sort=sorted, quorum=policy.commit)
+        try:
+            return response_of(await self._dispatcher.perform(call, policy, timeout))
+        except KeyNotFound:
+            if default is UNSET:
+                raise
+            return default
+
+    async def exists(
+        self,
+        key: str,
+        *,
+        quorum: bool = False,
+        consistency: Consistency | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> bool:
+        """Whether there is a file or directory of that name. For the consistency see `get`."""
+        return await self.get(key, default=None, quorum=quorum, consistency=consistency, timeout=timeout) is not None
 
     @overload
     def watch(
@@ -63,33 +132,47 @@ class AsyncView:
         patience: float | None = None,
         buffer: int = 1000,
     ) -> AsyncWatcher[Any]:
-        """The changes of a key, or of everything below it with `recursive`, one by one and in order.
+        """The changes of a key, or of all below it with `recursive`, one by one and in order.
 
-        `after_index`: None is "from now" (from entering `with`, or the first `next`), n is what came after index n, 0
-        the oldest that the server still has (1,000 events of the whole store). A deletion of a directory above comes
-        as an event with `ancestor` set. `snapshots`: the first item is a Snapshot of the state, then come the events
-        after it; where the server has lost events, or the cluster was replaced, the next item is another Snapshot,
-        which without snapshots is a HistoryCleared or ClusterChanged. `patience`: seconds to endure a cluster that does
-        not answer before ClusterUnavailable, None for ever. `buffer`: events read ahead while their user is busy.
+        `after_index`: None is "from now" (from entering `with`, or the first `next`), n is what
+        came after index n, 0 the oldest that the server still has (1,000 events of the whole
+        store). A deletion of a directory above comes as an event with `ancestor` set.
+
+        `snapshots`: the first item is a Snapshot of the state, then come the events after it; where
+        the server has lost events, or the cluster was replaced, the next item is another Snapshot,
+        which without snapshots is a HistoryCleared or ClusterChanged.
+
+        `patience`: seconds to endure a cluster that cannot be reached before ClusterUnavailable,
+        None for ever. `buffer`: events read ahead while their user is busy.
         """
         check_seconds("patience", patience)
-        _keys.check_buffer(buffer)
+        key_calls.check_buffer(buffer)
         if snapshots and after_index is not None:
             raise ValueError("after_index: a watch with snapshots begins with the state as it is; leave it out")
+
         full = self._absolute(key)
-        key_path(full)
-        cursor = Cursor(full, recursive=recursive, wait_index=_keys.after(after_index))
+        key_path(full)  # refuses now what the worker would send later
+        cursor = Cursor(full, recursive=recursive, wait_index=key_calls.wait_index_after(after_index))
         return AsyncWatcher(
             full, AsyncFeed(self._dispatcher, self._monitor, full, cursor, patience, buffer, snapshots=snapshots)
         )
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> AsyncMirror:
-        """A live local copy of everything below `key` (or of the file `key`): begun by `with`, then a mapping.
+        """A live local copy of a file, or of all below a directory: a mapping, begun by `with`.
 
-        Its keys are absolute, also in a view. One watch with snapshots keeps it current; `patience` and `buffer` are
-        those of `watch`.
+        Its keys are absolute, also in a view. One watch with snapshots keeps it current; `patience`
+        and `buffer` are those of `watch`.
         """
         return AsyncMirror(self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer))
 
     def _absolute(self, key: str) -> str:
-        return _keys.absolute(key, self._prefix)
+        return key_calls.absolute(key, self._prefix)
+
+    def _read_policy(self, quorum: bool, consistency: Consistency | None) -> CallPolicy:
+        if consistency is None:
+            consistency = "quorum" if quorum else self._dispatcher.consistency
+        else:
+            check_consistency(consistency)
+            if quorum and consistency != "quorum":
+                raise ValueError(f"quorum=True and consistency={consistency!r} contradict each other")
+        return READS[consistency]

@@ -1,4 +1,8 @@
-"""Arguments of the members and auth API into request bodies, with their local refusals. Sends nothing."""
+"""Arguments of the members and auth API into request bodies. Sends nothing.
+
+Owns what is refused before anything is sent: names that could never log in, passwords that the
+server would cut, patterns that would crash it.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,30 @@ from collections.abc import Iterable
 from etcdv2_api import KeyPatterns, MemberPeers, Permissions, RoleChange, UserChange
 from etcdv2_api.call import path_segment
 
-LONGEST_PASSWORD = 72
-"""Bytes; bcrypt drops the rest, so a longer one would be accepted with any ending (seen on 3.5.1, 3.4.23)."""
+MAX_PASSWORD_BYTES = 72
+"""bcrypt drops the rest, so a longer one would be accepted with any ending (seen on 3.5.1, 3.4.23)."""
 
 
 def several(what: str, given: str | Iterable[str]) -> tuple[str, ...]:
     """One text or several. Raises TypeError for anything else."""
     texts = (given,) if isinstance(given, str) else tuple(given)
     for text in texts:
-        _text(what, text)
+        _checked_text(what, text)
     return texts
 
 
+# --- members ---------------------------------------------------------------------------------------------------------
+
+
 def peers(urls: str | Iterable[str]) -> MemberPeers:
+    """At least one peer URL."""
     texts = several("peer_urls", urls)
     if not texts:
         raise ValueError("peer_urls: give at least one, like 'http://10.0.0.4:2380'")
     return MemberPeers(peer_urls=texts)
+
+
+# --- users -----------------------------------------------------------------------------------------------------------
 
 
 def new_user(name: str, password: str, roles: Iterable[str]) -> UserChange:
@@ -35,57 +46,66 @@ def new_password(name: str, password: str) -> UserChange:
 
 
 def grant_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_text("user name", name), grant=_some_roles(roles))
+    return UserChange(user=_checked_text("user name", name), grant=_at_least_one_role(roles))
 
 
 def revoke_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_text("user name", name), revoke=_some_roles(roles))
+    return UserChange(user=_checked_text("user name", name), revoke=_at_least_one_role(roles))
+
+
+# --- roles -----------------------------------------------------------------------------------------------------------
 
 
 def new_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
-    return RoleChange(role=_text("role name", name), permissions=_patterns(read, write))
+    return RoleChange(role=_checked_text("role name", name), permissions=_patterns(read, write))
 
 
 def grant_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
-    return RoleChange(role=_text("role name", name), grant=_some(_patterns(read, write)))
+    return RoleChange(role=_checked_text("role name", name), grant=_at_least_one_pattern(read, write))
 
 
 def revoke_role(name: str, read: str | Iterable[str], write: str | Iterable[str]) -> RoleChange:
-    return RoleChange(role=_text("role name", name), revoke=_some(_patterns(read, write)))
+    return RoleChange(role=_checked_text("role name", name), revoke=_at_least_one_pattern(read, write))
 
 
-def _text(what: str, text: str) -> str:
+# --- single arguments ------------------------------------------------------------------------------------------------
+
+
+def _checked_text(what: str, text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"{what}: {text!r} is not a str")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{what}: {text!r} holds a lone surrogate, which UTF-8 cannot have") from None
+        raise ValueError(f"{what}: {text!r} contains a lone surrogate, which UTF-8 cannot have") from None
     return text
 
 
 def _user_name(name: str) -> str:
-    path_segment(_text("user name", name))
+    path_segment(_checked_text("user name", name))
+    # Basic authentication ends the name at the first colon.
     if ":" in name:
         raise ValueError(f"user name {name!r}: with a colon it could never log in")
     return name
 
 
 def _password(password: str) -> str:
+    # No text here shows the password.
     if not isinstance(password, str):
         raise TypeError("password: must be a str")
     try:
         size = len(password.encode())
     except UnicodeEncodeError:
-        raise ValueError("password: holds a lone surrogate, which UTF-8 cannot have") from None
-    if not 0 < size <= LONGEST_PASSWORD:
+        raise ValueError("password: contains a lone surrogate, which UTF-8 cannot have") from None
+
+    if not 0 < size <= MAX_PASSWORD_BYTES:
         raise ValueError(
-            f"password: has {size} bytes; the server takes 1 to {LONGEST_PASSWORD} and would cut a longer one"
+            f"password: has {size} bytes; the server takes 1 to {MAX_PASSWORD_BYTES} and would cut a longer one"
         )
     return password
 
 
-def _some_roles(roles: Iterable[str]) -> tuple[str, ...]:
+def _at_least_one_role(roles: Iterable[str]) -> tuple[str, ...]:
     texts = several("roles", roles)
     if not texts:
         raise ValueError("roles: name at least one")
@@ -100,7 +120,8 @@ def _patterns(read: str | Iterable[str], write: str | Iterable[str]) -> Permissi
     return Permissions(kv=KeyPatterns(read=reads, write=writes))
 
 
-def _some(permissions: Permissions) -> Permissions:
+def _at_least_one_pattern(read: str | Iterable[str], write: str | Iterable[str]) -> Permissions:
+    permissions = _patterns(read, write)
     if not permissions.kv.read and not permissions.kv.write:
         raise ValueError("name at least one pattern to read or to write")
     return permissions

@@ -1,4 +1,7 @@
-"""A call as a command line for curl, to try by hand what the client sends. Hides every password. Sends nothing."""
+"""A call as a command line for curl, to try by hand what the client sends.
+
+Hides every password. Sends nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,18 @@ def curl_command(call: Call[Any, Any], url: str, *, username: str | None, tls: T
     if username is not None:
         words += ["--user", f"{username}:{HIDDEN}"]
     if tls is not None:
-        files = {"--cacert": tls.ca_file, "--cert": tls.cert_file, "--key": tls.key_file}
-        for option, path in files.items():
-            if path is not None:
-                words += [option, os.fspath(path)]
-        if not tls.verify:
-            words.append("--insecure")
+        words += _tls_options(tls)
+
     words.append(f"{url}{shown.target}")
     if shown.content_type is not None:
         words += ["-H", f"Content-Type: {shown.content_type}", "--data-raw", (shown.body or b"").decode()]
     return shlex.join(words)
+
+
+def _tls_options(tls: TLS) -> list[str]:
+    files = {"--cacert": tls.ca_file, "--cert": tls.cert_file, "--key": tls.key_file}
+    words = list[str]()
+    for option, path in files.items():
+        if path is not None:
+            words += [option, os.fspath(path)]
+    return words if tls.verify else [*words, "--insecure"]

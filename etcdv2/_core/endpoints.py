@@ -9,9 +9,10 @@ import os
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 DEFAULT_PORT = 2379
+URL_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 
@@ -47,43 +48,31 @@ class Endpoint(NamedTuple):
 def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
     """Read a URL, `host`, `host:port` or a bare IPv6 address.
 
-    Without a scheme it is https when `tls`, else http, and the port is 2379 unless given. A URL without port means 80
-    or 443, as everywhere. Raises ValueError (also for credentials, query, fragment) with what to write instead.
+    Without a scheme it is https when `tls`, else http, and the port is 2379 unless given. A URL
+    without port means 80 or 443, as everywhere. Raises ValueError (also for credentials, query,
+    fragment) with what to write instead.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"endpoint {text!r}: must be a str like 'http://10.0.0.1:2379'")
-    written = text.strip()
-    if not written:
-        raise ValueError("endpoint '': is empty; write it like 'http://10.0.0.1:2379'")
-    if "@" in written:
-        shown = written.rpartition("@")[2]
-        raise ValueError(f"endpoint '...@{shown}': put credentials into username= and password=, not into the URL")
-    if any(c.isspace() or ord(c) < 32 for c in written):
-        raise ValueError(f"endpoint {text!r}: has white space or control characters within")
+    # 1. What can be no endpoint however it is read. Credentials are refused first: no later text may show them.
+    written = _checked(text)
+
+    # 2. A URL in any case.
     bare = "://" not in written
     if bare:
-        if written.count(":") > 1 and not written.startswith("["):
-            written = f"[{written}]"
-        written = f"{'https' if tls else 'http'}://{written}"
+        written = _with_scheme(written, tls=tls)
+
+    # 3. Its parts, each of which may be refused.
     try:
         parts = urlsplit(written)
         port, host = parts.port, parts.hostname
     except ValueError as error:
         raise ValueError(f"endpoint {text!r}: {error}") from error
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"endpoint {text!r}: the scheme must be http or https")
-    if not _PATH.fullmatch(parts.path):
-        raise ValueError(f"endpoint {text!r}: percent-encode the path, and leave '.' and '..' out of it")
-    if parts.query or parts.fragment or "?" in written or "#" in written:
-        raise ValueError(f"endpoint {text!r}: must have no query and no fragment")
-    if not host:
-        raise ValueError(f"endpoint {text!r}: has no host")
-    if port == 0:
-        raise ValueError(f"endpoint {text!r}: port 0 cannot be connected to")
+    reason = _refusal(parts, written)
+    if reason is not None or host is None:
+        raise ValueError(f"endpoint {text!r}: {reason}")
+
+    # 4. What was left out.
     if port is None:
-        port = DEFAULT_PORT if bare else (443 if parts.scheme == "https" else 80)
-    if host.isascii() and not _HOST.fullmatch(host):
-        raise ValueError(f"endpoint {text!r}: {host!r} is no host name and no address")
+        port = DEFAULT_PORT if bare else URL_PORTS[parts.scheme]
     return Endpoint(parts.scheme, _ascii(host, text), port, parts.path.rstrip("/"))
 
 
@@ -97,9 +86,10 @@ def parse_endpoints(given: str | Iterable[str], *, tls: bool = False) -> tuple[E
 
 
 def has_proxy(endpoint: Endpoint) -> bool:
-    """Whether the environment names a proxy for it (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, in either case)."""
+    """Whether the environment names a proxy for it: HTTP_PROXY, ALL_PROXY, NO_PROXY and so on."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return False
+
     # Imported when it is needed: it brings http.client, email and more.
     from urllib.request import getproxies, proxy_bypass
 
@@ -108,7 +98,48 @@ def has_proxy(endpoint: Endpoint) -> bool:
     return wanted and not proxy_bypass(endpoint.authority)
 
 
+def _checked(text: str) -> str:
+    """The text without white space around it. Raises TypeError or ValueError for what is no URL."""
+    if not isinstance(text, str):
+        raise TypeError(f"endpoint {text!r}: must be a str like 'http://10.0.0.1:2379'")
+
+    written = text.strip()
+    if not written:
+        raise ValueError("endpoint '': is empty; write it like 'http://10.0.0.1:2379'")
+    if "@" in written:
+        shown = written.rpartition("@")[2]
+        raise ValueError(f"endpoint '...@{shown}': put credentials into username= and password=, not into the URL")
+    if any(c.isspace() or ord(c) < 32 for c in written):
+        raise ValueError(f"endpoint {text!r}: contains white space or control characters")
+    return written
+
+
+def _with_scheme(written: str, *, tls: bool) -> str:
+    # More than one colon: a bare IPv6 address, which a URL has in brackets.
+    if written.count(":") > 1 and not written.startswith("["):
+        written = f"[{written}]"
+    return f"{'https' if tls else 'http'}://{written}"
+
+
+def _refusal(parts: SplitResult, written: str) -> str | None:
+    """Why these are not the parts of an endpoint; None when they are."""
+    if parts.scheme not in URL_PORTS:
+        return "the scheme must be http or https"
+    if not _PATH.fullmatch(parts.path):
+        return "percent-encode the path, and leave '.' and '..' out of it"
+    if "?" in written or "#" in written:  # also with nothing behind
+        return "must have no query and no fragment"
+    if not parts.hostname:
+        return "has no host"
+    if parts.port == 0:
+        return "port 0 cannot be connected to"
+    if parts.hostname.isascii() and not _HOST.fullmatch(parts.hostname):
+        return f"{parts.hostname!r} is neither a host name nor an address"
+    return None
+
+
 def _ascii(host: str, text: str) -> str:
+    """The host name as DNS has it."""
     if host.isascii():
         return host
     try:

@@ -1,4 +1,7 @@
-"""The etcd headers of one answer: X-Etcd-Index, X-Raft-Index, X-Raft-Term, X-Etcd-Cluster-Id. No I/O."""
+"""The etcd headers of one answer.
+
+X-Etcd-Index, X-Raft-Index, X-Raft-Term, X-Etcd-Cluster-Id. No I/O.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from etcdv2._core.wire import CLUSTER_ID
 MAX_INDEX = 2**64 - 1
 _MOST_DIGITS = len(str(MAX_INDEX))
 _LONGEST_ID = 16
+"""Hexadecimal digits of a cluster id."""
 
 
 @dataclass(slots=True)
@@ -27,12 +31,15 @@ def meta_of(headers: Mapping[str, str]) -> Meta:
     get = headers.get
     index, raft_index, term = get("x-etcd-index", ""), get("x-raft-index", ""), get("x-raft-term", "")
     cluster_id = get(CLUSTER_ID, "")
+
+    # The three numbers are checked together: this runs for every answer.
     digits = index + raft_index + term
     longest = max(len(index), len(raft_index), len(term))
     if (longest and not (digits.isascii() and digits.isdigit() and longest <= _MOST_DIGITS)) or (
         cluster_id and not (cluster_id.isalnum() and len(cluster_id) <= _LONGEST_ID)
     ):
-        raise ValueError("X-Etcd-Index, X-Raft-Index or X-Raft-Term is no number, or X-Etcd-Cluster-Id no id")
+        raise ValueError("X-Etcd-Index, X-Raft-Index or X-Raft-Term is not a number, or X-Etcd-Cluster-Id not an id")
+
     meta = Meta(int(index or 0), int(raft_index or 0), int(term or 0), cluster_id)
     if meta.index > MAX_INDEX:
         raise ValueError("X-Etcd-Index is beyond 64 bits")

@@ -1,6 +1,8 @@
-"""Arguments of the keys API into generated calls: paths below a view, TTLs, conditions.
+"""Arguments of the keys API into generated calls: keys below a view, TTLs, conditions.
 
-Owns every local refusal of DESIGN section 3, with what to do instead. Sends nothing.
+Owns what is refused before anything is sent, each refusal with what to do instead: a key that the
+server would store under another name, a condition that it would drop silently, a TTL that it would
+misread, a request that it would cut. Sends nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +17,29 @@ from etcdv2_api.call import key_path
 KeysCall: TypeAlias = Call[KeysEvent, KeysError | Message]
 TTL: TypeAlias = int | timedelta
 
-MAX_TTL = 7_000_000_000
-"""Seconds. An expiry beyond 2262-04-11 overflows on the server: 7,500,000,000 made a key permanent (3.5.1, 3.4.23)."""
-MAX_BODY = 10 * 1024 * 1024
-"""Bytes of an encoded form that the server accepts (2.3 to 3.5)."""
+MAX_TTL_SECONDS = 7_000_000_000
+"""An expiry beyond 2262-04-11 overflows: 7,500,000,000 made a key permanent (3.5.1, 3.4.23)."""
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""The longest encoded form that the server accepts (2.3 to 3.5)."""
 MAX_REQUEST_LINE = 4096
-"""Bytes of the first request line on a plain-text connection, CRLF included; more is reset unanswered (3.3 to 3.5)."""
+"""Bytes of the first request line on a plain-text connection, CRLF included; more is reset
+unanswered (3.3 to 3.5).
+"""
+
+_MOST_BYTES_OF_A_CHARACTER = 12
+"""In a form: four bytes of UTF-8, each written as %XX."""
+_FIELD_NAME_BYTES = 100
+"""More than the names of all fields of a form have together."""
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
 
 
 def absolute(key: str, prefix: str) -> str:
     """The key as the server has it. `prefix` is a view's directory, or "" for the whole store.
 
-    Raises TypeError, or ValueError for an absolute key in a view. `key_path` refuses what would leave it (`..`).
+    Raises TypeError, or ValueError for an absolute key in a view. `key_path` refuses what would
+    leave it (`..`).
     """
     if not isinstance(key, str):
         raise TypeError(f"key {key!r}: must be a str")
@@ -46,27 +59,11 @@ def view_prefix(prefix: str, outer: str) -> str:
     return full
 
 
-def ttl_seconds(ttl: TTL | None) -> int | None:
-    """Whole seconds, a timedelta rounded up. Raises TypeError or ValueError for what the server would misread."""
-    if ttl is None:
-        return None
-    if isinstance(ttl, timedelta):
-        whole, rest = divmod(ttl, timedelta(seconds=1))
-        seconds = whole + (1 if rest else 0)
-    elif isinstance(ttl, int) and not isinstance(ttl, bool):
-        seconds = ttl
-    else:
-        raise TypeError(f"ttl {ttl!r}: must be whole seconds as int, a timedelta, or None for no expiry")
-    if seconds <= 0:
-        raise ValueError(
-            f"ttl {ttl!r}: must be at least 1 s; use delete() to remove a key now, persist() to drop its TTL"
-        )
-    if seconds > MAX_TTL:
-        raise ValueError(f"ttl {ttl!r}: beyond {MAX_TTL} s the server's clock overflows; use None for no expiry")
-    return seconds
+# --- calls -----------------------------------------------------------------------------------------------------------
 
 
 def get(key: str, *, recursive: bool, sort: bool, quorum: bool) -> KeysCall:
+    """A read of a key, or of a directory's children."""
     return operations.get_key(key, recursive=recursive or None, sorted=sort or None, quorum=quorum or None)
 
 
@@ -82,15 +79,20 @@ def put(
     no_value_on_success: bool = False,
 ) -> KeysCall:
     """A write of a file; `value` None only for a refresh."""
+    # 1. The value.
     if value is not None or not refresh:
-        _text("value", value)
-    _conditions(prev_value, prev_index)
+        _check_text("value", value)
+
+    # 2. Conditions, alone and together.
+    _check_conditions(prev_value, prev_index)
     if prev_exist is not None and not isinstance(prev_exist, bool):
         raise TypeError(f"prev_exist {prev_exist!r}: must be True, False or None")
     if prev_exist is False and (prev_value is not None or prev_index is not None):
         raise ValueError(
             "prev_exist=False: the server would drop prev_value and prev_index silently; use create() alone"
         )
+
+    # 3. The call: what was not asked for is left out, not sent as `false`.
     call = operations.put_key(
         key,
         value=value,
@@ -110,13 +112,15 @@ def make_dir(key: str, ttl: TTL | None) -> KeysCall:
 
 
 def create_in_order(key: str, value: str, *, ttl: TTL | None, no_value_on_success: bool) -> KeysCall:
-    _text("value", value)
+    """A file below a directory, which the server names."""
+    _check_text("value", value)
     call = operations.post_key(key, value=value, ttl=ttl_seconds(ttl), no_value_on_success=no_value_on_success or None)
     return _within_size(call)
 
 
 def delete(key: str, *, prev_value: str | None, prev_index: int | None, recursive: bool, directory: bool) -> KeysCall:
-    _conditions(prev_value, prev_index)
+    """A deletion of a file, of an empty directory, or of a tree."""
+    _check_conditions(prev_value, prev_index)
     if (prev_value is not None or prev_index is not None) and (recursive or directory):
         raise ValueError(
             "delete: conditions hold for files only; leave prev_value and prev_index out, or recursive and dir"
@@ -126,8 +130,36 @@ def delete(key: str, *, prev_value: str | None, prev_index: int | None, recursiv
     )
 
 
-def after(index: int | None) -> int | None:
-    """The waitIndex that follows `after_index`; None for "from now". Raises TypeError or ValueError."""
+# --- single arguments ------------------------------------------------------------------------------------------------
+
+
+def ttl_seconds(ttl: TTL | None) -> int | None:
+    """Whole seconds, a timedelta rounded up. Raises TypeError or ValueError for any other."""
+    if ttl is None:
+        return None
+
+    if isinstance(ttl, timedelta):
+        whole, rest = divmod(ttl, timedelta(seconds=1))
+        seconds = whole + (1 if rest else 0)
+    elif isinstance(ttl, int) and not isinstance(ttl, bool):
+        seconds = ttl
+    else:
+        raise TypeError(f"ttl {ttl!r}: must be whole seconds as int, a timedelta, or None for no expiry")
+
+    # With 0 the key would expire at once (spec/protocol.md section 7).
+    if seconds <= 0:
+        raise ValueError(
+            f"ttl {ttl!r}: must be at least 1 s; use delete() to remove a key now, persist() to drop its TTL"
+        )
+    if seconds > MAX_TTL_SECONDS:
+        raise ValueError(
+            f"ttl {ttl!r}: beyond {MAX_TTL_SECONDS} s the server's clock overflows; use None for no expiry"
+        )
+    return seconds
+
+
+def wait_index_after(index: int | None) -> int | None:
+    """The waitIndex after `after_index`; None for "from now". Raises TypeError or ValueError."""
     if index is None:
         return None
     if isinstance(index, bool) or not isinstance(index, int):
@@ -145,11 +177,12 @@ def check_buffer(size: int) -> None:
         raise ValueError(f"buffer {size!r}: must be at least 1 event")
 
 
-def _conditions(prev_value: str | None, prev_index: int | None) -> None:
+def _check_conditions(prev_value: str | None, prev_index: int | None) -> None:
     if prev_value is not None:
-        _text("prev_value", prev_value)
+        _check_text("prev_value", prev_value)
         if prev_value == "":
             raise ValueError("prev_value '': etcd cannot compare with an empty value; use prev_index=")
+
     if prev_index is not None:
         if isinstance(prev_index, bool) or not isinstance(prev_index, int):
             raise TypeError(f"prev_index {prev_index!r}: must be an int")
@@ -161,7 +194,7 @@ def _conditions(prev_value: str | None, prev_index: int | None) -> None:
             raise ValueError(f"prev_index {prev_index!r}: must be a modified index, 1 to 2**64 - 1")
 
 
-def _text(what: str, value: object) -> None:
+def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{what} {value!r}: must be a str; encode other types yourself, for instance as JSON")
     if not value.isascii():
@@ -169,15 +202,20 @@ def _text(what: str, value: object) -> None:
             value.encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"{what}: holds a lone surrogate at position {error.start}, which UTF-8 cannot have"
+                f"{what}: contains a lone surrogate at position {error.start}, which UTF-8 cannot have"
             ) from error
 
 
 def _within_size(call: KeysCall) -> KeysCall:
-    # No character takes more than 12 bytes in a form, and the names of all fields 100, so short values need no more.
-    if sum(len(value) for _, value in call.form or ()) * 12 + 100 > MAX_BODY and len(call.body or b"") > MAX_BODY:
+    # Values that are short enough in any encoding need not be encoded here: nearly all.
+    characters = sum(len(value) for _, value in call.form or ())
+    if characters * _MOST_BYTES_OF_A_CHARACTER + _FIELD_NAME_BYTES <= MAX_BODY_BYTES:
+        return call
+
+    size = len(call.body or b"")
+    if size > MAX_BODY_BYTES:
         raise ValueError(
-            f"value: the encoded form has {len(call.body or b'')} bytes, the server takes {MAX_BODY};"
+            f"value: the encoded form has {size} bytes, the server takes {MAX_BODY_BYTES};"
             " split the value, or compress it"
         )
     return call

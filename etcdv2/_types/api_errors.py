@@ -1,4 +1,4 @@
-"""The root of the error tree, and the answers that say no: which class an etcd error code or an HTTP status has.
+"""Answers that say no, and the root of all errors: which class an error code or a status has.
 
     EtcdError
     |- ClusterUnavailable, OutcomeUnknown, ...    nobody gave a usable answer: `call_errors`
@@ -12,7 +12,7 @@
        |- DirNotEmpty    108                         |- BadRequest 400, NotFound 404, Conflict 409, Gone 410
        '- Unauthorized   110, and HTTP 401
 
-Knows nothing of retries. Imported by results, so it imports none of them.
+Knows nothing of retries. `results` imports it, so it imports nothing.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ def _restore(kind: type[EtcdError], args: tuple[object, ...], state: dict[str, A
 
 
 class EtcdError(Exception):
-    """Every error of this library except ValueError and TypeError for a caller's mistakes. All of them pickle."""
+    """Every error of this library but ValueError and TypeError, a caller's mistakes. All pickle."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), self.args, self.__dict__)
 
 
 class ApiError(EtcdError):
-    """etcd's answer says no. `code` is etcd's error code, 0 where the answer has none (members, auth)."""
+    """etcd's answer says no. Which class it has goes by etcd's error code or the HTTP status."""
 
     def __init__(
         self, message: str, *, code: int = 0, cause: str = "", index: int = 0, status: int = 0, endpoint: str = ""
     ) -> None:
         super().__init__(message)
         self.code = code
+        """etcd's error code, 0 where the answer has none (members, auth)."""
         self.message = message
         self.cause = cause
         """What the server adds, mostly a path. Its text is for people, not for programs."""
@@ -88,7 +89,7 @@ class DirNotEmpty(ApiError):
 
 
 class Unauthorized(ApiError):
-    """110 or HTTP 401: user unknown, wrong password, or missing right; the server does not say which."""
+    """110 or HTTP 401: unknown user, wrong password, or missing right; the server does not say."""
 
 
 class InvalidRequest(ApiError):
@@ -110,7 +111,7 @@ class WatcherCleared(ApiError):
 class HistoryCleared(ApiError):
     """401: the server no longer has the events asked for (it keeps 1,000 of the whole store).
 
-    Read the state anew and watch from that response's `index` on.
+    Read the state again and watch from that response's `index` on.
     """
 
 

@@ -31,7 +31,7 @@ class Attempt(NamedTuple):
 
     endpoint: str
     phase: str
-    """`pool`, `connect`, `send`, `wait` (for the answer to begin), `read`, or `answer` when there was one."""
+    """`pool`, `connect`, `send`, `wait` (for the answer to begin), `read`; `answer` when it came."""
     cause: str
     elapsed: float
     """Seconds."""
@@ -57,14 +57,14 @@ class ClusterUnavailable(EtcdError):
 
 
 class DeadlineExceeded(ClusterUnavailable, TimeoutError):
-    """The total time ran out before any endpoint gave a usable answer; no write was applied."""
+    """The total time ran out before any endpoint gave a usable answer. No write was applied."""
 
 
 class OutcomeUnknown(EtcdError):
     """A write was sent and its answer lost: it was applied, was not, or still may be.
 
-    A member that was cut off can apply the write later, so a read that does not show it proves nothing for good.
-    `keys.resolve(error)` finds out what can be known.
+    A member that was cut off can apply the write later, so a read that does not show it proves
+    nothing for good. `keys.resolve(error)` finds out what can be known.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class OutcomeUnknown(EtcdError):
         self.cause = cause
         self.attempts = tuple(attempts)
         self.index = index
-        """The highest index of the store that the client had seen before it sent this: the write's own is higher."""
+        """The highest index of the store that the client had seen before: the write's is higher."""
         self.cluster_id = cluster_id
-        """The X-Etcd-Cluster-Id of the cluster that it was meant for, "" when that was not known yet."""
+        """The X-Etcd-Cluster-Id of the cluster it was meant for, "" when not known yet."""
 
     def __str__(self) -> str:
         return (
@@ -99,7 +99,7 @@ class OutcomeUnknownTimeout(OutcomeUnknown, TimeoutError):
 
 
 class UnexpectedAnswer(EtcdError):
-    """An answer that the description of the API does not have: a redirect, a proxy's page, a broken body."""
+    """Not an answer of the described API: a redirect, a proxy's page, a broken body."""
 
     def __init__(self, reason: str, *, status: int, content_type: str, body: bytes, endpoint: str) -> None:
         super().__init__(reason)
@@ -132,9 +132,10 @@ class V2ApiDisabled(EtcdError):
 
 
 class ClusterChanged(EtcdError):
-    """The endpoints answer with another cluster id than before: the cluster was rebuilt, or is another one.
+    """The endpoints answer with another cluster id than before: it was rebuilt, or is another one.
 
-    Raised once; the client then goes on with the new cluster. Indexes of the old one mean nothing in the new one.
+    Raised once; the client then goes on with the new cluster. Indexes of the old one mean nothing
+    in the new one.
     """
 
     def __init__(self, old: str, new: str, endpoint: str, response: Response | None = None) -> None:

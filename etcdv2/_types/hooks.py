@@ -1,4 +1,4 @@
-"""What a hook around each attempt is told. No I/O."""
+"""What a hook around each attempt gets. No I/O."""
 
 from __future__ import annotations
 

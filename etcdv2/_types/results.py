@@ -1,4 +1,4 @@
-"""What calls return: `Response`, `Ack`, watch events, health. Plain, frozen data around the generated `Node`."""
+"""What calls return: plain, frozen data around the generated `Node`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Response:
     """`get`, `set`, `create`, `update`, `compareAndSwap`, `delete` or `compareAndDelete`."""
     node: Node
     prev_node: Node | None
-    """What was there before, for set, update, compare-and-swap and deletions of something that existed."""
+    """What was there before a set, update, compare-and-swap or deletion; None for nothing."""
     index: int
-    """X-Etcd-Index: the store's index. For a write the modified index of the node; for a read, watch after it."""
+    """X-Etcd-Index: for a write the node's modified index; for a read, watch after it."""
     raft_index: int
     raft_term: int
     cluster_id: str
 
     @property
     def value(self) -> str:
-        """The node's value. Raises NotFile for a directory, and for a deletion's node, which has none."""
+        """The node's value. Raises NotFile for a directory, and for the node of a deletion."""
         value = self.node.value
         if value is None:
             what = "Not a file" if self.node.dir else f"The node of a {self.action} has no value"
@@ -43,7 +43,7 @@ class Response:
         return self.node.walk()
 
     def leaves(self) -> Iterator[Node]:
-        """The nodes with a value: the node itself when it is a file, else all files below it that were read."""
+        """The nodes with a value: a file itself, else all files below it that were read."""
         return self.node.leaves()
 
 
@@ -70,7 +70,7 @@ class Event(Generic[V]):
     value: V | None
     """The new value, None for directories and deletions."""
     ancestor: bool = False
-    """True when the node is a directory above the watched key: its deletion or expiry took the watched key along."""
+    """Whether the node is a directory above, whose deletion or expiry took the watched key along."""
 
     @property
     def key(self) -> str:
@@ -90,12 +90,12 @@ class Event(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of what is watched, as read at one moment: where a watch with snapshots begins, and begins anew."""
+    """The state of what is watched, as read at one moment. The events that follow go on from it."""
 
     node: Node | None
     """The watched key with everything below it; None where it is not there."""
     index: int
-    """The events that follow are later than this."""
+    """The store's index then: the events that follow are later."""
 
     def leaves(self) -> Iterator[Node]:
         """All files in it."""
@@ -109,9 +109,9 @@ class Outcome:
     state: Literal["applied", "not applied", "unknown"]
     """"not applied" is as of `index`; "unknown" when it cannot be known."""
     final: bool
-    """Whether it stays so. False for "not applied": a member that was cut off can still apply the write later."""
+    """Whether it stays so. Where not, a member that was cut off can still apply the write later."""
     index: int
-    """For "applied" the modified index that it got, else the store's index at which this was found out."""
+    """For "applied" the write's modified index, else the store's index at which this was so."""
     node: Node | None
     """What it wrote, for "applied"."""
     reason: str

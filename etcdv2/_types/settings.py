@@ -1,4 +1,4 @@
-"""What a caller can set: times, TLS files, consistency; and reading them from the ETCDCTL_* variables.
+"""What a caller can set: times, consistency; and all settings as the ETCDCTL_* variables have them.
 
 Owns local refusal of contradictory settings. Opens no connection.
 """
@@ -6,10 +6,12 @@ Owns local refusal of contradictory settings. Opens no connection.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
+
+from etcdv2._types.tls import TLS
 
 Consistency: TypeAlias = Literal["local", "session", "quorum"]
 CONSISTENCIES: Final = ("local", "session", "quorum")
@@ -31,8 +33,9 @@ UNSET: Final = Unset.UNSET
 class Timeout:
     """How long things may take, in seconds; `None` means no limit.
 
-    `attempt` and `commit` hold until the answer begins and then for each silence within it, as a large tree takes its
-    time. `total` holds over all attempts and the pauses between them; without it rounds over the endpoints are bounded.
+    `attempt` and `commit` hold until the answer begins and then for each silence within it, as a
+    large tree takes its time. `total` holds over all attempts and the pauses between them; without
+    it rounds over the endpoints are bounded.
     """
 
     connect: float | None = 1.0
@@ -40,7 +43,7 @@ class Timeout:
     attempt: float | None = 2.0
     """One try of a local read."""
     commit: float | None = 8.0
-    """One try of a write or quorum read: longer than the server's own limit of 7 s (5 s + 2 election timeouts)."""
+    """One try of a write or quorum read: more than the server's own limit, 7 s with its defaults."""
     total: float | None = 20.0
     """Everything."""
 
@@ -79,45 +82,68 @@ def check_consistency(value: str) -> None:
 
 
 def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments for `Client` from the variables that etcdctl reads, of its v2 and v3 modes; empty ones count as unset.
+    """Arguments for `Client` from the variables that etcdctl reads, of its v2 and v3 modes.
 
-    ETCDCTL_ENDPOINTS, _ENDPOINT or _PEERS (commas between); _CA_FILE or _CACERT; _CERT_FILE or _CERT; _KEY_FILE or
-    _KEY; _USERNAME or _USER (`name:password` too); _PASSWORD; _TOTAL_TIMEOUT, and _TIMEOUT or _DIAL_TIMEOUT (`5s`).
+    ETCDCTL_ENDPOINTS, _ENDPOINT or _PEERS (commas between); _CA_FILE or _CACERT; _CERT_FILE or
+    _CERT; _KEY_FILE or _KEY; _USERNAME or _USER (`name:password` too); _PASSWORD; _TOTAL_TIMEOUT,
+    and _TIMEOUT or _DIAL_TIMEOUT (`5s`). Empty ones count as unset. Raises ValueError that names
+    the variable.
     """
-    from etcdv2._types.tls import TLS
-
-    def first(*names: str) -> str | None:
-        return next((environ[f"ETCDCTL_{name}"] for name in names if environ.get(f"ETCDCTL_{name}")), None)
-
-    def seconds(*names: str) -> float | None:
-        return next(
-            (_seconds(f"ETCDCTL_{n}", environ[f"ETCDCTL_{n}"]) for n in names if environ.get(f"ETCDCTL_{n}")), None
-        )
-
+    variables = _Variables(environ)
     found: dict[str, Any] = {}
-    endpoints = first("ENDPOINTS", "ENDPOINT", "PEERS")
+
+    endpoints = variables.text("ENDPOINTS", "ENDPOINT", "PEERS")
     if endpoints:
         found["endpoints"] = [part.strip() for part in endpoints.split(",") if part.strip()]
-    ca, cert, key = first("CA_FILE", "CACERT"), first("CERT_FILE", "CERT"), first("KEY_FILE", "KEY")
+
+    ca, cert = variables.text("CA_FILE", "CACERT"), variables.text("CERT_FILE", "CERT")
+    key = variables.text("KEY_FILE", "KEY")
     if ca or cert or key:
         found["tls"] = TLS(ca_file=ca, cert_file=cert, key_file=key)
-    user, password = first("USERNAME", "USER"), first("PASSWORD")
+
+    user = variables.text("USERNAME", "USER")
     if user:
-        name, colon, rest = user.partition(":")
-        found["username"], found["password"] = name, password if password is not None else rest
-        if not colon and password is None:
-            raise ValueError("ETCDCTL_USERNAME has no password: write 'name:password' or set ETCDCTL_PASSWORD")
-    total, connect = seconds("TOTAL_TIMEOUT"), seconds("TIMEOUT", "DIAL_TIMEOUT")
+        found["username"], found["password"] = _credentials(user, variables.text("PASSWORD"))
+
+    total, connect = variables.seconds("TOTAL_TIMEOUT"), variables.seconds("TIMEOUT", "DIAL_TIMEOUT")
     if total or connect:
         found["timeout"] = Timeout(connect=connect or Timeout().connect, total=total or Timeout().total)
     return found
 
 
+class _Variables:
+    """etcdctl's variables, named without ETCDCTL_. Of several names the first that is set counts."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, *names: str) -> str | None:
+        return next((value for _, value in self._set(names)), None)
+
+    def seconds(self, *names: str) -> float | None:
+        """Raises ValueError for what is not a duration."""
+        return next((_seconds(variable, value) for variable, value in self._set(names)), None)
+
+    def _set(self, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        for name in names:
+            variable = f"ETCDCTL_{name}"
+            if value := self._environ.get(variable):
+                yield variable, value
+
+
+def _credentials(user: str, password: str | None) -> tuple[str, str]:
+    """User name and password; `user` may hold both, and a password of its own wins."""
+    name, colon, rest = user.partition(":")
+    if not colon and password is None:
+        raise ValueError("ETCDCTL_USERNAME has no password: write 'name:password' or set ETCDCTL_PASSWORD")
+    return name, rest if password is None else password
+
+
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _seconds(name: str, text: str) -> float:
+def _seconds(variable: str, text: str) -> float:
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
     if found is None:
-        raise ValueError(f"{name}: {text!r} is not a duration like '5s', '500ms' or '1m'")
+        raise ValueError(f"{variable}: {text!r} is not a duration like '5s', '500ms' or '1m'")
     return float(found[1]) * _UNITS[found[2]]

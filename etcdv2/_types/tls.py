@@ -1,4 +1,7 @@
-"""TLS settings and the `ssl.SSLContext` made of them: files are read when a client is built, not when it connects."""
+"""TLS settings, and the `ssl.SSLContext` made of them.
+
+Files are read when a client is built, not when it connects.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ FilePath: TypeAlias = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLS:
-    """How to talk to https endpoints. Without it they are verified against the system's certificates."""
+    """TLS for https endpoints, which are verified against the system's certificates without it."""
 
     ca_file: FilePath | None = None
     """PEM file of the authorities to trust instead of the system's."""
@@ -27,7 +30,7 @@ class TLS:
     server_hostname: str | None = None
     """The name to ask for and to verify instead of the endpoint's host."""
     verify: bool = True
-    """False accepts any certificate of anybody: no protection against a man in the middle. A warning says so."""
+    """False accepts any certificate: no protection against a man in the middle. It warns."""
     context: ssl.SSLContext | None = None
     """A ready context instead of all of the above but `server_hostname`."""
 
@@ -46,30 +49,41 @@ class TLS:
         """The context. Raises ValueError that names the file and what is wrong with it."""
         if self.context is not None:
             return self.context
-        if not self.verify:
-            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=3)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif self.ca_file is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            _readable("ca_file", self.ca_file)
-            try:
-                context.load_verify_locations(cafile=self.ca_file)
-            except (ssl.SSLError, OSError) as error:
-                raise ValueError(
-                    f"tls: ca_file {os.fspath(self.ca_file)!r} holds no usable certificate: {error}"
-                ) from error
-        else:
-            context = ssl.create_default_context()
+
+        context = self._verifying()
         if self.cert_file is not None:
             self._load_pair(context, self.cert_file)
         return context
 
+    def _verifying(self) -> ssl.SSLContext:
+        """A context that trusts what these settings say, without a client certificate yet."""
+        # 1. Anybody.
+        if not self.verify:
+            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=4)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
+
+        # 2. The system's authorities.
+        if self.ca_file is None:
+            return ssl.create_default_context()
+
+        # 3. Those of the file, and no others.
+        file = os.fspath(self.ca_file)
+        _check_readable("ca_file", file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cafile=file)
+        except (ssl.SSLError, OSError) as error:
+            raise ValueError(f"tls: ca_file {file!r} holds no usable certificate: {error}") from error
+        return context
+
     def _load_pair(self, context: ssl.SSLContext, cert_file: FilePath) -> None:
-        _readable("cert_file", cert_file)
+        _check_readable("cert_file", cert_file)
         if self.key_file is not None:
-            _readable("key_file", self.key_file)
+            _check_readable("key_file", self.key_file)
+
         # Without a password OpenSSL would ask for one on the terminal; an empty one makes it fail instead.
         password = self.key_password if self.key_password is not None else ""
         try:
@@ -83,7 +97,7 @@ class TLS:
             ) from error
 
 
-def _readable(what: str, path: FilePath) -> None:
+def _check_readable(what: str, path: FilePath) -> None:
     try:
         Path(path).open("rb").close()
     except OSError as error:

@@ -40,9 +40,11 @@ class Cluster:
     ) -> None:
         path = find_binary(binary)
 
+        # A function, since all of them are made again where one of the ports was taken meanwhile.
         def build() -> list[Server]:
             ports = {f"m{number}": free_port() for number in range(1, size + 1)}
             together = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in ports.items())
+
             return [
                 Server(
                     path,
@@ -112,14 +114,18 @@ class Cluster:
         """
         deadline = time.monotonic() + timeout
         while True:
+            # 1. Who can answer: at least a majority.
             able = [member for member in self.members if member.running and not member.paused]
             if 2 * len(able) <= len(self.members):
                 raise StartFailed(f"no leader: only {len(able)} of {len(self.members)} members run")
+
+            # 2. Whom they name: all the same one, and that one itself.
             seen = [_leader_and_self(member) for member in able]
             leads = {leader for leader, _ in seen}
             for member, (leader, own) in zip(able, seen, strict=True):
                 if leader and leader == own and leads == {own}:
                     return member
+
             if time.monotonic() > deadline:
                 raise StartFailed(f"no leader that all of {len(able)} running members know within {timeout:.3g} s")
             time.sleep(POLL_SECONDS)
@@ -132,8 +138,9 @@ class Cluster:
     def move(self, member: Server, *, timeout: float = 30) -> None:
         """Restart this member with another client URL and another peer URL, as on a machine with a new address.
 
-        The leader is told the peer URL first. Waits until all members are ready. Raises `StartFailed`.
+        The leader gets the peer URL first. Waits until all members are ready. Raises `StartFailed`.
         """
+        # 1. The cluster learns the peer URL.
         door, peer_port = self.leader(timeout=timeout).door, free_port()
         peer_url = f"http://127.0.0.1:{peer_port}"
         known = ask(door, "/v2/members")[1]["members"]
@@ -141,10 +148,14 @@ class Cluster:
         status, answer = ask(door, f"/v2/members/{ident}", "PUT", {"peerURLs": [peer_url]}, timeout=timeout)
         if status != 204:
             raise StartFailed(f"the new peer URL of {member.name} was refused: {status} {answer}")
+
+        # 2. So does every member's command line.
         for one in self.members:  # for a first start after `wipe`; a later one goes by the data
             together = dict(pair.split("=", 1) for pair in (one.initial_cluster or "").split(","))
             together[member.name] = peer_url
             one.initial_cluster = ",".join(f"{name}={url}" for name, url in together.items())
+
+        # 3. The member itself begins to use it.
         member.restart(new_address=True, peer_port=peer_port, wait=False)
         self.wait_ready(timeout=timeout)
 
@@ -157,7 +168,7 @@ class Cluster:
         self.wait_ready(timeout=timeout)
 
     def clean(self) -> None:
-        """Healed and empty: see `Server.clean`; where that is not enough, all members are wiped and started anew."""
+        """Healed and empty: see `Server.clean`; where that is not enough, all are wiped and started again."""
         try:
             self.heal(timeout=10)
             # Each of them, so that a local read of any member finds nothing afterwards.

@@ -23,6 +23,7 @@ def ask(door: Door, path: str, method: str = "GET", body: object = None, *, time
     headers = {"Content-Type": "application/json"} if body is not None else {}
     if door.auth is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(":".join(door.auth).encode()).decode()
+
     address = urlsplit(door.url).netloc
     connection = (
         http.client.HTTPConnection(address, timeout=timeout)
@@ -35,6 +36,8 @@ def ask(door: Door, path: str, method: str = "GET", body: object = None, *, time
         text = answer.read().decode(errors="replace")
     finally:
         connection.close()
+
+    # etcd's router answers in plain text.
     try:
         return answer.status, json.loads(text)
     except ValueError:

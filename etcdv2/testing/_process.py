@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-# The guard is told "ok" before its pipe closes when there is nothing left to do.
+# The guard reads "ok" before its pipe closes when there is nothing left to do.
 GUARD = 'read -r word; [ "$word" = ok ] || { kill -KILL "$1" 2>/dev/null; sleep 0.1; rm -rf "$2"; }'
 HEAD_LINES, TAIL_LINES = 3, 12
 FIRST_PORT, LAST_PORT = 12_000, 32_000
@@ -33,7 +33,7 @@ class StartFailed(RuntimeError):
 
 
 class PortTaken(StartFailed):
-    """Somebody else listens on the port that the server was told to use."""
+    """Somebody else listens on the port that the server was to use."""
 
 
 def is_free(port: int) -> bool:
@@ -72,12 +72,16 @@ class Process:
     def spawn(self, command: Sequence[str | os.PathLike[str]]) -> None:
         """Start the program with its output in the log. A session of its own keeps a terminal's ctrl-C away from it."""
         self._ended()  # it may have ended by itself
+
+        # 1. The program.
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._paused = False
+
+        # 2. Its guard: in a session of its own too, as what ends this process must not end that.
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "guard", str(self._child.pid), self.directory],
             stdin=subprocess.PIPE,

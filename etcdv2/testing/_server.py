@@ -65,6 +65,8 @@ class Server:
     ) -> None:
         self.binary = find_binary(binary)
         self.version = server_version(self.binary)
+
+        # What it is started with.
         self.name = name
         self.tls = tls
         self.auth = auth
@@ -75,6 +77,8 @@ class Server:
         self.initial_cluster = initial_cluster
         self.advertise = advertise
         self._args = list(args)
+
+        # What it is now.
         self._context = None if tls is None else tls.probe_context()
         self._process: Process | None = None
         self._auth_is_on = False
@@ -138,10 +142,12 @@ class Server:
         """Start, or start again after `stop` or `kill`; nothing happens while it runs.
 
         wait: until it is ready, at most `timeout` seconds; False where it cannot be, as with no quorum.
-        Raises `StartFailed` with the end of the log. Ports that it chose itself and finds taken are chosen anew.
+        Raises `StartFailed` with the end of the log. Ports that it chose itself and finds taken are chosen again.
         """
         if self.running:
             return self
+
+        # Another start may have another port, the first one, or find that its own is free again.
         deadline = time.monotonic() + timeout
         first = self._process is None
         for tries_left in reversed(range(START_TRIES)):
@@ -152,7 +158,7 @@ class Server:
                 break
             except PortTaken:
                 if first:
-                    self.close()
+                    self.close()  # forgets the ports
                 if tries_left == 0 or (first and None not in self._asked_ports):
                     raise
                 time.sleep(0 if first else 0.2)
@@ -196,7 +202,7 @@ class Server:
         """Stop, where it still runs, and start with the same data, on the same ports.
 
         new_address: on another free client port, which the cluster has learned when this member is ready.
-        peer_port: on this peer port, which another member must have been told before (`Cluster.move` does so).
+        peer_port: on this peer port, which the cluster must know already (`Cluster.move` sees to it).
         """
         self.stop()
         port, old_peer_port = self._ports
@@ -283,10 +289,13 @@ class Server:
             f"--heartbeat-interval={heartbeat}",
             f"--election-timeout={election}",
         ]
+
+        # Flags that only some versions have.
         if knows_flag(self.binary, "enable-v2"):
             flags.append(f"--enable-v2={str(self._v2).lower()}")
         if not fsync and knows_flag(self.binary, "unsafe-no-fsync"):
             flags.append("--unsafe-no-fsync")
+
         return flags + ([] if self.tls is None else self.tls.flags())
 
     def _is_ready(self, patience: float) -> bool:
@@ -294,6 +303,8 @@ class Server:
             status, health = ask(self.door, "/health", timeout=patience)
             if status != 200 or health.get("health") != "true":
                 return False
+
+            # A member makes its client URL known to the cluster only after it is healthy.
             if not self._v2:
                 return True
             members = ask(self.door, "/v2/members", timeout=patience)[1]["members"]

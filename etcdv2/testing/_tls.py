@@ -67,9 +67,12 @@ def make_certificates(
         import trustme
     except ModuleNotFoundError as cause:
         raise ModuleNotFoundError("make_certificates needs trustme: pip install 'etcdv2[testing]'") from cause
+
     place = Path(directory)
     place.mkdir(parents=True, exist_ok=True)
     made = Certificates(*(place / name for name in ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")))
+
+    # What etcd reads: the chain in one file, the key in another.
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(made.ca_file))
     server = authority.issue_cert(*names)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2._core import admin as _admin
+from etcdv2._core import admin as bodies
 from etcdv2_api import UserChange, operations
 from etcdv2_api.node import Model
 
@@ -20,30 +20,34 @@ def sent(body: Model) -> dict[str, Any]:
 
 @pytest.mark.parametrize("urls", ["http://d:2380", ["http://d:2380"], iter(["http://d:2380"])])
 def test_peer_urls_are_one_or_several(urls: Any) -> None:
-    assert sent(_admin.peers(urls)) == {"peerURLs": ("http://d:2380",)}
+    assert sent(bodies.peers(urls)) == {"peerURLs": ("http://d:2380",)}
 
 
 def test_member_without_peer_url_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        _admin.peers([])
+        bodies.peers([])
 
 
 def test_new_user_has_a_password_and_roles_only_if_given() -> None:
-    assert sent(_admin.new_user("u", PASSWORD, ())) == {"user": "u", "password": PASSWORD}
-    assert sent(_admin.new_user("u", PASSWORD, ["r", "s"])) == {"user": "u", "password": PASSWORD, "roles": ("r", "s")}
+    assert sent(bodies.new_user("u", PASSWORD, ())) == {"user": "u", "password": PASSWORD}
+    assert sent(bodies.new_user("u", PASSWORD, ["r", "s"])) == {
+        "user": "u",
+        "password": PASSWORD,
+        "roles": ("r", "s"),
+    }
 
 
 def test_lone_role_is_one_role_and_not_its_letters() -> None:
-    assert sent(_admin.new_user("u", PASSWORD, "reader"))["roles"] == ("reader",)
-    assert sent(_admin.grant_user("u", "reader")) == {"user": "u", "grant": ("reader",)}
-    assert sent(_admin.revoke_user("u", "reader")) == {"user": "u", "revoke": ("reader",)}
+    assert sent(bodies.new_user("u", PASSWORD, "reader"))["roles"] == ("reader",)
+    assert sent(bodies.grant_user("u", "reader")) == {"user": "u", "grant": ("reader",)}
+    assert sent(bodies.revoke_user("u", "reader")) == {"user": "u", "revoke": ("reader",)}
 
 
 def test_new_password_changes_nothing_else() -> None:
-    assert sent(_admin.new_password("u", PASSWORD)) == {"user": "u", "password": PASSWORD}
+    assert sent(bodies.new_password("u", PASSWORD)) == {"user": "u", "password": PASSWORD}
 
 
-@pytest.mark.parametrize("change", [_admin.grant_user, _admin.revoke_user])
+@pytest.mark.parametrize("change", [bodies.grant_user, bodies.revoke_user])
 def test_change_of_no_role_is_refused(change: Callable[[str, list[str]], UserChange]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         change("u", [])
@@ -51,15 +55,15 @@ def test_change_of_no_role_is_refused(change: Callable[[str, list[str]], UserCha
 
 def test_user_name_with_a_colon_is_refused() -> None:
     with pytest.raises(ValueError, match="could never log in"):
-        _admin.new_user("a:b", PASSWORD, ())
+        bodies.new_user("a:b", PASSWORD, ())
 
 
 def new_user(password: str) -> UserChange:
-    return _admin.new_user("u", password, ())
+    return bodies.new_user("u", password, ())
 
 
 def new_password(password: str) -> UserChange:
-    return _admin.new_password("u", password)
+    return bodies.new_password("u", password)
 
 
 @pytest.mark.parametrize("make", [new_user, new_password])
@@ -93,28 +97,34 @@ class TestPasswords:
 
 
 def test_new_role_has_its_patterns() -> None:
-    assert sent(_admin.new_role("r", "/a/*", ["/b", "*"])) == {
+    assert sent(bodies.new_role("r", "/a/*", ["/b", "*"])) == {
         "role": "r",
         "permissions": {"kv": {"read": ("/a/*",), "write": ("/b", "*")}},
     }
 
 
 def test_new_role_may_have_no_patterns() -> None:
-    assert sent(_admin.new_role("r", (), ()))["permissions"] == {"kv": {"read": (), "write": ()}}
+    assert sent(bodies.new_role("r", (), ()))["permissions"] == {"kv": {"read": (), "write": ()}}
 
 
 def test_patterns_are_granted_and_revoked() -> None:
-    assert sent(_admin.grant_role("r", "/a", ())) == {"role": "r", "grant": {"kv": {"read": ("/a",), "write": ()}}}
-    assert sent(_admin.revoke_role("r", (), "/a")) == {"role": "r", "revoke": {"kv": {"read": (), "write": ("/a",)}}}
+    assert sent(bodies.grant_role("r", "/a", ())) == {
+        "role": "r",
+        "grant": {"kv": {"read": ("/a",), "write": ()}},
+    }
+    assert sent(bodies.revoke_role("r", (), "/a")) == {
+        "role": "r",
+        "revoke": {"kv": {"read": (), "write": ("/a",)}},
+    }
 
 
-@pytest.mark.parametrize("change", [_admin.grant_role, _admin.revoke_role])
+@pytest.mark.parametrize("change", [bodies.grant_role, bodies.revoke_role])
 def test_change_of_no_pattern_is_refused(change: Callable[[str, Any, Any], object]) -> None:
     with pytest.raises(ValueError, match="at least one pattern"):
         change("r", (), [])
 
 
-@pytest.mark.parametrize("change", [_admin.new_role, _admin.grant_role, _admin.revoke_role])
+@pytest.mark.parametrize("change", [bodies.new_role, bodies.grant_role, bodies.revoke_role])
 @pytest.mark.parametrize("pattern", ["", "a", "a*", " /a"])
 def test_pattern_that_would_crash_the_server_or_match_nothing_is_refused(
     change: Callable[[str, Any, Any], object], pattern: str
@@ -128,10 +138,10 @@ def test_pattern_that_would_crash_the_server_or_match_nothing_is_refused(
 @pytest.mark.parametrize("given", [[1], [None], b"/a", ["/a", 2]])
 def test_names_that_are_no_text_are_a_type_error(given: Any) -> None:
     for make in (
-        lambda: _admin.peers(given),
-        lambda: _admin.grant_user("u", given),
-        lambda: _admin.new_role("r", given, ()),
-        lambda: _admin.new_role("r", (), given),
+        lambda: bodies.peers(given),
+        lambda: bodies.grant_user("u", given),
+        lambda: bodies.new_role("r", given, ()),
+        lambda: bodies.new_role("r", (), given),
     ):
         with pytest.raises(TypeError, match="is not a str"):
             make()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import builtins
 import copy
+import inspect
 import pickle
+import re
+import types
 
 import pytest
 
 import etcdv2
 from etcdv2._core.answers import response_from
 from etcdv2._core.etcd_headers import Meta
+from etcdv2._types import api_errors, call_errors
 from etcdv2._types.api_errors import (
     ApiError,
     BadRequest,
@@ -240,3 +244,15 @@ def test_password_is_in_no_text_repr_or_pickle_of_an_error() -> None:
     assert PASSWORD.encode() not in pickle.dumps(error)
     assert error.call.operation == "put_user"
     assert "root" in str(error.call.json)
+
+
+@pytest.mark.parametrize("module", [api_errors, call_errors], ids=["api_errors", "call_errors"])
+def test_the_tree_in_a_modules_docstring_has_all_its_classes_and_codes(module: types.ModuleType) -> None:
+    drawing = module.__doc__ or ""
+    own = {
+        name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__
+    }
+    errors = {name for name in own if issubclass(getattr(module, name), EtcdError)}
+    assert errors <= set(re.findall(r"[A-Z]\w+", drawing))
+    for name, code in re.findall(r"([A-Z][a-z]\w+) +(\d\d\d)\b", drawing):
+        assert name in {class_of(0, int(code)).__name__, class_of(int(code), 0).__name__}

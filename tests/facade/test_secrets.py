@@ -295,7 +295,7 @@ def test_no_object_of_a_client_shows_a_password(locked: Pair, lane: str) -> None
         client: Any = client_type("https://127.0.0.1:1", tls=tls, **CREDENTIALS, **over(lane))
         parts = (client, client.keys.at("/app"), client.keys.watch("/a"), client.keys.mirror("/a"), tls, Timeout())
         found = [*ours(parts)]
-        assert {"Pool", "TLS", "Timeout"} <= {type(one).__name__ for one in found}
+        assert {"EndpointPool", "TLS", "Timeout"} <= {type(one).__name__ for one in found}
         assert any(type(one).__name__.endswith("Dispatcher") for one in found)
         assert not leaks({type(one).__name__: f"{one!r} {one}" for one in found})
         with pytest.raises(TypeError, match="pickle"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import Client, ClusterUnavailable, EtcdError, Event
-from etcdv2._core import keys as _keys
+from etcdv2._core import keys as key_calls
 from etcdv2._transport.thread_connection import Connection
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Server
@@ -215,12 +215,12 @@ def test_connection_kept_with_its_answer_to_come_is_found_out(etcd: Server, monk
 
 
 def test_modify_without_its_condition_is_found_out(etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    put = _keys.put
+    put = key_calls.put
 
     def unconditional(*arguments: Any, **named: Any) -> Any:
         return put(*arguments, **{name: value for name, value in named.items() if not name.startswith("prev")})
 
-    monkeypatch.setattr(_keys, "put", unconditional)
+    monkeypatch.setattr(key_calls, "put", unconditional)
     with Client(etcd.url) as client:
         assert not in_threads(8, lambda who: count_up(client, who))
         assert client.keys.get("/count").value != f"{8 * ROUNDS}"
