@@ -42,23 +42,6 @@ def test_after_an_event_the_next_index_is_asked_for() -> None:
     assert cursor.wait_index == 10
 
 
-def test_poll_that_stayed_quiet_goes_on_behind_its_own_header() -> None:
-    cursor = at("/a", wait_index=5)
-    cursor.opened(300)
-    cursor.stayed_quiet()
-    assert cursor.wait_index == 5  # near enough to be asked for once more
-    cursor.opened(500)
-    cursor.stayed_quiet()
-    assert cursor.wait_index == 501
-
-
-def test_quiet_poll_at_a_lagging_member_never_goes_back() -> None:
-    cursor = at("/a", wait_index=500)
-    cursor.opened(400)
-    cursor.stayed_quiet()
-    assert cursor.wait_index == 500
-
-
 def test_poll_that_was_cut_off_is_asked_again_from_the_same_index() -> None:
     cursor = at("/a", wait_index=5)
     cursor.opened(400)
@@ -219,7 +202,7 @@ def test_each_matching_event_is_delivered_once_and_in_order(
             last = found
             take(found)
         elif what == "renew" and found is None:
-            cursor.stayed_quiet()
+            cursor.moved_to(store.index)
 
     visible = {"/w", "/w/x", "/w/x/y"} if recursive else {"/w"}
     wanted = [

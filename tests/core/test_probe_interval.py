@@ -10,17 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdv2._core.watch.probe_interval import (
-    FASTEST,
-    LOOK_EVERY,
-    RENEW_AFTER,
-    SLOWEST,
-    SURELY_ALIVE,
-    SURELY_CAME,
-    SURELY_QUIET,
-    YOUNG,
-    PollTrust,
+    EVENTS_PER_PROBE,
+    FASTEST_PROBE_SECONDS,
+    SLOWEST_PROBE_SECONDS,
     ProbeInterval,
 )
+from etcdv2._core.watch.renewal import RENEW_AFTER_EVENTS
 
 HISTORY = 1000
 """Events of the whole store that a server keeps."""
@@ -41,50 +36,40 @@ def widest(seen: list[tuple[float, int]], start: int) -> int:
     return max(later - earlier for earlier, later in itertools.pairwise(indexes))
 
 
-def test_old_silent_poll_is_trusted_only_when_it_lasts() -> None:
-    young, old = PollTrust(100.0), PollTrust(100.0)
-    assert young.given(False, 101.0)
-    assert not young.given(True, 101.0)
-    assert young.given(True, 100.1 + SURELY_CAME)
-    assert not old.given(False, 100.0 + YOUNG)
-    assert not old.given(False, 99.0 + YOUNG + SURELY_ALIVE)
-    assert old.given(False, 101.0 + YOUNG + SURELY_ALIVE)
-
-
 def test_first_look_comes_soon() -> None:
-    assert ProbeInterval().interval == FASTEST
+    assert ProbeInterval().interval == FASTEST_PROBE_SECONDS
 
 
 def test_quiet_store_is_looked_at_seldom() -> None:
     seen = looks(lambda now: 5, 600)
-    assert seen[-1][0] - seen[-2][0] == SLOWEST
-    assert len(seen) < 600 / SLOWEST + 20
+    assert seen[-1][0] - seen[-2][0] == SLOWEST_PROBE_SECONDS
+    assert len(seen) < 600 / SLOWEST_PROBE_SECONDS + 20
 
 
 @pytest.mark.parametrize("rate", [1, 50, 400, 1000])
 def test_watch_is_never_as_old_as_the_history_while_one_poll_takes_over_from_another(rate: int) -> None:
     pace = ProbeInterval()
     looks(lambda now: 5 + int(rate * now), 30, pace)
-    # Renewed at the first look after RENEW_AFTER, taken over at the first one after SURELY_QUIET.
-    assert RENEW_AFTER + rate * (pace.interval + SURELY_QUIET + min(pace.interval, SURELY_QUIET)) < HISTORY
+    # Renewed at the first probe after RENEW_AFTER_EVENTS, or when that one was late by a whole interval.
+    assert RENEW_AFTER_EVENTS + rate * 2 * pace.interval < HISTORY
 
 
 @pytest.mark.parametrize("rate", [1, 50, 400, 3000, 7000])
 def test_steady_writes_never_pass_the_history_between_two_looks(rate: int) -> None:
     seen = looks(lambda now: 5 + int(rate * now), 120)
-    assert widest(seen, 5) + RENEW_AFTER < HISTORY
+    assert widest(seen, 5) + RENEW_AFTER_EVENTS < HISTORY
 
 
 @pytest.mark.parametrize("rate", [50, 400, 3000])
 def test_steady_writes_are_looked_at_about_every_150_events(rate: int) -> None:
     seen = looks(lambda now: 5 + int(rate * now), 120)
-    assert widest(seen[-20:], seen[-20][1]) == pytest.approx(LOOK_EVERY, rel=0.3)
+    assert widest(seen[-20:], seen[-20][1]) == pytest.approx(EVENTS_PER_PROBE, rel=0.3)
 
 
 def test_looks_come_at_once_faster_when_writes_do() -> None:
     pace = ProbeInterval()
     looks(lambda now: 5, 60, pace)
-    assert pace.interval == SLOWEST
+    assert pace.interval == SLOWEST_PROBE_SECONDS
     pace.saw(5, 100)
     pace.saw(505, 105)
     assert pace.interval == pytest.approx(1.5)
@@ -102,7 +87,7 @@ def test_lull_within_a_burst_slows_the_looks_only_a_little() -> None:
 def test_looks_get_slower_again_after_a_burst() -> None:
     pace = ProbeInterval()
     looks(lambda now: 5 + int(3000 * min(now, 10)), 120, pace)
-    assert pace.interval == SLOWEST
+    assert pace.interval == SLOWEST_PROBE_SECONDS
 
 
 def test_interval_stays_within_its_bounds_when_the_index_goes_back() -> None:
@@ -110,14 +95,14 @@ def test_interval_stays_within_its_bounds_when_the_index_goes_back() -> None:
     pace = ProbeInterval()
     for now, index in enumerate([5000, 3, 3, 90000, 4]):
         pace.saw(index, float(now))
-        assert FASTEST <= pace.interval <= SLOWEST
+        assert FASTEST_PROBE_SECONDS <= pace.interval <= SLOWEST_PROBE_SECONDS
 
 
 def test_two_looks_at_the_same_moment_do_no_harm() -> None:
     pace = ProbeInterval()
     pace.saw(5, 1.0)
     pace.saw(9, 1.0)
-    assert FASTEST <= pace.interval <= SLOWEST
+    assert FASTEST_PROBE_SECONDS <= pace.interval <= SLOWEST_PROBE_SECONDS
 
 
 def test_looks_that_may_see_no_index_become_seldom() -> None:
@@ -132,4 +117,4 @@ def test_interval_is_always_within_its_bounds(steps: list[tuple[float, int]]) ->
     for later, index in steps:
         now += later
         pace.saw(index, now)
-        assert FASTEST <= pace.interval <= SLOWEST
+        assert FASTEST_PROBE_SECONDS <= pace.interval <= SLOWEST_PROBE_SECONDS

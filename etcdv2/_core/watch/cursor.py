@@ -1,13 +1,12 @@
 """Where a watch stands, and which of the server's events belong to it.
 
-Owns the resume rule and the filters for the server's false positives (PROTOCOL section 11). No I/O, no clock.
+Owns the resume rule and the filters for the server's false positives (`spec/protocol.md` section 11). No I/O, no clock.
 """
 
 from __future__ import annotations
 
 import re
 
-from etcdv2._core.watch.probe_interval import RENEW_AFTER
 from etcdv2._types.results import Event
 from etcdv2_api import KeysEvent
 
@@ -58,16 +57,10 @@ class Cursor:
         self.wait_index = max(int(found[1]), (self.wait_index or 0) + 1)
         return True
 
-    def stayed_quiet(self) -> None:
-        """The last poll ended properly without an event: everything up to its registration was looked through.
-
-        Where that is not far it is asked for again: a proxy may have ended it before an event of the past came.
-        """
-        if self._registered - (self.wait_index or 0) >= RENEW_AFTER:
-            self.moved_to(self._registered)
-
     def moved_to(self, index: int) -> None:
-        """Everything up to `index` was looked through, or has come by an earlier poll; what comes late is still new."""
+        """It is proved that nothing is missing up to `index` (`renewal` has the rules); what comes
+        late is still new.
+        """
         self.wait_index = max(self.wait_index or 0, index + 1)
 
     def accept(self, change: KeysEvent) -> Event | None:
