@@ -19,7 +19,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SUITES = {"bullseye": "3.3.25", "bookworm": "3.4.23", "trixie": "3.5.16", "sid": "3.5.30"}
@@ -29,6 +30,10 @@ PACKAGE = "etcd-server"
 
 class FetchError(Exception):
     """Why there is no binary, in words for the person at the terminal."""
+
+
+class ToolMissing(FetchError):
+    """Debian's own tools are not there."""
 
 
 def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -110,19 +115,40 @@ def fetch(wanted: str, cache: Path = CACHE) -> tuple[str, Path]:
 
 
 def download(suite: str, cache: Path) -> Path:
-    """Download and unpack, with an apt state that lives only meanwhile; the machine's own is not touched."""
+    """The binary of a suite, downloaded and unpacked into a directory of the cache that is named after its version."""
+    try:
+        with unpacked((PACKAGE,), suite, cache) as tree:
+            version = own_words(tree / "usr" / "bin" / "etcd")
+            target = cache / version
+            shutil.rmtree(target, ignore_errors=True)
+            tree.rename(target)
+    except ToolMissing as missing:
+        raise FetchError(
+            f"{missing}: etcd for {suite} is taken from Debian's archive, so this needs Debian or a relative of it. "
+            "Elsewhere, put the paths of etcd binaries into ETCDV2_TEST_BINARIES and run pytest."
+        ) from missing
+    return target / "usr" / "bin" / "etcd"
+
+
+@contextmanager
+def unpacked(packages: tuple[str, ...], suite: str, cache: Path) -> Generator[Path]:
+    """A directory below `cache` with the files of these packages: the caller moves it away, else it is removed.
+
+    Nothing is installed: apt works on a state that lives only meanwhile, and the machine's own is not touched.
+    Raises ToolMissing, FetchError.
+    """
     for tool in ("apt-get", "dpkg", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise FetchError(
-                f"{tool} is missing: etcd for {suite} is taken from Debian's archive, so this needs Debian or a "
-                "relative of it. Elsewhere, put the paths of etcd binaries into ETCDV2_TEST_BINARIES and run pytest."
-            )
+            raise ToolMissing(f"{tool} is missing")
     source = {**main_archive(), "Types": "deb", "Suites": suite, "Components": "main"}
+
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as name:
         place = Path(name)
         for folder in ("state/lists/partial", "cache/archives/partial", "parts", "preferences", "unpacked"):
             (place / folder).mkdir(parents=True)
+
+        # A state of apt's own with one source. Without a status file no package counts as installed.
         (place / "only.sources").write_text("".join(f"{key}: {value}\n" for key, value in source.items()))
         (place / "apt.conf").write_text(
             f'Dir::State "{place}/state"; Dir::State::lists "{place}/state/lists"; Dir::State::status "/dev/null";\n'
@@ -132,15 +158,12 @@ def download(suite: str, cache: Path) -> Path:
             'Acquire::Languages "none"; Acquire::Retries "3"; APT::Sandbox::User ""; APT::Update::Error-Mode "any";\n'
         )
         env = {**os.environ, "APT_CONFIG": str(place / "apt.conf"), "LC_ALL": "C.UTF-8"}
+
         run("apt-get", "--quiet", "update", env=env)
-        run("apt-get", "--quiet", "download", PACKAGE, env=env, cwd=place)
-        package = next(place.glob(f"{PACKAGE}_*.deb"))
-        run("dpkg-deb", "--extract", str(package), str(place / "unpacked"))
-        version = own_words(place / "unpacked" / "usr" / "bin" / "etcd")
-        target = cache / version
-        shutil.rmtree(target, ignore_errors=True)
-        (place / "unpacked").rename(target)
-    return target / "usr" / "bin" / "etcd"
+        run("apt-get", "--quiet", "download", *packages, env=env, cwd=place)
+        for package in sorted(place.glob("*.deb")):
+            run("dpkg-deb", "--extract", str(package), str(place / "unpacked"))
+        yield place / "unpacked"
 
 
 def own_words(binary: Path) -> str:
