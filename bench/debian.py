@@ -1,6 +1,6 @@
-"""Programs and sources of Debian that the machine lacks, unpacked into the cache: wrk, Go, the official Go client.
+"""Programs that the machine lacks, from Debian's packages, unpacked into the cache. Nothing is installed.
 
-Nothing is installed; apt works on a state of its own, as in scripts/fetch_etcd.py, whose way to the archive this uses.
+scripts/fetch_etcd.py knows the way to the archive.
 """
 
 from __future__ import annotations
@@ -10,16 +10,8 @@ from pathlib import Path
 from scripts import fetch_etcd
 
 SUITE = "bookworm"
-"""The last one whose golang-etcd-server-dev has the v2 client in the tree of etcd 3.4."""
+"""Its programs run with the C library of every later suite."""
 WRK = ("wrk", "libluajit-5.1-2")
-GO = ("golang-1.19-go", "golang-1.19-src")
-GO_CLIENT = (
-    "golang-etcd-server-dev",
-    "golang-github-coreos-go-semver-dev",
-    "golang-github-json-iterator-go-dev",
-    "golang-github-modern-go-concurrent-dev",
-    "golang-github-modern-go-reflect2-dev",
-)
 
 
 class NotToBeHad(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
 CLIENTS = Path(__file__).resolve().parent / "clients"
 NODE_ETCD = "node-etcd@7.0.0"
+GO_MODULE = "go.etcd.io/etcd/client/v2"
+GO_CLIENTS = {(1, 26): "v2.305.35", (1, 24): "v2.305.23", (1, 19): "v2.305.9"}
+"""By the go that they need at least; the newest first."""
 
 OURS, OURS_HTTPX, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 async"
 GO, GO_BARE = "Go client", "Go client, bare"
@@ -89,12 +93,13 @@ PYTHON_CLIENTS = (
 )
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
-    """Raises NotToBeHad with the last thing that the command said."""
+def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    """What the command printed. Raises NotToBeHad with the last thing that it said."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
         raise NotToBeHad(f"{Path(command[0]).name}: {lines[-1]}")
+    return done.stdout
 
 
 def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[Peer], list[LeftOut]]:
@@ -162,25 +167,38 @@ def install(interpreter: Path, packages: list[str], pins: Path) -> None:
 
 
 def go_client() -> Peer:
-    """The official client, built from Debian's source with the machine's Go or Debian's.
+    """The official client, built from its module with the go that is there; another one is not fetched.
 
     As its documentation shows it, with a time limit, and as Go programs run, on all cores.
     """
-    source = CLIENTS / "official.go"
-    binary = CACHE / "official"
-    sources = debian.unpacked(debian.GO_CLIENT, CACHE) / "usr" / "share" / "gocode"
-    if not (sources / "src" / "go.etcd.io" / "etcd" / "client").is_dir():
-        raise NotToBeHad("golang-etcd-server-dev has no v2 client")
-    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-        go = shutil.which("go")
-        env = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": str(sources), "CGO_ENABLED": "0"}
-        env["GOCACHE"] = str(CACHE / "go-build")
-        if go is None:
-            root = next((debian.unpacked(debian.GO, CACHE) / "usr" / "lib").glob("go-*"))
-            go, env["GOROOT"] = str(root / "bin" / "go"), str(root)
-        run(go, "build", "-o", binary, source, env=env)
+    go = shutil.which("go")
+    if go is None:
+        raise NotToBeHad("go is not on the PATH")
+    least, client = go_client_for(run(go, "env", "GOVERSION"))
+
+    # The module is thrown away with the cache, which go's own downloads go into as well.
+    place = CACHE / "go"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "go.mod").write_text(f"module bench\n\ngo {least}\n\nrequire {GO_MODULE} {client}\n")
+    shutil.copy(CLIENTS / "official.go", place / "main.go")
+    env = {**os.environ, "GO111MODULE": "on", "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
+    env |= {"GOPATH": str(CACHE / "gopath"), "GOCACHE": str(CACHE / "go-build")}
+
+    # go knows by itself whether what it built is still up to date.
+    binary = place / "official"
+    run(go, "build", "-mod=mod", "-modcacherw", "-buildvcs=false", "-o", binary, ".", env=env, cwd=place)
     kinds = ALL | FOLLOW | {"many"}
     return Peer(GO, command=(str(binary),), kinds=kinds, options={"limit": 5.0}, free=True)
+
+
+def go_client_for(said: str) -> tuple[str, str]:
+    """The go that the newest client for this one needs, and that client. Raises NotToBeHad."""
+    found = re.search(r"go(\d+)\.(\d+)", said)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    for least, client in GO_CLIENTS.items():
+        if version >= least:
+            return f"{least[0]}.{least[1]}", client
+    raise NotToBeHad(f"{said.strip()} is older than the official client needs")
 
 
 def bare_go_client() -> Peer:

@@ -1,6 +1,6 @@
-// The official Go client for the v2 API (package client of etcd 3.4). The same talk as measure.py.
+// The official Go client for the v2 API (module go.etcd.io/etcd/client/v2). The same talk as measure.py.
 //
-// Its transport keeps as many idle connections as there are workers: its own default keeps two, and would connect anew
+// Its transport keeps as many idle connections as there are workers: its own default keeps two, and would connect again
 // most of the time. Option `limit`: seconds until the answer must begin, 0 for none. Goroutines where the Python drivers have threads or tasks.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ import (
 	"time"
 	"unsafe"
 
-	"go.etcd.io/etcd/client"
+	client "go.etcd.io/etcd/client/v2"
 )
 
 type order struct {
@@ -289,6 +290,19 @@ func measure(keys client.KeysAPI, o order, s said) figures {
 	return figures{}
 }
 
+// The client's own version is what the program was linked with.
+func versions() map[string]string {
+	found := map[string]string{"go": runtime.Version(), "GOMAXPROCS": strconv.Itoa(runtime.GOMAXPROCS(0))}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == "go.etcd.io/etcd/client/v2" {
+				found["client/v2"] = module.Version
+			}
+		}
+	}
+	return found
+}
+
 func main() {
 	var o order
 	check(json.Unmarshal([]byte(os.Args[1]), &o))
@@ -318,8 +332,7 @@ func main() {
 		measure(keys, warm, said{})
 	}
 	out := json.NewEncoder(os.Stdout)
-	versions := map[string]string{"go": runtime.Version(), "GOMAXPROCS": strconv.Itoa(runtime.GOMAXPROCS(0))}
-	check(out.Encode(map[string]interface{}{"ready": true, "versions": versions}))
+	check(out.Encode(map[string]interface{}{"ready": true, "versions": versions()}))
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var s said

@@ -245,8 +245,30 @@ def test_peers_that_cannot_be_had_are_left_out_with_the_reason(monkeypatch: pyte
     assert ready == []
     reasons = {one.name: one.reason for one in missing}
     assert reasons["node-etcd"] == "node and npm are not on the PATH"
-    assert "golang-etcd-server-dev" in reasons["Go client"]
+    assert reasons["Go client"] == "go is not on the PATH"
     assert "wrk" in reasons["wrk"]
+
+
+@pytest.mark.parametrize(
+    ("go", "pins"),
+    [("go1.26.8", ("1.26", "v2.305.35")), ("go1.25", ("1.24", "v2.305.23")), ("go1.19.8", ("1.19", "v2.305.9"))],
+)
+def test_the_official_client_is_the_newest_that_the_go_that_is_there_can_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, go: str, pins: tuple[str, str]
+) -> None:
+    (tmp_path / "go").write_text(f"#!/bin/sh\n[ $1 = build ] || echo {go}\n")
+    (tmp_path / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(peers, "CACHE", tmp_path / "cache")
+    peers.go_client()
+    written = (tmp_path / "cache" / "go" / "go.mod").read_text()
+    assert f"go {pins[0]}\n" in written
+    assert f"require go.etcd.io/etcd/client/v2 {pins[1]}\n" in written
+
+
+def test_a_go_that_is_too_old_for_every_official_client_is_named() -> None:
+    with pytest.raises(debian.NotToBeHad, match=r"go1\.18\.2 is older than"):
+        peers.go_client_for("go1.18.2\n")
 
 
 def test_packages_that_cannot_be_installed_leave_out_the_clients_of_that_python(
