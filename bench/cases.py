@@ -11,6 +11,8 @@ HISTORY = 900
 VALUE = "0123456789abcdef"
 QUIET = "one write to a quiet key"
 CUT = "its connections broken after"
+ASYNC = frozenset({"async", "async-set", "load"})
+"""The kinds in which this client is the async one."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def _watch(
 
 
 CASES = (
+    Case("counts", "counts", "counts per call, which hang on no machine", 0.0),
     Case("get", "get", "get, one after the other", 0.5),
     Case("set", "set", "set, one after the other", 0.5),
     Case("threads-8", "threads", "get, 8 threads on one client", 0.5, workers=8),
@@ -79,6 +82,16 @@ CASES = (
     ),
     Case("import", "import", "import of the library", 0.0, 0.0),
 )
+
+
+COUNTED = (
+    Case("get", "get", "get", 0.0, 0.05),
+    Case("set", "set", "set", 0.0, 0.05),
+    Case("async-get-1", "async", "async get", 0.0, 0.05),
+    Case("async-set-1", "async-set", "async set", 0.0, 0.05),
+    Case("async-get-32", "async", "async get, 32 tasks", 0.0, 0.05, workers=32),
+)
+"""Of which calls system calls and Python frames are counted. They take no time: they make so many calls."""
 
 
 def chosen(only: list[str], *, quick: bool) -> list[Case]:

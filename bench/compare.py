@@ -37,6 +37,9 @@ def run_case(
     entries: dict[str, list[Figures]] = {}
     failed: list[LeftOut] = []
     versions: dict[str, dict[str, str]] = {}
+    if case.kind == "tree":
+        etcd.plant(case.keys)
+
     with ExitStack() as stack:
         running: list[Running] = []
         for peer in peers:

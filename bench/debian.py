@@ -12,6 +12,7 @@ from scripts import fetch_etcd
 SUITE = "bookworm"
 """Its programs run with the C library of every later suite."""
 WRK = ("wrk", "libluajit-5.1-2")
+STRACE = ("strace", "libunwind8")
 
 
 class NotToBeHad(Exception):

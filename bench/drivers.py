@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from .cases import VALUE, Case
+from .cases import ASYNC, VALUE, Case
 from .cores import Cores, on
 from .peers import CLIENTS, ROOT, WRK, Peer
 
@@ -61,7 +61,7 @@ class Driver:
             "keys": case.keys,
             "workers": case.workers,
             "ca": str(target.ca) if case.tls else "",
-            "options": {**peer.options, **({"async": True} if case.kind in ("async", "load") else {})},
+            "options": {**peer.options, **({"async": True} if case.kind in ASYNC else {})},
         }
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by close()
         try:

@@ -19,12 +19,13 @@ from .pythons import Python
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
 CLIENTS = Path(__file__).resolve().parent / "clients"
+PINS, PEER_PINS = ROOT / "constraints.txt", CLIENTS.parent / "peers.txt"
 NODE_ETCD = "node-etcd@7.0.0"
 GO_MODULE = "go.etcd.io/etcd/client/v2"
 GO_CLIENTS = {(1, 26): "v2.305.35", (1, 24): "v2.305.23", (1, 19): "v2.305.9"}
 """By the go that they need at least; the newest first."""
 
-OURS, OURS_HTTPX, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 async"
+OURS, OURS_HTTPX, OURS_UVLOOP, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 on uvloop", "etcdv2 async"
 GO, GO_BARE = "Go client", "Go client, bare"
 NODE, WRK, HTTPX, SOCKET, LOADS = "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
 ALL = frozenset({"get", "set", "threads", "async", "tls", "tree", "load", "delay", "burst"})
@@ -32,6 +33,8 @@ WATCHES = frozenset({"delay", "burst"})
 TOLD = frozenset({"complete", "quiet"})
 """The watches of which it is told what came and how they ended."""
 FOLLOW = TOLD | {"loaded"}
+COUNTS = frozenset({"counts", "async-set"})
+"""What is counted, besides the kinds that are timed as well."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +74,31 @@ class PythonClient:
     kinds: frozenset[str]
     again: frozenset[str]
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    pins: Path = PEER_PINS
+    """The file that has the package's version."""
 
 
 PYTHON_CLIENTS = (
-    PythonClient(OURS, "ours", "", ALL | FOLLOW, ALL),
+    PythonClient(OURS, "ours", "", ALL | FOLLOW | COUNTS, ALL),
     PythonClient(OURS_HTTPX, "ours", "", ALL, frozenset({"get", "async"}), {"transport": "httpx"}),
+    PythonClient(
+        OURS_UVLOOP, "ours", "uvloop", frozenset({"async"}) | COUNTS, frozenset({"async"}), {"uvloop": True}, PINS
+    ),
     PythonClient(OURS_ASYNC, "ours", "", WATCHES | FOLLOW | {"many"}, WATCHES, {"async": True}),
     PythonClient(
         "python-etcd",
         "python_etcd",
         "python-etcd",
-        ALL - {"async"} | FOLLOW,
+        ALL - {"async"} | FOLLOW | {"counts"},
         frozenset({"get", "tree", "tls"}),
         {"module": "etcd"},
     ),
     PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"} | TOLD, frozenset({"async"})),
     PythonClient("k3etcd", "python_etcd", "k3etcd", ALL - {"async"} | TOLD, frozenset({"get"}), {"module": "k3etcd"}),
-    PythonClient(HTTPX, "plain_httpx", "", ALL - {"load", "delay", "burst"}, frozenset({"get"})),
-    PythonClient(SOCKET, "bare_socket", "", frozenset({"get", "set", "tls"}), frozenset({"get", "set", "tls"})),
+    PythonClient(HTTPX, "plain_httpx", "", ALL - {"load", "delay", "burst"} | COUNTS, frozenset({"get"})),
+    PythonClient(
+        SOCKET, "bare_socket", "", frozenset({"get", "set", "tls", "counts"}), frozenset({"get", "set", "tls"})
+    ),
     PythonClient(LOADS, "bare_socket", "", frozenset({"tree"}), frozenset({"tree"})),
 )
 
@@ -137,22 +147,28 @@ def python_clients(python: Python) -> Iterator[tuple[PythonClient, Peer | LeftOu
     try:
         if not interpreter.exists():
             run(python.path, "-m", "venv", "--without-pip", place)
-        install(interpreter, ["pydantic", "httpx", "httptools"], ROOT / "constraints.txt")
+        install(interpreter, ["pydantic", "httpx", "httptools"], PINS)
     except NotToBeHad as reason:
         trouble = str(reason)
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
+
     for client in PYTHON_CLIENTS:
         full = f"{client.name}, Python {python.minor}"
         try:
             if trouble:
                 raise NotToBeHad(trouble)
             if client.package:
-                install(interpreter, [client.package], CLIENTS.parent / "peers.txt")
+                install(interpreter, [client.package], client.pins)
         except NotToBeHad as reason:
             yield client, LeftOut(full, str(reason))
             continue
-        command = (str(interpreter), "-m", f"bench.clients.{client.module}")
-        yield client, Peer(client.name, python.minor, command, client.kinds, {"PYTHONPATH": paths}, client.options)
+        yield client, python_peer(client, interpreter, python.minor)
+
+
+def python_peer(client: PythonClient, interpreter: str | Path, minor: str) -> Peer:
+    """A driver in Python, on an interpreter that has its packages."""
+    command = (str(interpreter), "-m", f"bench.clients.{client.module}")
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "generated")])
+    return Peer(client.name, minor, command, client.kinds, {"PYTHONPATH": paths}, client.options)
 
 
 def install(interpreter: Path, packages: list[str], pins: Path) -> None:

@@ -36,6 +36,8 @@ WATCHED = {
     "quiet": {"delay_us": "event after", "cpu_us": "CPU in all", "others": "other writes per second", "said": "said"},
 }
 """What the tables of the watches show, by kind of case: figures and headings."""
+COUNTS = {"syscalls": ("system calls", "{:.2f}"), "frames": ("Python frames", "{:,.0f}")}
+"""The tables of what is counted: headings, and how many digits."""
 LONG = 140
 """Characters of an error that are shown."""
 
@@ -120,6 +122,8 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
             for key, one in entries.items()
         ]
         return _table(head, rows)
+    if case["kind"] == "counts":
+        return _counted(entries)
     if case["kind"] in WATCHED:
         return _watched(entries, WATCHED[case["kind"]])
     first = next((key for key in entries if key.startswith(f"{OURS}, ")), "")
@@ -146,6 +150,22 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
             shown = [cpu, own, _ratio(one, go, "cpu_us"), _shown(one, "rate"), _ratio(one, go, "rate")]
         rows.append([_bold(key), *shown, f"{one['spread']:.0%}"])
     return _table(head, rows)
+
+
+def _counted(entries: dict[str, dict[str, Any]]) -> str:
+    """A table of each of the counts. Columns are the cases that any client has."""
+    parts: list[str] = []
+    for count, (heading, form) in COUNTS.items():
+        titles = list(dict.fromkeys(title for one in entries.values() for title in one[count]))
+        if not titles:
+            parts.append(f"{heading}: no strace here.")
+            continue
+        rows = [
+            [_bold(key), *(form.format(one[count][title]) if title in one[count] else "" for title in titles)]
+            for key, one in entries.items()
+        ]
+        parts.append(_table([heading, *titles], rows))
+    return "\n\n".join(parts)
 
 
 def _watched(entries: dict[str, dict[str, Any]], columns: dict[str, str]) -> str:

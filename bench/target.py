@@ -81,6 +81,7 @@ class Etcd:
         """Where a case reads or writes; writers each have a key or directory of their own."""
         own = "".join(letter if letter.isalnum() else "-" for letter in peer.id)
         places = {"tree": TREE, "set": f"/bench/set/{own}", "load": "/bench/load", "many": MANY, "quiet": QUIET}
+        places["async-set"] = places["set"]
         places |= dict.fromkeys(("delay", "burst", "loaded", "complete"), EVENTS)
         return places.get(case.kind, GET_KEY)
 

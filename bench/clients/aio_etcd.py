@@ -33,9 +33,9 @@ class Driver:
         client = self._client
         match order.case:
             case "get" | "tls" | "async":
-                return await measure.tasks(lambda: client.get(order.key), order.seconds, order.workers)
+                return await measure.tasks(lambda: client.get(order.key), order)
             case "set":
-                return await measure.tasks(lambda: client.set(order.key, order.value), order.seconds, 1)
+                return await measure.tasks(lambda: client.set(order.key, order.value), order)
             case "load":
                 return await measure.load_tasks(client.set, order)
             case "tree":

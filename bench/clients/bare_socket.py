@@ -95,13 +95,13 @@ class Driver:
         match order.case:
             case "get" | "tls":
                 request = wire.get(f"/v2/keys{order.key}")
-                return measure.repeat(lambda: wire.exchange(request), order.seconds)
+                return measure.repeat(lambda: wire.exchange(request), order)
             case "set":
                 request = wire.put(order.key, order.value)
-                return measure.repeat(lambda: wire.exchange(request), order.seconds)
+                return measure.repeat(lambda: wire.exchange(request), order)
             case "tree":  # the limit is json.loads of the same bytes, without reading them and without a walk
                 self._tree = self._tree or wire.exchange(wire.get(f"/v2/keys{order.key}?recursive=true"))[1]
-                return measure.repeat(lambda: json.loads(self._tree), order.seconds)
+                return measure.repeat(lambda: json.loads(self._tree), order)
             case _:
                 raise ValueError(order.case)
 

@@ -14,7 +14,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
 from typing import Any
+
+HERE = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Order:
     ca: str
     """PEM file of the authority; empty on plain http."""
     options: dict[str, Any]
+    calls: int = 0
+    """Exactly so many, however long they take; 0: as many as there is time for."""
 
 
 Figures = dict[str, Any]
@@ -61,12 +67,19 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def repeat(call: Callable[[], object], seconds: float) -> Figures:
-    """One call after the other for `seconds`."""
+def repeat(call: Callable[[], object], order: Order) -> Figures:
+    """One call after the other, for the seconds or the calls that are ordered."""
+    if order.calls:
+        meter = Meter()
+        for _ in range(order.calls):
+            call()
+        return meter.stop(order.calls)
+
+    # A loop of its own: what counts the calls is not to cost the timed ones anything.
     calls = 0
     clock = time.perf_counter
     meter = Meter()
-    end = clock() + seconds
+    end = clock() + order.seconds
     while clock() < end:
         call()
         calls += 1
@@ -101,8 +114,8 @@ def threads(call: Callable[[], object], seconds: float, workers: int) -> Figures
     return meter.stop(sum(counts))
 
 
-async def tasks(call: Callable[[], Awaitable[object]], seconds: float, workers: int) -> Figures:
-    """The same in several tasks of one loop."""
+async def tasks(call: Callable[[], Awaitable[object]], order: Order) -> Figures:
+    """The same in several tasks of one loop, which share the calls."""
     clock = time.perf_counter
 
     async def work() -> int:
@@ -112,9 +125,15 @@ async def tasks(call: Callable[[], Awaitable[object]], seconds: float, workers: 
             calls += 1
         return calls
 
+    async def work_share() -> int:
+        share = order.calls // order.workers
+        for _ in range(share):
+            await call()
+        return share
+
     meter = Meter()
-    end = clock() + seconds
-    counts = await asyncio.gather(*(work() for _ in range(workers)))
+    end = clock() + order.seconds
+    counts = await asyncio.gather(*(work_share() if order.calls else work() for _ in range(order.workers)))
     return meter.stop(sum(counts))
 
 
@@ -216,7 +235,31 @@ def serve(measure: Measure, versions: dict[str, str]) -> None:
         measure(replace(order, seconds=order.warm), {})
     say({"ready": True, "versions": versions})
     for line in sys.stdin:
-        say(measure(order, json.loads(line)))
+        said = json.loads(line)
+        ordered = replace(order, calls=said.get("calls", 0))
+        say(_with_frames(measure, ordered, said) if said.get("frames") else measure(ordered, said))
+
+
+def _with_frames(measure: Measure, order: Order, said: dict[str, Any]) -> Figures:
+    """A measurement, and how many Python frames were entered meanwhile, but for those of the drivers' own loops.
+
+    A coroutine counts each time it is resumed. What other threads do is not counted.
+    """
+    frames = 0
+
+    def enter(frame: FrameType, event: str, _: object) -> None:
+        nonlocal frames
+        code = frame.f_code
+        if event == "call" and code.co_filename != __file__:
+            # The drivers wrap each call in a function without a name.
+            frames += code.co_name != "<lambda>" or not code.co_filename.startswith(HERE)
+
+    sys.setprofile(enter)
+    try:
+        figures = measure(order, said)
+    finally:
+        sys.setprofile(None)
+    return {**figures, "frames": frames}
 
 
 def say(message: Figures) -> None:

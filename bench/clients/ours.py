@@ -1,8 +1,13 @@
-"""This client: sync for most cases, async where the case says so. Option `transport`: None or "httpx"."""
+"""This client: sync for most cases, async where the case says so.
+
+Options: `transport` is None or "httpx"; with `uvloop` the event loop is that one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from importlib.metadata import version
 from typing import Any
 
@@ -17,20 +22,23 @@ class Driver:
     def __init__(self) -> None:
         self._client: etcdv2.Client | None = None
         self._async_client: etcdv2.AsyncClient | None = None
-        self._runner = asyncio.Runner()
+        self._runner: asyncio.Runner | None = None
 
     def measure(self, order: Order, said: dict[str, Any]) -> Figures:
         if order.options.get("async"):
+            if self._runner is None:
+                self._runner = runner(uvloop=order.options.get("uvloop", False))
             return self._runner.run(self._measure_async(order, said))
+
         if self._client is None:
             tls = etcdv2.TLS(ca_file=order.ca) if order.ca else None
             self._client = etcdv2.Client(order.url, tls=tls, transport=order.options.get("transport"))
         keys = self._client.keys
         match order.case:
             case "get" | "tls":
-                return measure.repeat(lambda: keys.get(order.key).value, order.seconds)
+                return measure.repeat(lambda: keys.get(order.key).value, order)
             case "set":
-                return measure.repeat(lambda: keys.set(order.key, order.value), order.seconds)
+                return measure.repeat(lambda: keys.set(order.key, order.value), order)
             case "threads":
                 return measure.threads(lambda: keys.get(order.key).value, order.seconds, order.workers)
             case "tree":
@@ -57,7 +65,9 @@ class Driver:
         keys = self._async_client.keys
         match order.case:
             case "async":
-                return await measure.tasks(lambda: keys.get(order.key), order.seconds, order.workers)
+                return await measure.tasks(lambda: keys.get(order.key), order)
+            case "async-set":
+                return await measure.tasks(lambda: keys.set(order.key, order.value), order)
             case "load":
                 return await measure.load_tasks(keys.set, order)
             case "delay" | "burst":
@@ -75,6 +85,15 @@ class Driver:
                 return await _many(keys, order, said)
             case _:
                 raise ValueError(order.case)
+
+
+def runner(*, uvloop: bool) -> asyncio.Runner:
+    """On asyncio's own event loop, or on uvloop's where that is installed."""
+    if not uvloop:
+        return asyncio.Runner()
+    from uvloop import new_event_loop
+
+    return asyncio.Runner(loop_factory=new_event_loop)
 
 
 def _follow(keys: etcdv2.KeysAPI, order: Order, said: dict[str, Any]) -> Figures:
@@ -136,7 +155,7 @@ def _walk(response: etcdv2.Response) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    measure.serve(
-        Driver().measure,
-        {"etcdv2": etcdv2.__version__, **{name: version(name) for name in ("pydantic", "httptools", "httpx")}},
-    )
+    packages = ["pydantic", "httptools", "httpx"]
+    if json.loads(sys.argv[1])["options"].get("uvloop"):
+        packages.append("uvloop")
+    measure.serve(Driver().measure, {"etcdv2": etcdv2.__version__, **{name: version(name) for name in packages}})

@@ -23,17 +23,17 @@ class Driver:
     def measure(self, order: Order, said: dict[str, Any]) -> Figures:
         del said
         url = f"{order.url}/v2/keys{order.key}"
-        if order.case == "async":
+        if order.case in ("async", "async-set"):
             return self._runner.run(self._measure_async(order, url))
         if self._client is None:
             self._client = httpx.Client(verify=ssl.create_default_context(cafile=order.ca) if order.ca else True)
         client = self._client
         match order.case:
             case "get" | "tls":
-                return measure.repeat(lambda: json.loads(client.get(url).content)["node"]["value"], order.seconds)
+                return measure.repeat(lambda: json.loads(client.get(url).content)["node"]["value"], order)
             case "set":
                 data = {"value": order.value}
-                return measure.repeat(lambda: json.loads(client.put(url, data=data).content), order.seconds)
+                return measure.repeat(lambda: json.loads(client.put(url, data=data).content), order)
             case "threads":
                 return measure.threads(
                     lambda: json.loads(client.get(url).content)["node"]["value"], order.seconds, order.workers
@@ -54,7 +54,10 @@ class Driver:
         async def get() -> None:
             json.loads((await client.get(url)).content)
 
-        return await measure.tasks(get, order.seconds, order.workers)
+        async def put() -> None:
+            json.loads((await client.put(url, data={"value": order.value})).content)
+
+        return await measure.tasks(put if order.case == "async-set" else get, order)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ class Driver:
         client = self._client
         match order.case:
             case "get" | "tls":
-                return measure.repeat(lambda: client.get(order.key).value, order.seconds)
+                return measure.repeat(lambda: client.get(order.key).value, order)
             case "set":
-                return measure.repeat(lambda: client.set(order.key, order.value), order.seconds)
+                return measure.repeat(lambda: client.set(order.key, order.value), order)
             case "threads":
                 return measure.threads(lambda: client.get(order.key).value, order.seconds, order.workers)
             case "tree":

@@ -332,8 +332,6 @@ def case_of(name: str) -> cases.Case:
 @pytest.mark.parametrize("name", ["get", "set", "threads-8", "async-32", "tls", "tree", "load", "delay", "burst"])
 def test_this_client_is_measured_in_every_case(etcd: Etcd, name: str) -> None:
     case = case_of(name)
-    if case.kind == "tree":
-        etcd.plant(case.keys)
     entries, failed, versions = compare.run_case(case, [driver("etcdv2", "ours")], etcd, SHARED, 1, lambda text: None)
     assert failed == []
     found = entries["etcdv2, Python 3.11"]
@@ -343,12 +341,18 @@ def test_this_client_is_measured_in_every_case(etcd: Etcd, name: str) -> None:
     assert "etcdv2" in versions["etcdv2, Python 3.11"]
 
 
-@pytest.mark.load
+@pytest.mark.parametrize("name", ["async-1", "async-32"])
+def test_this_client_is_measured_on_uvloop(etcd: Etcd, name: str) -> None:
+    uvloop = driver("etcdv2 on uvloop", "ours", uvloop=True)
+    entries, failed, versions = compare.run_case(case_of(name), [uvloop], etcd, SHARED, 1, lambda text: None)
+    assert failed == []
+    assert entries["etcdv2 on uvloop, Python 3.11"]["rate"] > 0
+    assert "uvloop" in versions["etcdv2 on uvloop, Python 3.11"]
+
+
 @pytest.mark.parametrize("name", ["get", "tls", "tree"])
 def test_the_limits_are_measured_beside_a_client(etcd: Etcd, name: str) -> None:
     case = case_of(name)
-    if case.kind == "tree":
-        etcd.plant(case.keys)
     both = [driver("bare socket", "bare_socket"), driver("httpx + json", "plain_httpx")]
     entries, failed, _ = compare.run_case(case, both, etcd, SHARED, 2, lambda text: None)
     assert failed == []
