@@ -102,10 +102,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--etcd", help="the binary; unless given, as etcdv2.testing finds it")
     parser.add_argument("--pin", action="store_true", help="give the client a core of its own")
     parser.add_argument("--out", type=Path, default=OUT, help="where the three files go")
-    parser.add_argument("--render", action="store_true", help="make table and chart anew from the JSON file")
+    parser.add_argument("--render", action="store_true", help="make table and chart again from the JSON file")
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
+
+    # The JSON file is written first: what it took ten minutes to measure is not lost to a mistake in the table.
     place: Path = options.out
     place.mkdir(parents=True, exist_ok=True)
     if options.render:
@@ -116,6 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
         except ValueError as error:
             parser.error(str(error))
         (place / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
     text = render(results)
     (place / "results.md").write_text(text)
     (place / "chart.svg").write_text(draw(results))

@@ -58,9 +58,12 @@ def draw(results: Results) -> str:
         if found:
             parts.append(_panel(found, measure, title, top))
             top += HEAD + len(found) * ROW + GAP
+
+    # The height is known last: a chart of no figures has no foot, but is still a picture.
     if parts:
         parts.append(f'<text x="{LABELS}" y="{top}">{FOOT}</text>')
         top += GAP
+
     label = escape("etcdv2 and other clients of the etcd v2 API: bars as in the table of the benchmark")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{max(top, 1)}" '

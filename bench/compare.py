@@ -40,6 +40,7 @@ def run_case(
     if case.kind == "tree":
         etcd.plant(case.keys)
 
+    # Processes live as long as the case: all of them are ready before the first measurement.
     with ExitStack() as stack:
         running: list[Running] = []
         for peer in peers:
@@ -54,6 +55,8 @@ def run_case(
                 continue
             versions[peer.id] = driver.versions
             running.append((peer, driver))
+
+        # Each round begins with another client, so that none always has the same neighbour.
         rounds = min(rounds, case.rounds or rounds)
         for number in range(rounds):
             tell(f"{case.title}: round {number + 1} of {rounds}, {len(running)} clients")
@@ -65,6 +68,7 @@ def run_case(
                     failed.append(LeftOut(peer.id, str(found), case.name))
                 else:
                     entries.setdefault(peer.id, []).append(condense(found))
+
     order = [peer.id for peer in peers if peer.id in entries]
     return {name: {**summary(entries[name]), "rounds": entries[name]} for name in order}, failed, versions
 
@@ -88,6 +92,7 @@ def _turns(
 def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Figures:
     match case.kind:
         case "load" | "set":
+            # Writes that a client says it made are compared with the server's own count.
             if case.kind == "load":
                 etcd.fell("/bench/load")
             before = etcd.index()
@@ -115,10 +120,12 @@ def run_imports(peers: list[Peer], cores: Cores, rounds: int, tell: Tell) -> tup
             jobs.append((peer.id, peer, [IMPORTS[peer.name]]))
         if peer.name == OURS:
             jobs.append((f"{BASELINE}, Python {peer.python}", peer, [*BASELINE.split(", ")]))
+
     for number in range(rounds + 1):
         tell(f"imports: round {number} of {rounds}")
         for name, peer, modules in list(jobs):
             command = [peer.command[0], "-P", str(CLIENTS / "imports.py"), *modules]
+            # -P keeps the driver's folder off the path: a file in there could be taken for a library.
             with on(cores.client):
                 done = subprocess.run(
                     command, capture_output=True, text=True, check=False, env=drivers.environment(peer)
@@ -128,4 +135,5 @@ def run_imports(peers: list[Peer], cores: Cores, rounds: int, tell: Tell) -> tup
                 jobs.remove((name, peer, modules))
             elif number:
                 entries.setdefault(name, []).append(json.loads(done.stdout))
+
     return {name: {**summary(found), "rounds": found} for name, found in entries.items()}, failed

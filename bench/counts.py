@@ -69,6 +69,8 @@ def run(peers: list[Peer], target: Target, cores: Cores, tell: Tell) -> tuple[di
         if KIND not in peer.kinds:
             continue
         tell(f"counting the system calls and frames of {peer.id}")
+
+        # Who fails in one of them is left out of all: a row with holes would look like a case that it does not know.
         counts: Counts = {SYSCALLS: {}, FRAMES: {}}
         try:
             for case in COUNTED:

@@ -47,6 +47,7 @@ class Driver:
     """A process that answers a line of JSON with a line of JSON."""
 
     def __init__(self, peer: Peer, case: Case, target: Target, cores: Cores) -> None:
+        # 1. What it is to measure.
         url = target.way(case)
         host, _, port = url.partition("://")[2].partition(":")
         order = {
@@ -63,6 +64,8 @@ class Driver:
             "ca": str(target.ca) if case.tls else "",
             "options": {**peer.options, **({"async": True} if case.kind in ASYNC else {})},
         }
+
+        # 2. Its process. What it says on stderr is read only when it fails, and a file never fills up as a pipe does.
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by close()
         try:
             with on(cores.client | cores.server if peer.free else cores.client):
@@ -77,6 +80,7 @@ class Driver:
         except OSError:
             self._errors.close()
             raise
+
         self._buffer = b""
         self.versions: dict[str, str] = {}
 
@@ -124,6 +128,8 @@ class Driver:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         end = time.monotonic() + patience
+
+        # The descriptor is read, not the file object: a selector does not see what a buffer already holds.
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
@@ -133,6 +139,7 @@ class Driver:
                 if not data:
                     raise self._failure("ended")
                 self._buffer += data
+
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
             answer: Figures = json.loads(line)

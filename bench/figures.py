@@ -30,16 +30,20 @@ def summary(rounds: list[Figures]) -> Figures:
 
     `cpu_us`: CPU per call; `rate`: calls per second; `spread`: (max - min) / median.
     """
+    # Imports have no calls, but milliseconds and memory.
     if "memory" in rounds[0]:
         spent = [one["seconds"] * 1000 for one in rounds]
         memory = [one["memory"] / 2**20 for one in rounds]
         return {"ms": statistics.median(spent), "mib": statistics.median(memory), "spread": _spread(spent)}
+
     cpu = [one["cpu"] / max(one["calls"], 1) * 1e6 for one in rounds]
     rate = [one["calls"] / one["seconds"] for one in rounds]
     found = {"cpu_us": statistics.median(cpu), "rate": statistics.median(rate), "spread": _spread(cpu)}
     for name in ("delay_us", "delay_us_95", "delay_us_99", "others", "written", "bytes"):
         if all(name in one for one in rounds):
             found[name] = statistics.median(one[name] for one in rounds)
+
+    # A lost event is lost, however many other rounds there were.
     if "got" in rounds[0]:
         found["got"] = min(one["got"] for one in rounds)
         for name in ("missing", "doubled", "disorder"):

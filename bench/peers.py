@@ -116,6 +116,8 @@ def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[
     """Those that are ready, and those that are not."""
     peers: list[Peer] = []
     missing: list[LeftOut] = []
+
+    # On the first Python all of them, on the others what a goal asks for.
     for number, python in enumerate(pythons):
         tell(f"setting up the clients for Python {python.full}")
         for client, ready in python_clients(python):
@@ -125,12 +127,8 @@ def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[
                 peers.append(ready)
             else:
                 peers.append(Peer(ready.name, ready.python, ready.command, client.again, ready.env, ready.options))
-    for name, make in (
-        (GO, go_client),
-        (GO_BARE, bare_go_client),
-        (NODE, node_client),
-        (WRK, wrk),
-    ):
+
+    for name, make in ((GO, go_client), (GO_BARE, bare_go_client), (NODE, node_client), (WRK, wrk)):
         tell(f"setting up {name}")
         try:
             peers.append(make())
@@ -144,6 +142,8 @@ def python_clients(python: Python) -> Iterator[tuple[PythonClient, Peer | LeftOu
     place = CACHE / f"python{python.full}"
     interpreter = place / "bin" / "python"
     trouble = ""
+
+    # They share one environment: where it cannot be made, all of this Python are left out.
     try:
         if not interpreter.exists():
             run(python.path, "-m", "venv", "--without-pip", place)

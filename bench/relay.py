@@ -42,6 +42,8 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+
+            # A server that is not there is no reason to end: the client sees a connection that closes.
             try:
                 far = socket.create_connection((HOST, self._target))
             except OSError:
@@ -49,6 +51,8 @@ class Relay:
                 continue
             with self._lock:
                 self._open += [near, far]
+
+            # One thread for each direction, and one that closes both sockets when neither is used any more.
             pair = [threading.Thread(target=self._pass, args=ends) for ends in ((near, far), (far, near))]
             self._threads += pair
             waiting = threading.Thread(target=self._bury, args=(near, far, pair))

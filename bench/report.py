@@ -111,6 +111,7 @@ def _measured(value: float | None, *, in_ms: bool) -> str:
 
 
 def _case(results: Results, name: str, case: dict[str, Any]) -> str:
+    # 1. Cases with a table of their own.
     entries: dict[str, dict[str, Any]] = case["entries"]
     rows: list[list[str]] = []
     if not entries:
@@ -126,6 +127,8 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
         return _counted(entries)
     if case["kind"] in WATCHED:
         return _watched(entries, WATCHED[case["kind"]])
+
+    # 2. What the columns are called, and whom they are compared with.
     first = next((key for key in entries if key.startswith(f"{OURS}, ")), "")
     delays = any("delay_us" in one for one in entries.values())
     what = {"tree": "read", "delay": "event", "burst": "event"}.get(case["kind"], "call")
@@ -140,6 +143,8 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
     ]
     if delays:
         head = ["client", "event after", "95 % within", f"to the {GO}", f"CPU per {what}", "spread of CPU"]
+
+    # 3. The rows.
     for key, one in entries.items():
         cpu, go = _shown(one, "cpu_us"), entries.get(GO, {})
         if delays:

@@ -121,11 +121,13 @@ class Etcd:
             except BaseException as error:
                 failures.append(error)
 
+        # A connection waits for each answer: with several of them the server has always something to do.
         running = [threading.Thread(target=work, args=(pairs[number::WRITERS],)) for number in range(WRITERS)]
         for thread in running:
             thread.start()
         for thread in running:
             thread.join()
+
         if failures:
             raise failures[0]
 
@@ -167,6 +169,8 @@ class Etcd:
         order = {"host": HOST, "port": self._ports[0], "directory": OTHERS, "rate": rate}
         command = [sys.executable, "-m", "bench.clients.writer", json.dumps(order)]
         others = Others()
+
+        # A process of its own: in a thread it would take turns with the program that compares.
         with (
             on(self._cores.server),
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process,
@@ -177,6 +181,7 @@ class Etcd:
                 yield others
             finally:
                 said, _ = process.communicate()
+
         written, seconds = json.loads(said)
         others.rate = written / seconds
 

@@ -31,18 +31,22 @@ NEVER = f"no event within {PATIENCE:.0f} s"
 def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
     """One measurement of one client. Raises Failed."""
     match case.kind:
+        # One write at a time, each when the one before it has surely been seen.
         case "delay":
             driver.tell({"after": etcd.index(), "events": case.events + EARLY})
             time.sleep(REGISTER)
             etcd.events(case.events + EARLY, PAUSE)
             figures = driver.result()
             figures["delays"] = figures["delays"][EARLY:]
+
+        # All the writes are over before the watch begins. How old an event is says nothing then.
         case "burst":
             after = etcd.index()
             etcd.events(case.events, 0)
             driver.tell({"after": after, "events": case.events})
             figures = driver.result()
             del figures["delays"]
+
         case "loaded":
             with etcd.others(case.rate) as others:
                 driver.tell({"after": etcd.index(), "events": case.events + EARLY})
@@ -52,12 +56,16 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
             figures["others"] = others.rate
             _judged(figures, case.events + EARLY)
             figures["delays"] = figures["delays"][EARLY:]
+
+        # It answers twice: with its memory when the watchers are there, and with the events.
         case "many":
             driver.tell({"after": etcd.index(), "events": case.events, "settle": SETTLE})
             memory = driver.result()["bytes"] / case.workers
             paced(lambda number: etcd.happen(number, f"{MANY}/k{number % case.workers}"), case.events, case.rate)
             figures = {**driver.result(), "bytes": memory}
             _judged(figures, case.events)
+
+        # Completeness: a client that has lost events would wait for them for ever, so the end is written too.
         case _:
             driver.tell({"after": etcd.index(), "events": 0})
             time.sleep(SETTLE)
@@ -75,21 +83,28 @@ def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Fa
     def happen(number: int) -> None:
         etcd.happen(number, QUIET)
 
+    # 1. All of them watch from after this write.
     happen(END)
     for driver in drivers:
         with contextlib.suppress(Failed):  # so will its result
             driver.tell({"after": etcd.index(), "events": 1})
     time.sleep(SETTLE)
+
+    # 2. Other keys are written, and then the one.
     with etcd.others(case.rate) as others:
         time.sleep(case.seconds)
     if case.cut:
         etcd.cut()
     happen(0)
+
+    # 3. Who does not tell the event is told to end.
     end = time.monotonic() + PATIENCE
     for driver in drivers:
         driver.answered(end - time.monotonic())
     silent = [driver for driver in drivers if not driver.answered(0)]
     _end(silent, happen)
+
+    # 4. What they have seen.
     found: list[Figures | Failed] = []
     for driver in drivers:
         try:

@@ -49,6 +49,8 @@ def stanzas(place: Path) -> Iterator[dict[str, str]]:
         if file.suffix not in {".list", ".sources"} or not file.is_file():
             continue
         lines = [line for line in file.read_text().splitlines() if not line.lstrip().startswith("#")]
+
+        # deb822: blocks of fields, of which a value goes on where a line begins with a space.
         if file.suffix == ".sources":
             for block in re.split(r"\n\s*\n", "\n".join(lines)):
                 pairs = re.findall(r"^([\w-]+):[ \t]*((?:.*)(?:\n[ \t].*)*)", block, re.MULTILINE)
@@ -56,6 +58,8 @@ def stanzas(place: Path) -> Iterator[dict[str, str]]:
                 if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes").lower() != "no":
                     yield fields
             continue
+
+        # One line for each: options, address, suite, components.
         for line in lines:
             if match := re.match(r"\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+(\S.*)", line):
                 options = dict(option.split("=", 1) for option in (match[1] or "").split() if "=" in option)
@@ -189,6 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--join", action="store_true", help="print only the paths, separated by colons")
     parser.add_argument("--skip-missing", action="store_true", help="say what cannot be had, and go on without it")
     options = parser.parse_args(arguments)
+
     found: list[tuple[str, Path]] = []
     for wanted in options.wanted or ["own"]:
         try:
@@ -197,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"fetch_etcd: {'left out: ' if options.skip_missing else ''}{error}", file=sys.stderr)
             if not options.skip_missing:
                 return 1
+
     print(":".join(str(path) for _, path in found) if options.join else "\n".join(f"{v} {path}" for v, path in found))
     return 0
 

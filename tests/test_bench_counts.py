@@ -71,6 +71,12 @@ def test_the_frames_of_this_client_are_counted_in_every_case(etcd: Etcd, case: c
     assert 10 < counts.frames_per_call(case, etcd) < 200
 
 
+def test_on_uvloop_fewer_frames_are_entered_as_its_loop_has_none(etcd: Etcd) -> None:
+    case = counted("async-get-1")
+    uvloop = driver("etcdv2 on uvloop", "ours", uvloop=True)
+    assert counts.frames_per_call(case, etcd, uvloop) < counts.frames_per_call(case, etcd)
+
+
 def test_a_system_call_counts_once_however_many_lines_it_has_and_answers_divide_the_log() -> None:
     assert counts.between_answers(LOG.splitlines()) == [2, 4, 1]
 

@@ -21,6 +21,7 @@ class Driver:
         return self._runner.run(self._measure(order, said))
 
     async def _measure(self, order: Order, said: dict[str, Any]) -> Figures:
+        # The client binds itself to an event loop when it is made, so it is made on that one.
         if self._client is None:
             module: Any = importlib.import_module("aio_etcd")
             self._client = module.Client(
@@ -31,6 +32,7 @@ class Driver:
                 **({"protocol": "https", "ca_cert": order.ca} if order.ca else {}),
             )
         client = self._client
+
         match order.case:
             case "get" | "tls" | "async":
                 return await measure.tasks(lambda: client.get(order.key), order)
@@ -41,6 +43,7 @@ class Driver:
             case "tree":
                 return await self._tree(order)
             case "delay" | "burst":
+                # One poll for each event, from behind the one before it.
                 delays: list[float] = []
                 meter = measure.Meter()
                 index = said["after"] + 1

@@ -92,6 +92,8 @@ class Driver:
         if self._wire is None:
             self._wire = Wire(order.host, order.port, order.ca)
         wire = self._wire
+
+        # Requests are made beforehand: the limit is what a call needs, not what Python takes to write one.
         match order.case:
             case "get" | "tls":
                 request = wire.get(f"/v2/keys{order.key}")
@@ -99,7 +101,8 @@ class Driver:
             case "set":
                 request = wire.put(order.key, order.value)
                 return measure.repeat(lambda: wire.exchange(request), order)
-            case "tree":  # the limit is json.loads of the same bytes, without reading them and without a walk
+            case "tree":
+                # The limit is json.loads of the same bytes, without reading them and without a walk.
                 self._tree = self._tree or wire.exchange(wire.get(f"/v2/keys{order.key}?recursive=true"))[1]
                 return measure.repeat(lambda: json.loads(self._tree), order)
             case _:

@@ -102,6 +102,7 @@ def threads(call: Callable[[], object], seconds: float, workers: int) -> Figures
             failures.append(error)
         counts[number] = calls
 
+    # Starting the threads is charged to them, as a program would pay for it.
     meter = Meter()
     end = clock() + seconds
     running = [threading.Thread(target=work, args=(number,)) for number in range(workers)]
@@ -109,6 +110,7 @@ def threads(call: Callable[[], object], seconds: float, workers: int) -> Figures
         thread.start()
     for thread in running:
         thread.join()
+
     if failures:
         raise failures[0]
     return meter.stop(sum(counts))
@@ -125,6 +127,7 @@ async def tasks(call: Callable[[], Awaitable[object]], order: Order) -> Figures:
             calls += 1
         return calls
 
+    # A loop of its own, as in `repeat`.
     async def work_share() -> int:
         share = order.calls // order.workers
         for _ in range(share):
@@ -142,6 +145,7 @@ def load_threads(put: Callable[[str, str], object], order: Order) -> Figures:
     names = iter(range(order.keys))
     lock = threading.Lock()
 
+    # One iterator for all threads: whoever is quicker takes more.
     def put_next() -> None:
         with lock:
             number = next(names, None)
@@ -168,6 +172,7 @@ def load_threads(put: Callable[[str, str], object], order: Order) -> Figures:
         thread.start()
     for thread in running:
         thread.join()
+
     if failures:
         raise failures[0]
     return meter.stop(len(counter))
@@ -177,6 +182,7 @@ async def load_tasks(put: Callable[[str, str], Awaitable[object]], order: Order)
     """The same with tasks."""
     names = iter(range(order.keys))
 
+    # Tasks need no lock: nothing else runs between two keys.
     async def work() -> int:
         calls = 0
         for number in names:

@@ -34,6 +34,8 @@ class Driver:
             tls = etcdv2.TLS(ca_file=order.ca) if order.ca else None
             self._client = etcdv2.Client(order.url, tls=tls, transport=order.options.get("transport"))
         keys = self._client.keys
+
+        # The value is taken out, as whoever reads a key does.
         match order.case:
             case "get" | "tls":
                 return measure.repeat(lambda: keys.get(order.key).value, order)
@@ -63,6 +65,8 @@ class Driver:
                 order.url, transport=order.options.get("transport"), max_connections=max(order.workers, 100)
             )
         keys = self._async_client.keys
+
+        # As many connections as tasks: who waits for a connection is not what is measured.
         match order.case:
             case "async":
                 return await measure.tasks(lambda: keys.get(order.key), order)
@@ -124,10 +128,12 @@ async def _many(keys: etcdv2.AsyncKeysAPI, order: Order, said: dict[str, Any]) -
     """One watcher for each key. What the first one of a process needs once is not counted as memory of a watcher."""
     async with keys.watch(order.key):
         pass
+
     watchers = [keys.watch(f"{order.key}/k{number}") for number in range(order.workers)]
     before = resident()
     await asyncio.gather(*(watcher.__aenter__() for watcher in watchers))
     measure.say({"bytes": resident() - before})
+
     record = Record(said["events"])
     over = asyncio.Event()
 
@@ -139,6 +145,8 @@ async def _many(keys: etcdv2.AsyncKeysAPI, order: Order, said: dict[str, Any]) -
     tasks = [asyncio.create_task(consume(watcher)) for watcher in watchers]
     await over.wait()
     figures = record.figures()
+
+    # What ending them costs is not in the figures.
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

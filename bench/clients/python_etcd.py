@@ -23,6 +23,8 @@ class Driver:
         if self._client is None:
             self._client = connect(order)
         client = self._client
+
+        # python-etcd and k3etcd have the same names for all of these.
         match order.case:
             case "get" | "tls":
                 return measure.repeat(lambda: client.get(order.key).value, order)

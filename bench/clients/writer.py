@@ -21,6 +21,9 @@ def write(host: str, port: int, directory: str, rate: float) -> tuple[int, float
     requests = [wire.put(f"{directory}/k{number:02}", "x") for number in range(KEYS)]
     wire.exchange(requests[0])
     print(flush=True)
+
+    # As many as are due by now, then a look at stdin for a millisecond: that holds the rate over many seconds, though
+    # not from one write to the next.
     written = 0
     start = time.perf_counter()
     with selectors.DefaultSelector() as selector:
@@ -29,6 +32,7 @@ def write(host: str, port: int, directory: str, rate: float) -> tuple[int, float
             for _ in range(int((time.perf_counter() - start) * rate) - written):
                 wire.exchange(requests[written % KEYS])
                 written += 1
+
     seconds = time.perf_counter() - start
     wire.close()
     return written, seconds
