@@ -1,7 +1,7 @@
 """What a call costs that hangs on no machine: its system calls, by strace, and its Python frames.
 
-Each count has a client's driver in a process of its own, which makes a number of calls twice, the second time more of
-them: the difference is what calls cost, and what a process or a loop costs once is not in it.
+Each count has a client's driver in a process of its own. What a loop without calls costs is taken off what a loop of
+many costs; and of several such loops the least counts, for what a busy machine does only adds to it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from .peers import CACHE, OURS, PYTHON_CLIENTS, LeftOut, Peer, python_peer
 from .peers import run as run_command
 
 KIND = "counts"
-FEW, MANY = 10, 30
-"""Rounds of calls: a round is a call of each task, or ten where there is but one."""
+WARM, NONE, MANY = 5, 0, 10
+"""Rounds of calls: a round is a call of each task, or `ALONE` where there is but one."""
+ALONE = 20
+SAMPLES = 3
+"""How many loops of many calls."""
 ANY = Cores(frozenset(), frozenset())
 SYSCALLS, FRAMES = "syscalls", "frames"
 Counts = dict[str, dict[str, float]]
@@ -92,19 +95,24 @@ def ours() -> Peer:
 
 
 def syscalls_per_call(
-    case: Case, target: Target, peer: Peer | None = None, cores: Cores = ANY, tracer: Strace | None = None
+    case: Case,
+    target: Target,
+    peer: Peer | None = None,
+    cores: Cores = ANY,
+    tracer: Strace | None = None,
+    samples: int = SAMPLES,
 ) -> float:
     """System calls of the client's whole process; without a `peer` it is `ours()`. Raises Failed, NotToBeHad."""
     peer, tracer = peer or ours(), tracer or strace()
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log"
         traced = replace(peer, command=(*tracer.command, "-o", str(log), *peer.command), env=peer.env | tracer.env)
-        _talk(case, target, traced, cores, {})
+        _talk(case, target, traced, cores, {}, samples)
         with log.open(errors="replace") as lines:
-            found = between_answers(lines)
+            counts = between_answers(lines)
 
-    # Before each measurement there is the answer to the one before it, and before the first that it is ready.
-    return (found[3] - found[2]) / (_calls(case, MANY) - _calls(case, FEW))
+    # Before the first measurement there is the start of the process, and after the last one its end.
+    return _per_call(case, counts[1:-1])
 
 
 def between_answers(lines: Iterable[str]) -> list[int]:
@@ -123,22 +131,29 @@ def between_answers(lines: Iterable[str]) -> list[int]:
 
 def frames_per_call(case: Case, target: Target, peer: Peer | None = None, cores: Cores = ANY) -> float:
     """Python frames that the thread of the calls enters; without a `peer` it is `ours()`. Raises Failed."""
-    _, few, many = _talk(case, target, peer or ours(), cores, {"frames": True})
-    frames: int = many["frames"] - few["frames"]
-    return frames / (_calls(case, MANY) - _calls(case, FEW))
+    answers = _talk(case, target, peer or ours(), cores, {"frames": True}, SAMPLES)
+    return _per_call(case, [answer["frames"] for answer in answers])
+
+
+def _per_call(case: Case, counts: list[int]) -> float:
+    """From the counts of all measurements of `_talk`."""
+    _, none, *many = counts
+    return (min(many) - none) / _calls(case, MANY)
 
 
 def _calls(case: Case, rounds: int) -> int:
-    return rounds * (case.workers if case.workers > 1 else 10)
+    return rounds * (case.workers if case.workers > 1 else ALONE)
 
 
-def _talk(case: Case, target: Target, peer: Peer, cores: Cores, said: dict[str, Any]) -> list[drivers.Figures]:
-    """The answers to three measurements, of which the first is for what a process does only once."""
+def _talk(
+    case: Case, target: Target, peer: Peer, cores: Cores, said: dict[str, Any], samples: int
+) -> list[drivers.Figures]:
+    """The answers to a measurement for what a process does only once, to one of no calls, and to those of many."""
     driver = drivers.start(peer, case, target, cores)
     answers: list[drivers.Figures] = []
     try:
         driver.ready()
-        for rounds in (FEW, FEW, MANY):
+        for rounds in (WARM, NONE, *[MANY] * samples):
             driver.tell({**said, "calls": _calls(case, rounds)})
             answers.append(driver.result())
     finally:

@@ -7,9 +7,9 @@ NOTES = (
     "run). Figures are medians over the rounds; within a round every client has its turn, so what else the machine "
     "does meets all of them.",
     "Counts: system calls of the client's process by strace, but for reading the clock, which mostly is none; Python "
-    "frames entered, with each time that a coroutine is resumed, in the thread that calls. Both are the difference of "
-    "300 and 100 calls (32 tasks: 960 and 320), without the driver's own loop. With 32 tasks they hang a little on how "
-    "many answers come at once. httpx looks for another async library many times per call, in each folder of sys.path.",
+    "frames entered, with each time that a coroutine is resumed, in the thread that calls. Both are the least of three "
+    "loops of 200 calls (32 tasks: 320), without what the driver's own loop costs. With 32 tasks they hang a little on "
+    "how many answers come at once. httpx looks for another async library many times per call, all over sys.path.",
     "etcd runs without fsync, with no snapshots and the keys of all cases in one store. Client and server talk over "
     "the loopback interface: a real network hides differences in calls per second of sequential calls, not in CPU.",
     "Where clients are pinned to one core (it says so above), wrk has one thread, and the threads of Python share that "

@@ -15,7 +15,11 @@ from tests.test_bench import RESULTS, SHARED, driver
 etcd = test_bench.etcd
 
 STRAY = 0.15
-"""System calls per call that belong to none: memory that grows, the collector, a batch of answers that was small."""
+"""System calls per call that belong to none: memory that grows, the collector, answers that came one by one."""
+SAMPLES = 2
+BATCHED = 10
+"""Loops of calls, of which the least counts. With many tasks, where the server is kept from running, each answer comes
+by itself, and the loop waits for each."""
 LOG = """\
 10 execve("python", ["python"], 0x7ffe /* 10 vars */) = 0
 10 write(1, ""..., 9)                   = 9
@@ -48,13 +52,19 @@ def tracer() -> counts.Strace:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"),
-    [("get", 4), ("set", 4), ("async-get-1", 5), ("async-set-1", 5), ("async-get-32", 3.1)],
+    ("name", "most", "samples"),
+    [
+        ("get", 4, SAMPLES),
+        ("set", 4, SAMPLES),
+        ("async-get-1", 5, SAMPLES),
+        ("async-set-1", 5, SAMPLES),
+        ("async-get-32", 3.1, BATCHED),
+    ],
 )
 def test_a_call_makes_no_more_system_calls_than_these(
-    etcd: Etcd, tracer: counts.Strace, name: str, most: float
+    etcd: Etcd, tracer: counts.Strace, name: str, most: float, samples: int
 ) -> None:
-    assert counts.syscalls_per_call(counted(name), etcd, tracer=tracer) <= most + STRAY
+    assert counts.syscalls_per_call(counted(name), etcd, tracer=tracer, samples=samples) <= most + STRAY
 
 
 @pytest.mark.parametrize("name", ["get", "set"])

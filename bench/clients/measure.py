@@ -41,8 +41,8 @@ class Order:
     ca: str
     """PEM file of the authority; empty on plain http."""
     options: dict[str, Any]
-    calls: int = 0
-    """Exactly so many, however long they take; 0: as many as there is time for."""
+    calls: int | None = None
+    """Exactly so many, however long they take; None: as many as there is time for."""
 
 
 Figures = dict[str, Any]
@@ -69,7 +69,7 @@ def _cpu() -> float:
 
 def repeat(call: Callable[[], object], order: Order) -> Figures:
     """One call after the other, for the seconds or the calls that are ordered."""
-    if order.calls:
+    if order.calls is not None:
         meter = Meter()
         for _ in range(order.calls):
             call()
@@ -128,15 +128,15 @@ async def tasks(call: Callable[[], Awaitable[object]], order: Order) -> Figures:
         return calls
 
     # A loop of its own, as in `repeat`.
-    async def work_share() -> int:
-        share = order.calls // order.workers
+    async def work_share(share: int) -> int:
         for _ in range(share):
             await call()
         return share
 
     meter = Meter()
     end = clock() + order.seconds
-    counts = await asyncio.gather(*(work_share() if order.calls else work() for _ in range(order.workers)))
+    share = None if order.calls is None else order.calls // order.workers
+    counts = await asyncio.gather(*(work() if share is None else work_share(share) for _ in range(order.workers)))
     return meter.stop(sum(counts))
 
 
@@ -242,7 +242,7 @@ def serve(measure: Measure, versions: dict[str, str]) -> None:
     say({"ready": True, "versions": versions})
     for line in sys.stdin:
         said = json.loads(line)
-        ordered = replace(order, calls=said.get("calls", 0))
+        ordered = replace(order, calls=said.get("calls"))
         say(_with_frames(measure, ordered, said) if said.get("frames") else measure(ordered, said))
 
 
