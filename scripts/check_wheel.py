@@ -24,7 +24,7 @@ IN_WHEEL = [
 ]
 IN_SDIST = [
     *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),
-    *("scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed"),
+    *("bench/peers.txt", "scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed"),
 ]
 
 PROGRAM = """

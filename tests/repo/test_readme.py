@@ -86,7 +86,7 @@ def test_every_make_target_that_is_named_exists(document: str, text: str) -> Non
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
 def test_every_file_that_is_linked_or_named_exists(text: str) -> None:
     linked = re.findall(r"\]\(([^):]+)\)", text)
-    named = re.findall(r"`((?:spec|generated|etcdv2|scripts|tests|examples|\.ci)/[\w./-]*)`", text)
+    named = re.findall(r"`((?:spec|generated|etcdv2|bench|scripts|tests|examples|\.ci)/[\w./-]*)`", text)
     assert linked or named
     assert [path for path in linked + named if not (ROOT / path).exists()] == []
 

@@ -9,8 +9,8 @@ import pytest
 
 from bench import cases, counts, debian, peers, report
 from bench.target import Etcd
-from tests import test_bench
-from tests.test_bench import RESULTS, SHARED, driver
+from tests.repo import test_bench
+from tests.repo.test_bench import RESULTS, SHARED, driver
 
 etcd = test_bench.etcd
 
