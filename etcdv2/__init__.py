@@ -3,6 +3,23 @@
 `Client` and `AsyncClient` have the same surface. Start with `client.keys`.
 """
 
+# Map of the house. A room imports from itself and from those below it: tests/repo/test_layers.py has the exact table.
+#
+#   _async/        the shell, which sends, waits and sleeps: client, dispatcher (one call), keys, view, admin, modify,
+#                  resolve, mirror, the httpx transport; in watch/ what runs in the background of a watch
+#   _sync/         the same, derived from _async/ by scripts/unasync.py
+#   _transport/    bytes: HTTP/1.1 over sockets, once for threads, once for an event loop
+#   _core/         decisions without I/O, clock and sleep
+#     call/        one call: what follows an answer or a failure, which endpoint is next, how long to pause
+#     watch/       one watch: its position (cursor.py), when it is renewed, which events belong to it
+#     mirror/      what an event does to the tree of a mirror, and what a reader of its changes has missed
+#     wire.py      the seam between shell and transports; beside it etcd_headers.py, endpoints.py, deadline.py,
+#                  keys.py and admin.py (arguments into requests, and what is refused), outcome.py, curl.py
+#   _types/        what users hold and give: results.py, mirror.py, settings.py, tls.py, hooks.py; the errors and their
+#                  texts are in api_errors.py (etcd says no) and call_errors.py (nobody gave a usable answer)
+#   _runtime/      what differs between threads and asyncio (sleep, lock, event, worker), and forks
+#   testing/       real etcd servers for tests; imports nothing of the rest
+
 from typing import TYPE_CHECKING
 
 from etcdv2._types.api_errors import (
@@ -131,7 +148,7 @@ __all__ = [
     "__version__",
 ]
 
-_HALVES = {
+_MODULE_OF = {
     "AsyncAuthAPI": "etcdv2._async.admin",
     "AsyncMembersAPI": "etcdv2._async.admin",
     "AsyncRolesAPI": "etcdv2._async.admin",
@@ -153,11 +170,11 @@ _HALVES = {
     "MirrorChanges": "etcdv2._sync.mirror",
     "Watcher": "etcdv2._sync.watch.watcher",
 }
-"""The two clients, each imported when it is first asked for: a program uses one of them."""
+"""What belongs to one of the two clients, imported when it is first used: a program uses one of them."""
 
 
 def __getattr__(name: str) -> object:
-    module = _HALVES.get(name)
+    module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

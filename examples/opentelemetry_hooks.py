@@ -1,13 +1,13 @@
-"""OpenTelemetry for the attempts of a client: a span and a duration for each, and a count of those that failed.
+"""OpenTelemetry for the attempts of a client: spans, durations, and a count of failures.
 
     pip install opentelemetry-sdk
     python examples/opentelemetry_hooks.py
     python examples/opentelemetry_hooks.py --endpoints http://10.0.0.1:2379,http://10.0.0.2:2379
 
-`AttemptTelemetry` is what you take into your program; it needs opentelemetry-api alone. The rest shows it at work, with
-spans and metrics printed as JSON, one a line. Without --endpoints it starts an etcd of its own and removes it
-afterwards. All keys are kept below /opentelemetry_hooks: that directory must not be there before, and is gone at the
-end.
+`AttemptTelemetry` is what you take into your program; it needs opentelemetry-api alone. The rest
+shows it at work, with spans and metrics printed as JSON, one a line. Without --endpoints it starts
+an etcd of its own and removes it afterwards. All keys are kept below /opentelemetry_hooks: that
+directory must not be there before, and is gone at the end.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ from etcdv2.testing import Server, ServerNotFound, StartFailed
 DIRECTORY = "/opentelemetry_hooks"
 
 ANSWERS = (404, 412)
-"""Statuses of 400 and above that are no failures: what etcd says of a key that is not there, and of a condition that
-does not hold. The conventions leave it to those who know what a status means."""
+"""Statuses of 400 and above that are no failures: what etcd says of a key that is not there, and of
+a condition that does not hold. The conventions leave it to those who know what a status means.
+"""
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The buckets that the conventions advise for durations."""
 
 
 class AttemptTelemetry:
-    """For `after_attempt=` of a `Client` or an `AsyncClient`. One serves any number of clients, threads and tasks.
+    """For `after_attempt=` of a `Client` or an `AsyncClient`.
 
-    Names follow OpenTelemetry's conventions for databases that are spoken to over HTTP. The keys are in `url.full`;
-    values, queries and passwords are nowhere, since the hook is not told them.
+    One serves any number of clients, threads and tasks. Names follow OpenTelemetry's conventions
+    for databases that are spoken to over HTTP. The keys are in `url.full`; values, queries and
+    passwords are nowhere, since the hook does not get them.
 
-    The span is made after the attempt, and begins `elapsed` seconds earlier. So nothing is kept between two hooks, and
-    threads and asyncio are alike: the hook is called by the thread or task that made the attempt, and the current span
-    is the parent. What a watch of the sync client does in a thread of its own has spans without a parent, as that
-    thread has no current span.
+    The span is made after the attempt, and begins `elapsed` seconds earlier. So nothing is kept
+    between two hooks, and threads and asyncio are alike: the hook is called by the thread or task
+    that made the attempt, and the current span is the parent. What a watch of the sync client does
+    in a thread of its own has spans without a parent, as that thread has no current span.
     """
 
     def __init__(self, traces: TracerProvider | None = None, measures: MeterProvider | None = None) -> None:
@@ -62,6 +64,7 @@ class AttemptTelemetry:
         )
 
     def __call__(self, info: etcdv2.AttemptInfo) -> None:
+        # 1. What spans and metrics have in common. Few different values: each combination is a series of its own.
         end = time.time_ns()
         server = urlsplit(info.endpoint)  # always with a host and a port
         attributes: dict[str, str | int] = {
@@ -73,6 +76,8 @@ class AttemptTelemetry:
         }
         if info.status is not None:
             attributes["http.response.status_code"] = info.status
+
+        # 2. The metrics.
         failed = info.status is None or (info.status >= 400 and info.status not in ANSWERS)
         if failed:
             # `info.error` is a sentence, and this must have few values: `_OTHER` is the conventions' word for the rest.
@@ -80,6 +85,7 @@ class AttemptTelemetry:
             self._failed.add(1, attributes)
         self._duration.record(info.elapsed, attributes)
 
+        # 3. The span, which has the key too.
         details = {**attributes, "url.full": info.endpoint + info.path}
         if info.number > 1:
             details["http.request.resend_count"] = info.number - 1
@@ -98,6 +104,8 @@ def main() -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
     endpoints = read_endpoints()
+
+    # Spans and metrics go to the terminal, one line of JSON each.
     traces = TracerProvider()
     spans_out = ConsoleSpanExporter(formatter=lambda span: span.to_json(indent=None) + "\n")
     traces.add_span_processor(BatchSpanProcessor(spans_out))  # exports from a thread of its own: delays no call
@@ -105,6 +113,7 @@ def main() -> None:
     measures = MeterProvider([PeriodicExportingMetricReader(metrics_out)])
     trace.set_tracer_provider(traces)
     metrics.set_meter_provider(measures)
+
     try:
         if endpoints is not None:
             tour(endpoints)

@@ -3,8 +3,8 @@
     python examples/turing_awards.py
     python examples/turing_awards.py --endpoints https://10.0.0.1:2379,https://10.0.0.2:2379 --ca-file ca.pem
 
-Without --endpoints it starts an etcd of its own and removes it afterwards. All keys are kept below /turing_awards:
-that directory must not be there before, and is gone at the end.
+Without --endpoints it starts an etcd of its own and removes it afterwards. All keys are kept below
+/turing_awards: that directory must not be there before, and is gone at the end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ DIRECTORY = "/turing_awards"
 
 def main() -> None:
     options = read_options()
+
     try:
         if options.endpoints is not None:
             with connect(options) as client:
@@ -31,6 +32,8 @@ def main() -> None:
             with Server() as server, etcdv2.Client(server.url) as client:
                 print(f"Started etcd {server.version} at {server.url}, for this demo only.")
                 tour(client)
+
+    # Errors end in one line for the person at the terminal.
     except ServerNotFound as error:
         sys.exit(f"There is no etcd to start: {error}. A cluster of your own goes with --endpoints.")
     except StartFailed as error:

@@ -3,8 +3,8 @@
     python examples/turing_awards_async.py
     python examples/turing_awards_async.py --endpoints https://10.0.0.1:2379,https://10.0.0.2:2379 --ca-file ca.pem
 
-Without --endpoints it starts an etcd of its own and removes it afterwards. All keys are kept below /turing_awards:
-that directory must not be there before, and is gone at the end.
+Without --endpoints it starts an etcd of its own and removes it afterwards. All keys are kept below
+/turing_awards: that directory must not be there before, and is gone at the end.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ DIRECTORY = "/turing_awards"
 
 def main() -> None:
     options = read_options()
+
     try:
         if options.endpoints is not None:
             asyncio.run(tour(connect(options)))
@@ -28,6 +29,8 @@ def main() -> None:
             with Server() as server:
                 print(f"Started etcd {server.version} at {server.url}, for this demo only.")
                 asyncio.run(tour(etcdv2.AsyncClient(server.url)))
+
+    # Errors end in one line for the person at the terminal.
     except ServerNotFound as error:
         sys.exit(f"There is no etcd to start: {error}. A cluster of your own goes with --endpoints.")
     except StartFailed as error:

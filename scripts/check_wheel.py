@@ -1,9 +1,9 @@
-"""Installs the built wheel into an empty environment and uses it from another directory, as a user would.
+"""Installs the built wheel into an empty environment and uses it there, as a user would.
 
     python scripts/check_wheel.py dist [--etcd BINARY]
 
-Fails when a file is missing or too many, a class exists twice, or the small program at the end does not work; that
-talks to a real etcd: BINARY, or else the one that this Python's environment has.
+Fails when a file is missing or too many, a class exists twice, or the small program at the end does
+not work; that talks to a real etcd: BINARY, or else the one that this Python's environment has.
 """
 
 from __future__ import annotations
@@ -93,12 +93,16 @@ def main() -> int:
     parser.add_argument("dist", type=Path, help="directory with one wheel, and perhaps its sdist")
     parser.add_argument("--etcd", type=Path, help="the etcd binary to talk to")
     options = parser.parse_args()
+
+    # 1. What is in the files.
     wheels = list(options.dist.resolve().glob("*.whl"))
     if len(wheels) != 1:
         raise SystemExit(f"check_wheel: {len(wheels)} wheels in {options.dist}, one is wanted")
     check_contents(wheels[0])
     for sdist in options.dist.resolve().glob("*.tar.gz"):
         check_source(sdist)
+
+    # 2. What the wheel does, in an environment of its own.
     if options.etcd is None:
         from etcdv2.testing import find_binary
 

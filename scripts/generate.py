@@ -1,6 +1,7 @@
 """Turns spec/etcd-v2.yaml into generated/etcdv2_api: models, operations and their small runtime.
 
-Owns the rules from description to code; spec/README.md lists the extensions it reads. Decides nothing about the wire.
+Owns the rules from description to code; spec/README.md lists the extensions it reads. Decides
+nothing about the wire.
 """
 
 from __future__ import annotations
@@ -118,6 +119,8 @@ def operations(spec: Json) -> Iterator[Operation]:
 def operation(spec: Json, path: str, method: str, item: Json) -> Operation:
     what = item[method]
     made = Operation(what["operationId"], method.upper(), "")
+
+    # 1. Parameters of path and query.
     parameters = [resolve(spec, one) for one in [*item.get("parameters", ()), *what.get("parameters", ())]]
     in_path = [one for one in parameters if one["in"] == "path"]
     made.path = path_expression(path, in_path)
@@ -125,6 +128,8 @@ def operation(spec: Json, path: str, method: str, item: Json) -> Operation:
     made.place = "query" if made.sends else ""
     arguments = [f"{snake(one['name'])}: str" for one in in_path]
     notes = [(snake(one["name"]), one["description"]) for one in in_path]
+
+    # 2. A body: a form, each of whose fields is an argument, or JSON, which is one argument.
     if "requestBody" in what:
         body = resolve(spec, what["requestBody"])
         media, content = next(iter(body["content"].items()))
@@ -138,9 +143,12 @@ def operation(spec: Json, path: str, method: str, item: Json) -> Operation:
             notes.append(("body", body["description"]))
             made.json = "body.model_dump_json(by_alias=True, exclude_none=True)"
             made.secret = body.get("x-secret", False)
+
+    # 3. What goes into query or form is left out when it is None.
     if made.sends:
         arguments += ["*", *(f"{one.name}: {one.type} | None = None" for one in made.sends)]
         notes += [(one.name, one.description) for one in made.sends]
+
     made.signature = ", ".join(arguments)
     made.docstring = docstring(what["summary"], what.get("description", ""), notes)
     answers(spec, made, what["responses"])
@@ -154,6 +162,8 @@ def path_expression(path: str, parameters: Sequence[Json]) -> str:
         if not piece.endswith("}"):
             parts += [f'"{piece}"'] if piece else []
             continue
+
+        # How a parameter is encoded is not in OpenAPI: an extension says it.
         parameter = next(one for one in parameters if one["name"] == piece.strip("/{}"))
         name = snake(parameter["name"])
         match parameter.get("x-encoding"):
@@ -163,6 +173,7 @@ def path_expression(path: str, parameters: Sequence[Json]) -> str:
                 parts += ['"/"', f"path_segment({name})"]
             case other:
                 raise DescriptionError(f"{path}: x-encoding of {name} is {other!r}")
+
     return " + ".join(parts).replace('" + "', "")
 
 
@@ -187,8 +198,11 @@ def answers(spec: Json, made: Operation, responses: Mapping[str, Json]) -> None:
         call, types = found
         (good if status.startswith("2") else bad).update(dict.fromkeys(types, ""))
         statuses.setdefault(call, []).append(status)
+
     made.answer = " | ".join(good)
     made.error = " | ".join(one for one in bad if one not in good) or "Never"
+
+    # One branch for all statuses that are read alike.
     for call, some in statuses.items():
         test = f"status == {some[0]}" if len(some) == 1 else f"status in ({', '.join(some)})"
         made.branches.append({"test": test, "read": call})
@@ -258,6 +272,8 @@ REWRITES = (
 def models_source(spec: Json) -> str:
     schemas = {name: for_models(schema) for name, schema in spec["components"]["schemas"].items()}
     source = {"openapi": spec["openapi"], "info": {"title": "-", "version": "-"}, "components": {"schemas": schemas}}
+
+    # 1. As datamodel-code-generator makes them.
     with tempfile.TemporaryDirectory() as directory:
         given, made = Path(directory, "spec.yaml"), Path(directory, "models.py")
         given.write_text(yaml.safe_dump(source, sort_keys=False), encoding="utf-8")
@@ -268,6 +284,8 @@ def models_source(spec: Json) -> str:
         if run.returncode or run.stderr.strip():
             raise DescriptionError(f"datamodel-codegen: {run.stderr.strip() or run.stdout.strip()}")
         text = made.read_text(encoding="utf-8").removeprefix("#\n")
+
+    # 2. As they have to be. A rule that is no longer needed must go.
     for pattern, replacement in REWRITES:
         text, count = re.subn(pattern, replacement, text)
         if not count:
@@ -276,7 +294,7 @@ def models_source(spec: Json) -> str:
 
 
 def for_models(schema: Json) -> Json:
-    """A schema without constraints, with the names that Python has, its texts wrapped for docstrings."""
+    """A schema without constraints, with Python's names, its texts wrapped for docstrings."""
     made: Json = {}
     for key, value in schema.items():
         if key == "properties":
@@ -325,6 +343,8 @@ def made_from(source: str, name: str, text: str) -> str:
     """`text` with its header, formatted as ruff formats it at its place in the repository."""
     text = f"# Made from {source} by {COMMAND}. Not to be edited.\n{text}"
     place = str(TARGET / name)
+
+    # Formatted twice: the fixes change what has to be formatted, and need lines that are not too long.
     for step in (["format"], ["check", "--fix", "--quiet"], ["format"]):
         run = subprocess.run(
             [sys.executable, "-m", "ruff", *step, "--stdin-filename", place, "-"],
@@ -368,6 +388,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", type=Path, default=SPEC)
     parser.add_argument("--target", type=Path, default=TARGET)
     chosen = parser.parse_args(arguments)
+
     try:
         spec = load(chosen.spec)
         if chosen.validate:
@@ -377,9 +398,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DescriptionError as error:
         print(error, file=sys.stderr)
         return 1
+
     if not chosen.check:
         write(files, chosen.target)
         return 0
+
     stale = differences(files, chosen.target)
     if stale:
         print("\n".join([f"{chosen.target.name} is stale (make generate):", *stale]), file=sys.stderr)

@@ -1,10 +1,14 @@
-"""Derives the sync trees from the async ones by rewriting tokens: `python scripts/unasync.py [--check]`.
+"""Derives the sync trees from the async ones by rewriting tokens.
 
-`async` before def, with and for, and `await`, are dropped, and so are the prefixes `Async` and `async_` of names; all
-else changes by RULES only. In comments and docstrings all this holds too, for whole words; other strings stay as they
-are unless a rule names them with their quotes, and an f-string that would have to change is refused (Python 3.11 and
-3.12 split it differently).
-Fails on a rule that is never used and on a derived file without a source; --check also on a file that differs.
+    python scripts/unasync.py [--check]
+
+`async` before def, with and for, and `await`, are dropped, and so are the prefixes `Async` and
+`async_` of names; all else changes by RULES only. In comments and docstrings all this holds too,
+for whole words; other strings stay as they are unless a rule names them with their quotes, and an
+f-string that would have to change is refused (Python 3.11 and 3.12 split it differently).
+
+Fails on a rule that is never used and on a derived file without a source; --check also on a file
+that differs.
 """
 
 from __future__ import annotations
@@ -59,7 +63,8 @@ class Rewriter:
         self._sequences = sorted(((words(rule), rule) for rule in rules), key=lambda pair: -len(pair[0]))
 
     def rewrite(self, source: str) -> str:
-        """The sync text of one module. Raises ValueError for an f-string that would have to change within."""
+        """The sync text of one module. Raises ValueError for an f-string that would have to change."""
+        # Where each token is, counted in characters: what stands between tokens is copied as it is.
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
         lines = [0]
         for line in source.splitlines(keepends=True):
@@ -67,19 +72,28 @@ class Rewriter:
         spans = [
             (lines[token.start[0] - 1] + token.start[1], lines[token.end[0] - 1] + token.end[1]) for token in tokens
         ]
+
         result, copied, at = "", 0, 0
         while at < len(tokens) - 1:
             token, (begin, end), size = tokens[at], spans[at], 1
             text = source[begin:end]
+
+            # 1. An f-string stays, and so must hold nothing that would have to change.
             if (last := f_string_end(tokens, at)) is not None:
                 size, end = last - at + 1, spans[last][1]
                 text = source[begin:end]
                 if self._in_text(text) != text or re.search(r"\b(await|async)\b", text):
                     raise ValueError(f"line {token.start[0]}: take what would change out of the f-string")
+
+            # 2. Prose.
             elif token.type == tokenize.COMMENT or is_docstring(tokens, at):
                 text = self._in_text(text)
+
+            # 3. The words that go, with the space behind them.
             elif text == "await" or (text == "async" and tokens[at + 1].string in {"def", "with", "for"}):
                 text, end = "", spans[at + 1][0]
+
+            # 4. A rule, the longest first; else the prefix of a name.
             else:
                 for sequence, rule in self._sequences:
                     if sequence == [token.string for token in tokens[at : at + len(sequence)]]:
@@ -90,6 +104,7 @@ class Rewriter:
                 else:
                     if token.type == tokenize.NAME and (prefixed := PREFIXED.fullmatch(text)):
                         text = prefixed[1]
+
             result += source[copied:begin] + text
             copied, at = end, at + size
         return result + source[copied:]
@@ -121,7 +136,7 @@ def f_string_end(tokens: list[tokenize.TokenInfo], at: int) -> int | None:
 
 
 def is_docstring(tokens: list[tokenize.TokenInfo], at: int) -> bool:
-    """Whether the token is a string that is a statement, as the docstrings of modules, classes and attributes are."""
+    """Whether the token is a string that is a statement: a docstring, also of an attribute."""
     before = next((token.type for token in reversed(tokens[:at]) if token.type not in LAYOUT), tokenize.NEWLINE)
     return (tokens[at].type, before, tokens[at + 1].type) == (tokenize.STRING, tokenize.NEWLINE, tokenize.NEWLINE)
 
@@ -141,6 +156,7 @@ def derive(root: Path, trees: dict[str, str], rules: dict[str, str], by_hand: fr
     """Write (or compare) all derived files below `root`; what is wrong, one line each."""
     rewriter, wrong = Rewriter(rules), [f"{path}: is not there" for path in by_hand if not (root / path).is_file()]
     for source_tree, target_tree in trees.items():
+        # 1. Files without a counterpart.
         found = {path.relative_to(root / target_tree).as_posix() for path in (root / target_tree).rglob("*.py")}
         sources = {path.relative_to(root / source_tree).as_posix(): path for path in (root / source_tree).rglob("*.py")}
         wrong += [] if sources else [f"{source_tree}: has no source files"]
@@ -149,6 +165,8 @@ def derive(root: Path, trees: dict[str, str], rules: dict[str, str], by_hand: fr
             for name in sorted(found - sources.keys())
             if f"{target_tree}/{name}" not in by_hand
         ]
+
+        # 2. Each file, as it should be.
         for name, source in sorted(sources.items()):
             target = root / target_tree / name
             if f"{target_tree}/{name}" in by_hand:
@@ -161,11 +179,13 @@ def derive(root: Path, trees: dict[str, str], rules: dict[str, str], by_hand: fr
             except ValueError as error:
                 wrong.append(f"{source_tree}/{name}: {error}")
                 continue
+
             if not check:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(text)
             elif not target.is_file() or target.read_text() != text:
                 wrong.append(f"{target_tree}/{name}: stale, run: make generate")
+
     return wrong + [f"rule {rule!r} is never used" for rule in rules if rule not in rewriter.used]
 
 

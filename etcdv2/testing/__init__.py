@@ -1,6 +1,7 @@
 """Real etcd processes for tests: one server or a cluster, on free local ports, cleaned up always.
 
-Stands beside the client and shares nothing with it; needs the standard library and an etcd binary only.
+Stands beside the client and shares nothing with it; needs the standard library and an etcd binary
+only.
 
     with Server() as server:
         client = etcdv2.Client(server.url)

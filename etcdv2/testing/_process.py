@@ -1,7 +1,8 @@
 """Owns one child process: its log, its signals, and that it dies with the process that started it.
 
-Knows nothing of etcd's interface. A guard (a shell that waits on a pipe) ends the child and removes its directory when
-this process goes away without saying so, by SIGTERM or SIGKILL; atexit does the same where Python still can.
+Knows nothing of etcd's interface. A guard (a shell that waits on a pipe) ends the child and removes
+its directory when this process goes away without saying so, by SIGTERM or SIGKILL; atexit does the
+same where Python still can.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 GUARD = 'read -r word; [ "$word" = ok ] || { kill -KILL "$1" 2>/dev/null; sleep 0.1; rm -rf "$2"; }'
 HEAD_LINES, TAIL_LINES = 3, 12
 FIRST_PORT, LAST_PORT = 12_000, 32_000
-"""Below Linux's range for outgoing connections (from 32768), none of which then takes a stopped server's port."""
+"""Below Linux's range for outgoing connections, which could take a stopped server's port."""
 
 _given: set[int] = set()
 _alive: set[Process] = set()
@@ -37,7 +38,7 @@ class PortTaken(StartFailed):
 
 
 def is_free(port: int) -> bool:
-    """Whether one can listen on this TCP port of 127.0.0.1, connections of an earlier listener aside (as for etcd)."""
+    """Whether one can listen on this TCP port of 127.0.0.1, as etcd does: with SO_REUSEADDR."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -48,7 +49,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on and that this process has not been given before."""
+    """A TCP port of 127.0.0.1 on which nobody listens, given to this process only once."""
     for port in random.sample(range(FIRST_PORT, LAST_PORT), 500):
         if port not in _given and is_free(port):
             _given.add(port)
@@ -57,7 +58,10 @@ def free_port() -> int:
 
 
 class Process:
-    """One program with a private directory. It may be spawned again after it ended; `close` removes everything."""
+    """One program with a private directory.
+
+    It may be spawned again after it ended; `close` removes everything.
+    """
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="etcdv2-testing-"))
@@ -70,7 +74,10 @@ class Process:
         _alive.add(self)
 
     def spawn(self, command: Sequence[str | os.PathLike[str]]) -> None:
-        """Start the program with its output in the log. A session of its own keeps a terminal's ctrl-C away from it."""
+        """Start the program with its output in the log.
+
+        A session of its own keeps a terminal's ctrl-C away from it.
+        """
         self._ended()  # it may have ended by itself
 
         # 1. The program.
@@ -113,7 +120,7 @@ class Process:
         self._paused = False
 
     def terminate(self, timeout: float) -> None:
-        """SIGTERM, and SIGKILL after `timeout` seconds. A paused program is resumed first, or it would not hear."""
+        """SIGTERM, and SIGKILL after `timeout` seconds. A paused program is resumed before."""
         if self._child is None or self.pid is None:
             return self._ended()
         if self._paused:
@@ -131,14 +138,17 @@ class Process:
         self._ended()
 
     def close(self) -> None:
-        """End the program and remove its directory. Only in the process that made it: a fork's exit changes nothing."""
+        """End the program and remove its directory.
+
+        Only in the process that made it: a fork's exit changes nothing.
+        """
         if os.getpid() == self._owner:
             self.kill()
             shutil.rmtree(self.directory, ignore_errors=True)
             _alive.discard(self)
 
     def failure(self, what: str) -> StartFailed:
-        """The error for a start that failed: `what`, how the program ended, and the ends of what it wrote since."""
+        """The error for a failed start: `what`, how the program ended, and both ends of its output."""
         with contextlib.suppress(FileNotFoundError), self.log.open("rb") as log:
             log.seek(self._log_start)
             text = log.read().decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Owns one etcd server: its flags, its ports, when it is ready, and how it is brought back to a clean state."""
+"""Owns one etcd server: its flags, its ports, when it is ready, and cleaning it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,32 @@ POLL_SECONDS = 0.02
 
 
 class Server:
-    """One real etcd on 127.0.0.1 with a private directory: started by `start`, removed by `close`, both done by `with`.
+    """One real etcd on 127.0.0.1 with a private directory.
 
-    Its process never outlives the one that started it, whether that ends, is interrupted or is killed.
+    Started by `start`, removed by `close`; `with` does both. Its process never outlives
+    the one that started it, whether that ends, is interrupted or is killed.
 
-    binary: the executable; see `find_binary` for where it is looked for otherwise. Raises `ServerNotFound`.
+    binary: the executable; see `find_binary` for where else it is searched. Raises `ServerNotFound`.
     name: the member's name.
     tls: serve https with these files.
     auth: ("root", password): make this user and turn authentication on after the first start.
     v2: whether the v2 API is on.
-    fsync: False is faster where etcd can leave it out (3.5); what a killed process had acknowledged is kept either way.
-    heartbeat_interval, election_timeout: milliseconds; the second at least five times the first. The defaults suit a
-    member alone, which waits for an election at each restart; several on a busy machine need more.
+    fsync: False is faster where etcd can leave it out (3.5); what a killed process had acknowledged
+        is kept either way.
+    heartbeat_interval, election_timeout: milliseconds; the second at least five times the first.
+        The defaults suit a member alone, which waits for an election at each restart; several on a
+        busy machine need more.
     port, peer_port: chosen among the free ones when None.
-    initial_cluster: `name=peer-url,...` of all members, when this is one of several; itself alone when None.
-    advertise: the client URL that the cluster tells of this member, such as that of a proxy; `url` when None. It may be
-    set again, for the next start.
+    initial_cluster: `name=peer-url,...` of all members, when this is one of several; itself alone
+        when None.
+    advertise: the client URL that the cluster has for this member, such as that of a proxy; `url`
+        when None. It may be set again, for the next start.
     args: further flags for etcd, which win over the ones above.
     """
 
     _host = _peer_host = "127.0.0.1"
     _prefix: Sequence[str] = ()
-    """What runs etcd's command, such as `ip netns exec NAME`; nobody else then has its hosts' ports."""
+    """What runs etcd's command, such as `ip netns exec NAME`, where all ports are free."""
 
     def __init__(
         self,
@@ -141,8 +145,9 @@ class Server:
     def start(self, *, wait: bool = True, timeout: float = 30) -> Self:
         """Start, or start again after `stop` or `kill`; nothing happens while it runs.
 
-        wait: until it is ready, at most `timeout` seconds; False where it cannot be, as with no quorum.
-        Raises `StartFailed` with the end of the log. Ports that it chose itself and finds taken are chosen again.
+        wait: until it is ready, at most `timeout` seconds; False where it cannot be, as with no
+        quorum. Raises `StartFailed` with the end of the log. Ports that it chose itself and finds
+        taken are chosen again.
         """
         if self.running:
             return self
@@ -169,7 +174,7 @@ class Server:
         return self
 
     def wait_ready(self, *, timeout: float = 30) -> None:
-        """Wait until it has a leader, says that it is healthy and tells its client URL. Raises `StartFailed`."""
+        """Wait until it has a leader, is healthy and has made its URL known. Raises `StartFailed`."""
         deadline = time.monotonic() + timeout
         while not (self._is_ready(min(2.0, max(deadline - time.monotonic(), 0.1))) and self.running):
             if not self.running:
@@ -181,7 +186,7 @@ class Server:
             self._enable_auth(*self.auth)
 
     def stop(self, *, timeout: float = 3) -> None:
-        """SIGTERM, and SIGKILL after `timeout` seconds. Data and ports are kept for another `start`."""
+        """SIGTERM, and SIGKILL after `timeout` seconds. Data and ports are kept for a next `start`."""
         self._started().terminate(timeout)
 
     def kill(self) -> None:
@@ -201,8 +206,9 @@ class Server:
     ) -> None:
         """Stop, where it still runs, and start with the same data, on the same ports.
 
-        new_address: on another free client port, which the cluster has learned when this member is ready.
-        peer_port: on this peer port, which the cluster must know already (`Cluster.move` sees to it).
+        new_address: on another free client port, which the cluster has learned when this member is
+        ready. peer_port: on this peer port, which the cluster must know already (`Cluster.move`
+        sees to it).
         """
         self.stop()
         port, old_peer_port = self._ports
@@ -210,16 +216,17 @@ class Server:
         self.start(wait=wait, timeout=timeout)
 
     def wipe(self) -> None:
-        """Forget all data of a stopped server, so that the next start is a first one on the same ports."""
+        """Forget all data of a stopped server: the next start is a first one, on the same ports."""
         if self.running:
             raise RuntimeError("the server is running: stop or kill it before wipe()")
         shutil.rmtree(self.data_dir, ignore_errors=True)
         self._auth_is_on = False
 
     def clean(self) -> None:
-        """Back to an empty store, quickly: running, resumed, no keys; wiped where users or members were changed.
+        """Back to an empty store, quickly: running, resumed, no keys.
 
-        etcd does not list hidden keys (`/_name`): such a key directly below the root stays. The index goes on.
+        Wiped where users or members were changed. etcd does not list hidden keys (`/_name`): such a
+        key directly below the root stays. The index goes on.
         """
         if self.paused:
             self.resume()
@@ -230,7 +237,7 @@ class Server:
             self.start()
 
     def empty(self, *, members: int = 1) -> bool:
-        """Delete all keys; False where that is not enough: authentication, users or members are not as at the start."""
+        """Delete all keys. False where that is not enough: after changes of users or members."""
         door, users = self.door, ([] if self.auth is None else [self.auth[0]])
         try:
             if self._auth_enabled() != self._auth_is_on:
@@ -324,5 +331,5 @@ class Server:
         self._auth_is_on = True
 
     def _auth_enabled(self) -> bool:
-        """Everybody may ask this, with authentication on too; another member may have turned it on already."""
+        """Anybody may ask, also with authentication on. Another member may have turned it on."""
         return ask(self.door, "/v2/auth/enable")[1]["enabled"] is True

@@ -1,4 +1,4 @@
-"""Owns certificates for tests: what a server is given, and how to make a private authority with `trustme`."""
+"""Owns certificates for tests: what a server is given, and how to make them with `trustme`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TLS:
-    """PEM files of a server. `client_cert_auth`: only clients with a certificate signed by `ca_file` may connect."""
+    """PEM files of a server.
+
+    `client_cert_auth`: only clients with a certificate signed by `ca_file` may connect.
+    """
 
     cert_file: str | os.PathLike[str]
     key_file: str | os.PathLike[str]
@@ -29,7 +32,7 @@ class TLS:
         return flags
 
     def probe_context(self) -> ssl.SSLContext:
-        """For asking one's own server whether it is ready: shows the server's certificate, verifies nothing."""
+        """To ask one's own server whether it is ready: shows its certificate, verifies nothing."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -58,10 +61,11 @@ def make_certificates(
     names: Sequence[str] = ("127.0.0.1", "::1", "localhost"),
     client_name: str | None = None,
 ) -> Certificates:
-    """Make an authority, a server certificate for `names` and a client certificate below `directory`.
+    """Make an authority, a server certificate for `names` and a client certificate.
 
-    `client_name` is the client's common name, which etcd takes as the user when a request has no credentials.
-    Raises `ModuleNotFoundError` without the package trustme (`pip install 'etcdv2[testing]'`).
+    All go into `directory`, as PEM files. `client_name` is the client's common name, which etcd
+    takes as the user when a request has no credentials. Raises `ModuleNotFoundError` without the
+    package trustme (`pip install 'etcdv2[testing]'`).
     """
     try:
         import trustme

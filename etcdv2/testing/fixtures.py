@@ -1,8 +1,9 @@
-"""Fixtures for pytest: `pytest_plugins = ["etcdv2.testing.fixtures"]` in a conftest.py brings in these.
+"""Fixtures for pytest, by `pytest_plugins = ["etcdv2.testing.fixtures"]` in a conftest.py.
 
-etcd: a `Server`, etcd_cluster: a `Cluster` of three. The processes live as long as the session (one set per binary);
-each test gets them running, resumed, without users, with an empty store. The index goes on from test to test, and
-hidden keys directly below the root (`/_name`) stay. Tests that want other members, flags or TLS make a `Server`.
+etcd: a `Server`, etcd_cluster: a `Cluster` of three. The processes live as long as the session (one
+set per binary); each test gets them running, resumed, without users, with an empty store. The index
+goes on from test to test, and hidden keys directly below the root (`/_name`) stay. Tests that want
+other members, flags or TLS make a `Server`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from etcdv2.testing._server import Server
 
 @pytest.fixture(scope="session")
 def etcd_binary() -> Path | None:
-    """The binary behind the other fixtures; None is the one that `find_binary` finds. Override it to choose, or to
-    run the tests with several: `@pytest.fixture(scope="session", params=[...])`, returning `request.param`.
+    """The binary behind the other fixtures; None is the one that `find_binary` finds.
+
+    Override it to choose, or to run the tests with several: `@pytest.fixture(scope="session",
+    params=[...])`, returning `request.param`.
     """
     return None
 
@@ -33,7 +36,7 @@ def etcd_session_server(etcd_binary: Path | None) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def etcd_session_cluster(etcd_binary: Path | None) -> Iterator[Cluster]:
-    """The processes behind `etcd_cluster`, with no promise about their state. Elections are quicker than usual."""
+    """The processes behind `etcd_cluster`, in no promised state. Elections are quicker than usual."""
     with Cluster(3, etcd_binary, fsync=False, heartbeat_interval=50, election_timeout=500) as cluster:
         yield cluster
 
@@ -47,6 +50,6 @@ def etcd(etcd_session_server: Server) -> Server:
 
 @pytest.fixture
 def etcd_cluster(etcd_session_cluster: Cluster) -> Cluster:
-    """Three members, all running, with one leader and an empty store; shared by the tests of the session."""
+    """Three running members with a leader and an empty store; shared by the session's tests."""
     etcd_session_cluster.clean()
     return etcd_session_cluster

@@ -1,7 +1,8 @@
 # Made from scripts/templates/answer.py by scripts/generate.py (make generate). Not to be edited.
 """Reads the bodies of answers into models.
 
-Owns what happens to a body that does not fit its model. Knows no single operation and no HTTP library.
+Owns what happens to a body that does not fit its model. Knows no single operation and no HTTP
+library.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ First = TypeVar("First", bound=Model)
 Second = TypeVar("Second", bound=Model)
 
 LARGE = 64 * 1024
-"""Bytes from which on the garbage collector rests meanwhile: it took most of the time of a 50,000-key read."""
+"""Bytes. From here on the garbage collector pauses: it took most of a 50,000-key read."""
 TOO_DEEP = "the tree is too deep to be read at once; read a sub-tree"
 
 
@@ -78,12 +79,15 @@ def _read_large(model: type[First], body: bytes) -> First:
 
 
 def _read_deep(model: type[First], status: int, body: bytes, error: ValidationError) -> First:
-    """pydantic's JSON parser gives up at 200 levels (100 of nodes); json.loads goes on to the interpreter's limit."""
+    """pydantic's JSON parser gives up at 200 levels (100 of nodes), json.loads much later."""
+    # 1. Anything but the depth is final.
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid" and status == 404:
         raise undescribed(status, body) from error
     if first["type"] != "json_invalid" or "recursion limit" not in first["msg"]:
         raise UndescribedAnswer(status, body, _reason(body, first["loc"], first["msg"])) from error
+
+    # 2. Parsed by the other parser, with the same refusals.
     try:
         content: Any = json.loads(body)
         json.dumps(content, ensure_ascii=False).encode()  # lone surrogates, which pydantic's parser refuses
@@ -91,6 +95,8 @@ def _read_deep(model: type[First], status: int, body: bytes, error: ValidationEr
         raise UndescribedAnswer(status, body, TOO_DEEP) from deeper
     except ValueError as broken:
         raise UndescribedAnswer(status, body, f"not JSON: {broken}") from broken
+
+    # 3. Into the model, which has a limit of its own.
     try:
         return model.model_validate(content)
     except RecursionError as deeper:

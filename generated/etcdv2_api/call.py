@@ -1,7 +1,8 @@
 # Made from scripts/templates/call.py by scripts/generate.py (make generate). Not to be edited.
 """What an operation returns: one HTTP call as plain data, and how to read its answer.
 
-Owns the percent-encoding of paths and forms. Knows no HTTP library, no server, no headers of answers.
+Owns the percent-encoding of paths and forms. Knows no HTTP library, no server, no headers of
+answers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ HIDDEN = "***"
 
 
 class UndescribedAnswer(ValueError):
-    """A status or body that the description does not have: a proxy's page, a server without the v2 API, a cut body."""
+    """Not as described: a proxy's page, a server without the v2 API, a cut body."""
 
     def __init__(self, status: int, body: bytes, reason: str) -> None:
         super().__init__(status, body, reason)
@@ -38,7 +39,10 @@ class UndescribedAnswer(ValueError):
 
 
 class Call(NamedTuple, Generic[Answer, ErrorBody]):
-    """One call: send `method` to `target` with `headers` and `body`; then give status and body to `decode`."""
+    """One call: what to send, and how to read the answer.
+
+    Send `method` to `target` with `headers` and `body`; then give status and body to `decode`.
+    """
 
     operation: str
     """The operationId in the description."""
@@ -96,9 +100,10 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
 
 
 def key_path(key: str) -> str:
-    """`key` percent-encoded segment by segment, with a leading slash; a trailing one is kept (role patterns see it).
+    """`key` percent-encoded segment by segment, with a leading slash.
 
-    Raises ValueError for empty, `.` and `..` segments: the server would clean the path and store under another key.
+    A trailing slash is kept (role patterns see it). Raises ValueError for empty, `.` and `..`
+    segments: the server would clean the path and store under another key.
     """
     if _PLAIN.fullmatch(key):
         return key
@@ -115,14 +120,14 @@ def key_path(key: str) -> str:
 
 
 def path_segment(name: str) -> str:
-    """One path segment: a user, role or member. Raises ValueError for what would leave its place in the path."""
+    """One path segment: a user, role or member. Raises ValueError for what would leave its place."""
     if name in ("", ".", "..") or "/" in name:
         raise ValueError(f"name {name!r}: must not be empty, '.' or '..', and must have no slash")
     return encoded(name, "")
 
 
 def encoded(text: str, safe: str) -> str:
-    """Percent-encode UTF-8. Raises ValueError for text that is not valid Unicode (a lone surrogate)."""
+    """Percent-encode UTF-8. Raises ValueError for a lone surrogate."""
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError as error:

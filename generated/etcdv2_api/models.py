@@ -39,7 +39,7 @@ class Node(Tree):
     """The index of the last write, of a deletion its own. The root has none."""
 
     created_index: int = 0
-    """The index of its creation; set creates anew. The root has none."""
+    """The index of its creation; set creates it again. The root has none."""
 
 
 class KeysError(Model):

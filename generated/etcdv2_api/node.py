@@ -21,7 +21,7 @@ def wire_name(field: str) -> str:
 
 
 class Model(BaseModel):
-    """Frozen; read from the names of the wire or of the fields; members that are not described are ignored."""
+    """Frozen; read by the names of the wire or of the fields. Unknown members are ignored."""
 
     model_config = ConfigDict(
         defer_build=True,  # built when first used: most programs use three of them, all take a third of the import
@@ -54,7 +54,7 @@ class Tree(Model):
 
     @property
     def children(self) -> tuple[Self, ...]:
-        """The nodes directly below, as far as they were read: none for a file or a directory not expanded."""
+        """The nodes directly below: none for a file, or a directory that was not expanded."""
         return self.nodes
 
     def walk(self) -> Iterator[Self]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -274,6 +275,17 @@ def test_packages_import_nothing_but_the_faces() -> None:
     """So nothing happens on the way to a module of theirs, and no circle can lead through them."""
     packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
     assert {module for module in packages if imports_of(module)} == {"etcdv2", "etcdv2.testing", "etcdv2_api"}
+
+
+def test_the_map_of_the_house_names_every_room_and_only_what_exists() -> None:
+    lines = re.findall(r"^#   (.*)$", MODULES["etcdv2"].read_text(), re.MULTILINE)
+    assert 12 <= len(lines) <= 20
+    named = {name for line in lines for name in re.findall(r"[\w/]+(?:/|\.py)(?!\w)", line)}
+    house = ROOT / "etcdv2"
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in house.rglob("*")}
+    assert {name for name in named if name not in there and not (ROOT / name).exists()} == set()
+    rooms = {path for pattern in ("*/", "_core/*/") for path in house.glob(pattern) if path.name != "__pycache__"}
+    assert {f"{path.name}/" for path in rooms} <= named
 
 
 def test_nobody_imports_the_folder_of_the_generated_package() -> None:
