@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 
 from etcdv2._core.call.endpoint_pool import FIRST_REST, LONGEST_REST, EndpointPool
 from etcdv2._core.endpoints import Endpoint
+from tests.tools.course import Straight
 
 A, B, C, D = (Endpoint("http", host, 2379) for host in "abcd")
 WHY = "connection refused"
-
-
-class Straight(random.Random):
-    """No shuffling and no jitter."""
-
-    def shuffle(self, x: Any) -> None:
-        pass
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
 
 
 class Jittering(random.Random):

@@ -15,6 +15,9 @@ class ClusterView:
         self.index = 0
         self.term = 0
 
+    def __repr__(self) -> str:
+        return f"<ClusterView of {self.cluster_id or 'no cluster yet'} at index {self.index}, term {self.term}>"
+
     def is_foreign(self, cluster_id: str) -> bool:
         return bool(cluster_id) and bool(self.cluster_id) and cluster_id != self.cluster_id
 
@@ -25,8 +28,10 @@ class ClusterView:
     def note(self, meta: Meta) -> None:
         if meta.cluster_id:
             self.cluster_id = meta.cluster_id
-        self.index = max(meta.index, self.index)
-        self.term = max(meta.raft_term, self.term)
+        if meta.index > self.index:
+            self.index = meta.index
+        if meta.raft_term > self.term:
+            self.term = meta.raft_term
 
     def switch_to(self, cluster_id: str) -> None:
         """Go over to another cluster: nothing of the old one counts there."""

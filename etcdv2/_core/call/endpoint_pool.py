@@ -94,9 +94,9 @@ class EndpointPool:
 
     def succeeded(self, endpoint: Endpoint) -> None:
         """It answered: it is the current one from now on."""
-        state = self._known(endpoint)
-        if state is None:
+        if endpoint not in self._all:  # dropped while a call to it was under way
             return
+        state = self._health[endpoint]
         if state.failures or state.without_v2 or state.cluster_id is not None:
             logger.info("endpoint %s answers again", endpoint)
             self._troubled -= {endpoint}
@@ -104,7 +104,7 @@ class EndpointPool:
             state.resting_until = float("-inf")
             state.without_v2 = False
             state.cluster_id = None
-        self.prefer(endpoint)
+        self._first = endpoint
 
     def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
         """It did not answer, or uselessly: it rests, longer each time, and another one comes first."""
