@@ -201,7 +201,7 @@ def check(story: Story, key: str, items: list[Any], start: int, *, recursive: bo
         above = key.startswith(f"{told.key}/")
         event = seen.get(told.index)
         if event is None:
-            # A watch on what is not there is told nothing of what goes above (PROTOCOL section 11).
+            # A watch on what is not there gets nothing of what goes above (spec/protocol.md section 11).
             assert in_hole(told.index) or (above and key not in told.took), f"{key}: not told {told}, holes {holes}"
             continue
         assert (event.action, event.key, event.value, event.ancestor) == (told.action, told.key, told.value, above)

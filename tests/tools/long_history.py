@@ -84,7 +84,7 @@ Item = Event | Snapshot | Cleared
 def objections(history: History, key: str, items: list[Item], *, recursive: bool, start: int) -> Iterator[str]:
     """What is wrong with what a watch has told up to its last item; it stood at `start` before the writers began."""
     due = {c.index: c for c in history.changes if is_told(key, recursive, c.key, c.action)}
-    # A watch on what is not there is told nothing of what goes above (PROTOCOL section 11).
+    # A watch on what is not there gets nothing of what goes above (spec/protocol.md section 11).
     must = [c.index for c in due.values() if c.key == key or not key.startswith(f"{c.key}/") or key in c.took]
 
     def silent(after: int, until: int) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What is known of a mirrored tree: what was written and what the server had at which index; judges a mirror's state.
 
-Owns what a mirror may differ in (PROTOCOL sections 5, 8, 9). Knows no faults.
+Owns what a mirror may differ in (spec/protocol.md sections 5, 8 and 9). Knows no faults.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEEDS: dict[str, Deed] = {
     "make directory": lambda client, key, _: client.keys.make_dir(key),
     "make directory for 1 s": lambda client, key, _: client.keys.make_dir(key, ttl=1),
     "directory over a file": lambda client, key, _: client.send(operations.put_key(key, dir=True)),
-    # On 3.5 an error with nothing changed (PROTOCOL section 7); of a file it makes the value "".
+    # On 3.5 an error with nothing changed (spec/protocol.md section 7); of a file it makes the value "".
     "directory's ttl": lambda client, key, _: client.send(operations.put_key(key, dir=True, prev_exist=True, ttl=1)),
     "entry in order": lambda client, key, value: client.keys.create_in_order(key, value),
     "directory in order": lambda client, key, _: client.send(operations.post_key(key, dir=True)),

@@ -219,7 +219,8 @@ class Scribe:
 class Journal:
     """A thread that reads the store's own history, each index asked for by itself, not far behind the writers.
 
-    Reads only what is past: that has the hidden keys too, of which no watch that waits is told (PROTOCOL section 11).
+    Reads only what is past: that has the hidden keys too, which a waiting watch does not get (spec/protocol.md
+    section 11).
     """
 
     def __init__(self, ports: Ports, book: Book, first: int) -> None:
