@@ -52,6 +52,8 @@ class AsyncPolls:
         self._second: AsyncHeldPoll | None = None
         self._lost = self._leapt = False
         """Why the monitor has aborted the first poll, if it has."""
+        self._before: AsyncHeldPoll | None = None
+        """The poll that was read last."""
         self.came_at = inf
         """When the stream under way last brought something."""
         self.cluster_id = ""
@@ -85,7 +87,15 @@ class AsyncPolls:
             await poll.stream.close()
             raise
         self.cluster_id = poll.meta.cluster_id
-        return self._held(poll, asked_from, asked_at)
+        held = self._held(poll, asked_from, asked_at)
+
+        # A member that was caught up by a snapshot may pass over events of its history (section 11.8).
+        before = self._before
+        leapt = before is not None and before.poll.endpoint == poll.endpoint and before.at.leaps != held.at.leaps
+        if leapt and asked_from is not None and asked_from <= held.at.index:
+            await poll.stream.close()
+            raise self.loss(held, Ended.LEAPT)
+        return held
 
     async def open_at(
         self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None
@@ -115,6 +125,7 @@ class AsyncPolls:
         """The poll is read from now on."""
         with self._lock:
             self._cursor.opened(held.at.index)
+            self._before = held
             self._first, self._lost, self._leapt = held, False, False
             self._renewal.begin(held.at)
         self._monitor.add(self, held.poll.endpoint)
@@ -174,6 +185,7 @@ class AsyncPolls:
     def state_was_read(self) -> None:
         """An event was told, or the state was read: what was silent before counts no more."""
         with self._lock:
+            self._before = None
             if self._renewal.state is not State.CLOSED:
                 self._renewal.heard()
 

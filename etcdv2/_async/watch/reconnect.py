@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from etcdv2._core.deadline import backoff
 from etcdv2._runtime.primitives import AsyncPulse
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead, UnexpectedAnswer
 
 logger = logging.getLogger("etcdv2")
 R = TypeVar("R")
 
-LONGEST_BACKOFF = 5.0
+FIRST_BACKOFF_SECONDS = 0.2
+"""The pause after a first failure, doubled by each further one; half of it is jitter."""
+LONGEST_BACKOFF_SECONDS = 5.0
 MOST_BEGINNINGS = 8
-BEGIN_AGAIN = 0.02
+"""Attempts in a row to begin a watch whose user waits."""
+BEGIN_AGAIN_SECONDS = 0.02
 
 
 class AsyncReconnect:
@@ -49,12 +52,12 @@ class AsyncReconnect:
         if self.begun and self.beginnings > 1:
             await self.pause(self.beginnings - 1)
         elif self.beginnings > 1:  # its user waits
-            await self._stop.wait(BEGIN_AGAIN * self.beginnings)
+            await self._stop.wait(BEGIN_AGAIN_SECONDS * self.beginnings)
         return self.begun or self.beginnings < MOST_BEGINNINGS
 
     async def pause(self, failures: int) -> None:
         """Longer after each failure, with jitter."""
-        await self._stop.wait(_backoff(failures))
+        await self._stop.wait(backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS))
 
     async def endure(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
         """What `attempt` returns at last, None when closed. Raises its error when that lasts or patience is over."""
@@ -74,7 +77,7 @@ class AsyncReconnect:
                 if self.unreachable_since is None:
                     self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
-                pause = _backoff(failures)
+                pause = backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
                 await self._stop.wait(pause if left is None else min(pause, left))
                 continue
             if self.unreachable_since is not None:  # perhaps from a call before, which ended with a loss
@@ -82,7 +85,3 @@ class AsyncReconnect:
                 logger.info("watch of %s goes on", self._key)
             return result
         return None
-
-
-def _backoff(failures: int) -> float:
-    return min(LONGEST_BACKOFF, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)

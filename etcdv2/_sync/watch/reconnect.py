@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from etcdv2._core.deadline import backoff
 from etcdv2._runtime.primitives import Pulse
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead, UnexpectedAnswer
 
 logger = logging.getLogger("etcdv2")
 R = TypeVar("R")
 
-LONGEST_BACKOFF = 5.0
+FIRST_BACKOFF_SECONDS = 0.2
+"""The pause after a first failure, doubled by each further one; half of it is jitter."""
+LONGEST_BACKOFF_SECONDS = 5.0
 MOST_BEGINNINGS = 8
-BEGIN_AGAIN = 0.02
+"""Attempts in a row to begin a watch whose user waits."""
+BEGIN_AGAIN_SECONDS = 0.02
 
 
 class Reconnect:
@@ -50,12 +53,12 @@ class Reconnect:
         if self.begun and self.beginnings > 1:
             self.pause(self.beginnings - 1)
         elif self.beginnings > 1:  # its user waits
-            self._stop.wait(BEGIN_AGAIN * self.beginnings)
+            self._stop.wait(BEGIN_AGAIN_SECONDS * self.beginnings)
         return self.begun or self.beginnings < MOST_BEGINNINGS
 
     def pause(self, failures: int) -> None:
         """Longer after each failure, with jitter."""
-        self._stop.wait(_backoff(failures))
+        self._stop.wait(backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS))
 
     def endure(self, attempt: Callable[[], R]) -> R | None:
         """What `attempt` returns at last, None when closed. Raises its error when that lasts or patience is over."""
@@ -75,7 +78,7 @@ class Reconnect:
                 if self.unreachable_since is None:
                     self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
-                pause = _backoff(failures)
+                pause = backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
                 self._stop.wait(pause if left is None else min(pause, left))
                 continue
             if self.unreachable_since is not None:  # perhaps from a call before, which ended with a loss
@@ -83,7 +86,3 @@ class Reconnect:
                 logger.info("watch of %s goes on", self._key)
             return result
         return None
-
-
-def _backoff(failures: int) -> float:
-    return min(LONGEST_BACKOFF, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
