@@ -10,8 +10,9 @@
 #   _sync/         the same, derived from _async/ by scripts/unasync.py
 #   _transport/    bytes: HTTP/1.1 over sockets, once for threads, once for an event loop
 #   _core/         decisions without I/O, clock and sleep
-#     call/        one call: what follows an answer or a failure, which endpoint is next, how long to pause
-#     watch/       one watch: its position (cursor.py), when it is renewed, which events belong to it
+#     call/        one call: what follows an attempt (verdict.py), whom to ask next and how long to pause (route.py,
+#                  endpoint_pool.py), which error ends it (ledger.py)
+#     watch/       one watch: its position and which events belong to it (cursor.py), when it is renewed (renewal.py)
 #     mirror/      what an event does to the tree of a mirror, and what a reader of its changes has missed
 #     wire.py      the seam between shell and transports; beside it etcd_headers.py, endpoints.py, deadline.py,
 #                  keys.py and admin.py (arguments into requests, and what is refused), outcome.py, curl.py

@@ -21,7 +21,7 @@ from etcdv2._core.wire import AsyncStream, AsyncTransport, Headers, Limits, Repl
 from etcdv2._runtime.forks import Forked, tell_after_fork
 from etcdv2._runtime.primitives import async_sleep
 from etcdv2._types.call_errors import V2ApiDisabled
-from etcdv2._types.hooks import AttemptInfo, Hook, tell
+from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
 from etcdv2._types.settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import Call, KeysError, Message, operations
 
@@ -215,7 +215,7 @@ class AsyncDispatcher:
 
     async def _attempt(self, call: Call[Any, Any], request: Request, step: Try) -> Reply:
         if self._before is not None:
-            tell(self._before, _info(call, step))
+            call_hook(self._before, _info(call, step))
         if self._after is None:
             return await self._transport.send(step.endpoint, request, step.limits)
         started = time.monotonic()
@@ -229,7 +229,7 @@ class AsyncDispatcher:
 
     async def _open(self, call: Call[Any, Any], request: Request, step: Try) -> AsyncStream:
         if self._before is not None:
-            tell(self._before, _info(call, step))
+            call_hook(self._before, _info(call, step))
         started = time.monotonic()
         try:
             stream = await self._transport.open(step.endpoint, request, step.limits)
@@ -244,7 +244,7 @@ class AsyncDispatcher:
     ) -> None:
         if self._after is not None:
             elapsed = time.monotonic() - started
-            tell(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
+            call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
 
     async def _server_version(self, urls: tuple[str, ...]) -> str | None:
         for endpoint in self.pool.endpoints:

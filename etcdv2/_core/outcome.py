@@ -48,6 +48,7 @@ def trace_of(error: OutcomeUnknown) -> Trace:
             f"resolve: {call.method} {call.path} is no write of a key; read the member, user or role again"
         )
 
+    # A deletion has its fields in the query, any other write in the form.
     fields = dict(call.query + (call.form or ()))
     prev_value = fields.get("prevValue")
     prev_index = int(fields.get("prevIndex", 0))

@@ -22,7 +22,7 @@ from etcdv2._core.wire import Headers, Limits, Reply, Request, Sent, Stream, Tra
 from etcdv2._runtime.forks import Forked, tell_after_fork
 from etcdv2._runtime.primitives import sleep
 from etcdv2._types.call_errors import V2ApiDisabled
-from etcdv2._types.hooks import AttemptInfo, Hook, tell
+from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
 from etcdv2._types.settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import Call, KeysError, Message, operations
 
@@ -216,7 +216,7 @@ class Dispatcher:
 
     def _attempt(self, call: Call[Any, Any], request: Request, step: Try) -> Reply:
         if self._before is not None:
-            tell(self._before, _info(call, step))
+            call_hook(self._before, _info(call, step))
         if self._after is None:
             return self._transport.send(step.endpoint, request, step.limits)
         started = time.monotonic()
@@ -230,7 +230,7 @@ class Dispatcher:
 
     def _open(self, call: Call[Any, Any], request: Request, step: Try) -> Stream:
         if self._before is not None:
-            tell(self._before, _info(call, step))
+            call_hook(self._before, _info(call, step))
         started = time.monotonic()
         try:
             stream = self._transport.open(step.endpoint, request, step.limits)
@@ -245,7 +245,7 @@ class Dispatcher:
     ) -> None:
         if self._after is not None:
             elapsed = time.monotonic() - started
-            tell(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
+            call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
 
     def _server_version(self, urls: tuple[str, ...]) -> str | None:
         for endpoint in self.pool.endpoints:

@@ -134,6 +134,7 @@ class _Reading:
 
     def _past_change(self, poll: Poll) -> KeysEvent | None:
         """What the server had for this poll in its history, None for nothing. It comes at once."""
+        # What lies in the past is sent right behind the headers, so silence means that there is nothing.
         timer = later(self._deadline.cut(SILENCE_SECONDS, time.monotonic()) or 0.0, poll.stream.abort)
         body = EventBuffer()
         try:

@@ -30,7 +30,7 @@ class AttemptInfo(NamedTuple):
 Hook: TypeAlias = Callable[[AttemptInfo], None]
 
 
-def tell(hook: Hook, info: AttemptInfo) -> None:
+def call_hook(hook: Hook, info: AttemptInfo) -> None:
     """Call a hook; its errors are logged, so that they cannot hide the outcome of a write."""
     try:
         hook(info)

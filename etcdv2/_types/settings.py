@@ -96,6 +96,7 @@ def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
     if endpoints:
         found["endpoints"] = [part.strip() for part in endpoints.split(",") if part.strip()]
 
+    # Any of the files makes TLS settings, which refuse a key without its certificate.
     ca, cert = variables.text("CA_FILE", "CACERT"), variables.text("CERT_FILE", "CERT")
     key = variables.text("KEY_FILE", "KEY")
     if ca or cert or key:
@@ -105,6 +106,7 @@ def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
     if user:
         found["username"], found["password"] = _credentials(user, variables.text("PASSWORD"))
 
+    # The variables have these two times only.
     total, connect = variables.seconds("TOTAL_TIMEOUT"), variables.seconds("TIMEOUT", "DIAL_TIMEOUT")
     if total or connect:
         found["timeout"] = Timeout(connect=connect or Timeout().connect, total=total or Timeout().total)

@@ -28,6 +28,7 @@ def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
                 raise ServerNotFound(f"{origin} names {os.fspath(asked)!r}, which is no executable file")
             return Path(found).absolute()
 
+    # Nobody has asked for a certain one.
     on_path = shutil.which("etcd")
     path = Path(on_path).absolute() if on_path else packaged_binary()
     if path is None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from etcdv2 import AsyncClient
-from etcdv2._types.hooks import AttemptInfo, tell
+from etcdv2._types.hooks import AttemptInfo, call_hook
 from tests.tools.fault_server import FaultServer, stall
 
 INFO = AttemptInfo("put_key", "PUT", "/v2/keys/a", "http://a:2379", 1)
@@ -15,7 +15,7 @@ INFO = AttemptInfo("put_key", "PUT", "/v2/keys/a", "http://a:2379", 1)
 
 def test_hook_gets_the_attempt() -> None:
     told: list[AttemptInfo] = []
-    tell(told.append, INFO)
+    call_hook(told.append, INFO)
     assert told == [INFO]
 
 
@@ -27,7 +27,7 @@ def test_error_of_a_hook_is_logged_and_hides_no_outcome(caplog: pytest.LogCaptur
     def broken(info: AttemptInfo) -> None:
         raise RuntimeError(f"no {info.operation} for me")
 
-    tell(broken, INFO)
+    call_hook(broken, INFO)
     assert "no put_key for me" in caplog.text
     assert [record.name for record in caplog.records] == ["etcdv2"]
 
@@ -48,7 +48,7 @@ def test_hook_does_not_swallow_the_end_of_the_program(stop: type[BaseException])
         raise stop
 
     with pytest.raises(stop):
-        tell(stopping, INFO)
+        call_hook(stopping, INFO)
 
 
 def test_attempt_info_has_no_place_for_values_and_bodies() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._core.mirror.tree import MirrorTree
 from etcdv2._core.watch.cursor import Cursor
-from etcdv2._types.mirror import Change, MirrorState
+from etcdv2._types.mirror import Change, MirrorState, Subtree
 from etcdv2._types.results import Event, Snapshot
 from etcdv2_api import KeysEvent, Node
 
@@ -381,3 +381,21 @@ def test_a_state_is_made_once_until_something_changes() -> None:
     step(tree, store.write("set", "/c/a", "2"))
     assert tree.freeze() is not state
     assert (state["/c/a"].value, tree.freeze()["/c/a"].value) == ("1", "2")
+
+
+def test_trees_and_queues_show_what_they_hold() -> None:
+    tree, store = tree_of("/c/a", "/c/d/b")
+    queue = ChangeQueue(1, "/c/d/")
+    assert repr(tree) == f"<MirrorTree of /c at {store.index}: 2 files>"
+    assert repr(queue) == "<ChangeQueue of /c/d: 0 waiting>"
+    for value in "12":
+        made = store.write("set", "/c/d/b", value)
+        assert made is not None
+        planned = tree.plan(Event(made.action, made.node or Node(), made.prev_node, None))
+        assert planned is not None
+        tree.carry_out(planned)
+        queue.offer(planned.changes, tree)
+    assert repr(queue) == f"<ChangeQueue of /c/d: 2 waiting, full since {store.index}>"
+    root = tree._root
+    assert repr(root) == "<Directory /c: 2 entries, 2 files>"
+    assert repr(Subtree("/c/")) == "<Subtree /c>"
