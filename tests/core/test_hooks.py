@@ -39,7 +39,7 @@ async def test_cancelled_attempt_has_an_end_too() -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(client.keys.get("/a"), 0.1)
     assert [(one.status, one.error) for one in told] == [(None, "CancelledError")]
-    assert 0 < told[0].elapsed < 5
+    assert 0 < told[0].elapsed < 60
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,47 +178,45 @@ etcdv2.Client("https://127.0.0.1:1").close()  # imports all that it needs
 if os.geteuid() == 0:  # whom rights do not hinder
     os.setegid(65534)
     os.seteuid(65534)
-ca_file, cert_file, key_file = sys.argv[1:]
-tls = etcdv2.TLS(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
-try:
-    etcdv2.Client("https://127.0.0.1:1", tls=tls).close()
-except ValueError as error:
-    print(error)
-else:
-    print("built")
+for place in sys.argv[1:]:
+    tls = etcdv2.TLS(ca_file=f"{place}/ca", cert_file=f"{place}/cert", key_file=f"{place}/key")
+    try:
+        etcdv2.Client("https://127.0.0.1:1", tls=tls).close()
+    except ValueError as error:
+        print(error)
+    else:
+        print("built")
 """
 
 
 @pytest.fixture
-def open_files(files: Files) -> Iterator[list[Path]]:
-    """Copies that everybody may read: authority, certificate, key."""
-    with tempfile.TemporaryDirectory() as name:  # unlike pytest's, one that others may be let into
+def everybodys() -> Iterator[Path]:
+    """A directory that everybody may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)
-        copies = [place / source.name for source in (files.ca_file, *files.client)]
-        for source, copy in zip((files.ca_file, *files.client), copies, strict=True):
-            shutil.copyfile(source, copy)
-            copy.chmod(0o644)
-        yield copies
+        yield place
 
 
-def said_by_somebody_else(paths: list[Path]) -> str:
-    command = [sys.executable, "-c", AS_SOMEBODY_ELSE, *map(str, paths)]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+def said_by_somebody_else(places: Sequence[Path]) -> list[str]:
+    command = [sys.executable, "-c", AS_SOMEBODY_ELSE, *map(str, places)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("position", "what"), [(0, "ca_file"), (1, "cert_file"), (2, "key_file")])
-def test_file_that_the_process_may_not_read_is_named(open_files: list[Path], position: int, what: str) -> None:
-    open_files[position].chmod(0o000)
-    said = said_by_somebody_else(open_files)
-    assert said == f"tls: {what} {str(open_files[position])!r} cannot be read: Permission denied"
-
-
-def test_directory_that_the_process_may_not_enter_is_told_by_its_file(open_files: list[Path]) -> None:
-    assert said_by_somebody_else(open_files) == "built"
-    open_files[0].parent.chmod(0o000)
+def test_what_the_process_may_not_read_or_enter_is_told_by_its_file(files: Files, everybodys: Path) -> None:
+    places = {name: everybodys / name for name in ("nothing", "ca", "cert", "key", "directory")}
+    for shut, place in places.items():
+        place.mkdir()
+        for name, source in zip(("ca", "cert", "key"), (files.ca_file, *files.client), strict=True):
+            shutil.copyfile(source, place / name)
+            (place / name).chmod(0o000 if name == shut else 0o644)
+        place.chmod(0o000 if shut == "directory" else 0o755)
     try:
-        said = said_by_somebody_else(open_files)
+        said = dict(zip(places, said_by_somebody_else(list(places.values())), strict=True))
     finally:
-        open_files[0].parent.chmod(0o755)
-    assert said == f"tls: ca_file {str(open_files[0])!r} cannot be read: Permission denied"
+        places["directory"].chmod(0o755)
+    assert said.pop("nothing") == "built"
+    for shut, text in said.items():
+        name = "ca" if shut == "directory" else shut
+        assert text == f"tls: {name}_file '{places[shut]}/{name}' cannot be read: Permission denied"

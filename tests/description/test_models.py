@@ -13,9 +13,9 @@ import pytest
 import etcdv2_api
 from etcdv2_api import KeysError, KeysEvent, MemberPeers, Node, Permissions, RoleChange, UndescribedAnswer, operations
 from etcdv2_api.node import Model, wire_name
-from scripts import generate
+from tests.tools.description import description
 
-SCHEMAS = generate.load()["components"]["schemas"]
+SCHEMAS = description().spec["components"]["schemas"]
 TREE = Node(
     dir=True,
     nodes=(

@@ -11,11 +11,11 @@ from etcdv2_api import Node
 from tests.tools.long_history import Cleared, History, Item, objections
 from tests.tools.written import Done
 
-DONE = [Done(n, "set", f"/s/{n % 5}", f"{n}") for n in range(10, 3000)] + [
-    Done(3000, "delete", "/s/1", None),
-    Done(3001, "set", "/s/_h", "1"),
-    Done(3002, "delete", "/s", None),
-    Done(3003, "set", "/s/1", "end"),
+DONE = [Done(n, "set", f"/s/{n % 5}", f"{n}") for n in range(10, 1300)] + [
+    Done(1300, "delete", "/s/1", None),
+    Done(1301, "set", "/s/_h", "1"),
+    Done(1302, "delete", "/s", None),
+    Done(1303, "set", "/s/1", "end"),
 ]
 
 
@@ -47,8 +47,8 @@ FAULTY: dict[str, tuple[str, Callable[[list[Item]], list[Item]]]] = {
     "swaps two": ("not told", lambda items: put_in(put_in(items, 50, items[51]), 51, items[50])),
     "tells another value": ("it was", lambda items: put_in(items, 50, told(60, "/s/0", "61", "55"))),
     "tells another old value": ("it was", lambda items: put_in(items, 50, told(60, "/s/0", "60", "54"))),
-    "tells a hidden key": ("it was", lambda items: put_in(items, -3, items[-3], told(3001, "/s/_h", "1"))),
-    "makes one up": ("it was", lambda items: [*items, told(3004, "/s/1", "5")]),
+    "tells a hidden key": ("it was", lambda items: put_in(items, -3, items[-3], told(1301, "/s/_h", "1"))),
+    "makes one up": ("it was", lambda items: [*items, told(1304, "/s/1", "5")]),
     "names a hole that is none": ("still had", lambda items: put_in(items, 50, Cleared(59, 60))),
     "names a hole too late": ("not told", lambda items: [*items[:50], Cleared(60, 1200), *items[1191:]]),
     "goes on too late after a hole": ("not told", lambda items: [*items[:50], Cleared(59, 1200), *items[1192:]]),

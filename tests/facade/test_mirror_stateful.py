@@ -17,8 +17,8 @@ from etcdv2._sync.dispatcher import Poll
 from etcdv2.testing import Cluster, Server
 from tests.conftest import FIRST_VERSION
 from tests.tools.foreign import foreign_writes
-from tests.tools.leftovers import until
 from tests.tools.mirror_machine import LONGER_THAN_HISTORY, QUICK, SOON, Ground, MirrorMachine, Open
+from tests.tools.waiting import until
 
 # An example takes real time, so what fails is shown as it was found.
 usual = settings(

@@ -18,12 +18,12 @@ from etcdv2.testing import Server
 from tests.conftest import FIRST_VERSION
 from tests.tools.faces import over
 from tests.tools.leftovers import Held, held, nothing_left
+from tests.tools.waiting import SOON
 
 pytestmark = FIRST_VERSION
 
 THREADS = 16
 ROUNDS = 12
-SOON = 20.0
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from etcdv2 import Client
 from etcdv2.testing import Cluster, Server
 from tests.tools.fault_server import Peer, TcpProxy
 from tests.tools.foreign import foreign_writes
-from tests.tools.leftovers import until
 from tests.tools.long_history import History, objections
 from tests.tools.long_readers import END, SOON, Reader, reading
 from tests.tools.scribes import Book, Journal, Pen, ProbeInterval, Scribe, reckon
 from tests.tools.scripted_store import ScriptedStore, silent
+from tests.tools.waiting import until
 from tests.tools.written import Write, Writing, delete, put
 
 CHANGES = 20_000

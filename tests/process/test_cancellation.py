@@ -20,7 +20,8 @@ from etcdv2.testing import Certificates, Server
 from tests.conftest import FIRST_VERSION
 from tests.tools.faces import over
 from tests.tools.leftovers import async_nothing_left, held
-from tests.tools.stepping import MOMENTS, PROBE_WITHIN, Moment, Work, alone, cancel_at, series, sound
+from tests.tools.stepping import MOMENTS, Moment, Work, alone, cancel_at, series, sound
+from tests.tools.waiting import SOON
 
 pytestmark = FIRST_VERSION
 
@@ -154,7 +155,7 @@ async def test_close_cancelled_at_any_await_can_be_called_again(etcd: Server, la
         watcher = await client.keys.watch("/tree").__aenter__()
         copy = await client.keys.mirror("/tree").__aenter__()
         more = await cancel_at(client.close(), number, moment)
-        async with asyncio.timeout(PROBE_WITHIN):
+        async with asyncio.timeout(SOON):
             await client.close()
         assert await watcher.next() is None
         assert copy.closed

@@ -17,16 +17,15 @@ from typing import Any
 import pytest
 
 from etcdv2 import AsyncClient, AttemptInfo, Client, ClusterUnavailable, OutcomeUnknown, Timeout
+from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Server
 from tests.conftest import FIRST_VERSION
 from tests.tools.faces import Face, over
 from tests.tools.fault_server import FaultServer, TcpProxy, full_server, stall
-from tests.tools.leftovers import Held, held, nothing_left, sockets, until
+from tests.tools.leftovers import Held, held, nothing_left, sockets
+from tests.tools.waiting import PATIENT, SOON, until
 
-SOON = 3.0
-PATIENT = Timeout(connect=20, attempt=20, commit=20, total=60)
-SHORT_TOTAL = 2.0
-SHORT = Timeout(connect=1, attempt=1, commit=1, total=SHORT_TOTAL)
+SHORT = Timeout(connect=1, attempt=1, commit=1, total=2)
 """httpx does not wake calls that are closed over; their limits end them."""
 
 
@@ -53,7 +52,7 @@ def options(lane: str) -> dict[str, Any]:
 
 def outcome(call: Future[Any]) -> Any:
     """What it returned, or the type of what it raised."""
-    error = call.exception(timeout=10)
+    error = call.exception(timeout=SOON)
     return call.result() if error is None else type(error)
 
 
@@ -87,7 +86,7 @@ def test_close_ends_every_call_that_waits_for_its_answer(kind: str, lane: str, h
         ended = {name: outcome(call) for name, call in calls.items()}
         assert not outcome(health).healthy
         took = time.monotonic() - began
-        assert took < (SOON if lane == "fast" else SHORT_TOTAL + SOON)
+        assert took < SOON
         assert len(server.requests) == len(works) + 1 or lane == "httpx"
     reads, writes = {ended[name] for name in READS}, {ended[name] for name in WRITES}
     if lane == "fast":
@@ -133,8 +132,9 @@ def test_close_ends_callers_who_wait_for_a_place(kind: str, helpers: ThreadPoolE
 
 def _waiting(face: Face) -> int:
     transport = face.client._dispatcher._transport
-    lanes = [transport] if hasattr(transport, "_pools") else transport._lanes.values()
-    pools = [getattr(lane, "_pools", None) or lane.pools for lane in lanes]
+    pools = (
+        [transport._pools] if isinstance(transport, FastTransport) else [one.pools for one in transport._loops.values()]
+    )
     return sum(len(pool.waiting) for by_endpoint in pools for pool in by_endpoint.values())
 
 
@@ -172,10 +172,10 @@ def test_close_ends_whoever_enters_a_watch_or_a_mirror(kind: str, lane: str, hel
         began = time.monotonic()
         face.close()
         for call in (watch, mirror):
-            error = call.exception(timeout=10)
+            error = call.exception(timeout=SOON)
             assert isinstance(error, (ClusterUnavailable, ValueError)), error
             assert "closed" in str(error) or lane == "httpx", error
-        assert time.monotonic() - began < (SOON if lane == "fast" else SHORT_TOTAL + SOON)
+        assert time.monotonic() - began < SOON
 
 
 @FIRST_VERSION
@@ -241,12 +241,12 @@ def test_calls_of_many_threads_end_soon_when_one_closes(kind: str, etcd: Server,
             def talk(who: int, face: Face = face, going: threading.Barrier = going) -> None:
                 for number in range(100_000):
                     if number == 5:
-                        going.wait(10)
+                        going.wait(SOON)
                     face.do(lambda: face.keys.set(f"/{who}", f"{number}"))  # noqa: B023
                     assert face.do(lambda: face.keys.get(f"/{who}")).value == f"{number}"
 
             calls = [helpers.submit(talk, who) for who in range(8)]
-            going.wait(10)
+            going.wait(SOON)
             began = time.monotonic()
             face.close()
             assert {outcome(call) for call in calls} <= {ClusterUnavailable, OutcomeUnknown, ValueError}

@@ -19,6 +19,7 @@ from etcdv2 import AsyncClient, Client, KeyNotFound
 from etcdv2.testing import Certificates, Server
 from tests.conftest import FIRST_VERSION
 from tests.tools import children
+from tests.tools.waiting import SOON
 
 METHODS = ["fork", "spawn", "forkserver"]
 THREADS_AT_FORK = "ignore:This process:DeprecationWarning"
@@ -30,7 +31,7 @@ pytestmark = FIRST_VERSION
 def run(case: str, server: Server, lane: str, ca: object = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-W", THREADS_AT_FORK, "-m", "tests.tools.forking"]
     return subprocess.run(
-        [*command, case, server.url, lane, str(ca)], check=False, timeout=60, capture_output=True, text=True
+        [*command, case, server.url, lane, str(ca)], check=False, timeout=200, capture_output=True, text=True
     )
 
 
@@ -91,9 +92,9 @@ def test_processes_that_make_their_own_client_work(etcd: Server, method: str) ->
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         answers = [pool.submit(children.work, etcd.url, f"{method}{n}") for n in range(2)]
         last = children.CALLS - 1
-        assert [answer.result(timeout=30) for answer in answers] == [f"{method}{n}-{last}" for n in range(2)]
+        assert [answer.result(timeout=SOON) for answer in answers] == [f"{method}{n}-{last}" for n in range(2)]
         with pytest.raises(KeyNotFound) as caught:
-            pool.submit(children.miss, etcd.url).result(timeout=30)
+            pool.submit(children.miss, etcd.url).result(timeout=SOON)
     error = caught.value
     assert (error.code, error.cause, error.endpoint, error.message) == (100, "/missing", etcd.url, "Key not found")
     assert error.index > 0
@@ -106,7 +107,7 @@ def test_client_forked_by_multiprocessing_works_in_the_process(etcd: Server) -> 
         process = context.Process(target=children.talk, args=(client, "process"))
         process.start()
         children.talk(client, "parent")
-        process.join(30)
+        process.join(SOON)
         assert process.exitcode == 0
         children.talk(client, "parent")
 

@@ -392,6 +392,7 @@ def test_the_bare_socket_reads_bodies_of_every_length(etcd: Etcd) -> None:
     wire.close()
 
 
+@pytest.mark.load
 def test_an_import_is_timed_in_an_interpreter_of_its_own() -> None:
     ours = driver(peers.OURS, "ours")
     entries, failed = compare.run_imports([ours], SHARED, 1, lambda text: None)

@@ -63,7 +63,7 @@ def start(example: str, *arguments: str, etcd: str | Path = "no-etcd-is-started-
 
 def outcome(program: subprocess.Popen[str]) -> tuple[int, str, str]:
     with program:
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=200)
     return program.returncode, out, err
 
 

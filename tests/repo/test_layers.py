@@ -292,7 +292,8 @@ def test_nobody_imports_the_folder_of_the_generated_package() -> None:
     files = [path for tree in ("bench", "scripts", "tests", "examples") for path in (ROOT / tree).rglob("*.py")]
     assert len(files) > 10
     for path in files:
-        names = found_imports(ast.parse(path.read_text()), path.stem, is_package=False)
+        text = path.read_text()
+        names = found_imports(ast.parse(text), path.stem, is_package=False) if "generated" in text else ()
         assert [name for name, _ in names if name.split(".")[0] == "generated"] == [], path
     assert not (ROOT / "generated" / "__init__.py").exists()
 

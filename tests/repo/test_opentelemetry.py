@@ -31,15 +31,17 @@ from opentelemetry.trace import SpanKind, StatusCode
 import etcdv2
 from etcdv2.testing import Server
 from examples.opentelemetry_hooks import AttemptTelemetry
+from tests.conftest import FIRST_VERSION
 from tests.repo.test_examples import outcome, start
 from tests.tools.faces import Face
 from tests.tools.fault_server import TcpProxy
+from tests.tools.waiting import SOON
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "opentelemetry_hooks.py"
 ADVISED = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Buckets, from the page of the conventions on HTTP metrics."""
 OTHER = ErrorTypeValues.OTHER.value
-SOON = 20.0
+pytestmark = FIRST_VERSION
 VALUE = "a-value-that-nobody-may-see"
 PASSWORD = "hunter2-is-secret"
 

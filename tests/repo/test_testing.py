@@ -21,6 +21,7 @@ from etcdv2.testing import _server as server_module
 from etcdv2.testing._binary import packaged_binary
 from etcdv2.testing._http import Door, ask
 from etcdv2.testing._process import free_port
+from tests.conftest import FIRST_VERSION
 
 pytest_plugins = ["pytester"]
 
@@ -64,6 +65,7 @@ def test_server_serves_the_v2_api_under_its_url_and_states_its_version(server: S
     assert server.data_dir.is_dir()
 
 
+@FIRST_VERSION
 def test_leaving_the_block_ends_the_process_and_removes_its_directory(etcd_binary: Path | None) -> None:
     with Server(etcd_binary) as server:
         pid, place = server.pid, server.data_dir.parent
@@ -75,6 +77,7 @@ def test_leaving_the_block_ends_the_process_and_removes_its_directory(etcd_binar
     server.close()
 
 
+@FIRST_VERSION
 def test_data_and_ports_survive_stop_kill_and_restart(server: Server) -> None:
     url = server.url
     for number, end in enumerate([server.stop, server.kill, server.restart]):
@@ -87,12 +90,14 @@ def test_data_and_ports_survive_stop_kill_and_restart(server: Server) -> None:
     assert server.url == url
 
 
+@FIRST_VERSION
 def test_start_of_a_running_server_changes_nothing(server: Server) -> None:
     before = server.pid
     assert server.start() is server
     assert server.pid == before
 
 
+@FIRST_VERSION
 def test_paused_server_answers_nothing_until_resumed(server: Server) -> None:
     server.pause()
     assert server.paused
@@ -103,6 +108,7 @@ def test_paused_server_answers_nothing_until_resumed(server: Server) -> None:
     assert ask(server.door, "/version")[0] == 200
 
 
+@FIRST_VERSION
 def test_paused_server_can_be_stopped_and_started(server: Server) -> None:
     server.pause()
     server.stop()
@@ -112,6 +118,7 @@ def test_paused_server_can_be_stopped_and_started(server: Server) -> None:
     assert put(server, "/a") == 201
 
 
+@FIRST_VERSION
 def test_signals_to_a_server_that_does_not_run_are_refused(server: Server) -> None:
     server.kill()
     for act in (server.pause, server.resume):
@@ -140,6 +147,7 @@ def test_clean_wipes_what_deleting_keys_does_not_undo(server: Server) -> None:
     assert server.url == url
 
 
+@FIRST_VERSION
 def test_wipe_of_a_running_server_is_refused(server: Server) -> None:
     with pytest.raises(RuntimeError, match="stop or kill"):
         server.wipe()
@@ -154,6 +162,7 @@ def test_failed_start_shows_the_log_and_leaves_nothing_behind(etcd_binary: Path 
         _ = server.url
 
 
+@FIRST_VERSION
 def test_server_that_is_not_ready_in_time_is_an_error(etcd_binary: Path | None) -> None:
     port = free_port()
     peers = f"default=http://127.0.0.1:{port},away=http://127.0.0.1:{free_port()}"
@@ -163,11 +172,13 @@ def test_server_that_is_not_ready_in_time_is_an_error(etcd_binary: Path | None) 
     assert not alone.running
 
 
+@FIRST_VERSION
 def test_port_that_somebody_else_uses_is_an_error_when_it_was_asked_for(server: Server) -> None:
     with pytest.raises(PortTaken, match=str(server.port)):
         Server(server.binary, port=server.port).start()
 
 
+@FIRST_VERSION
 def test_port_that_was_taken_meanwhile_is_chosen_anew(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     real, first = server_module.free_port, [server.port]
     monkeypatch.setattr(server_module, "free_port", lambda: first.pop() if first else real())
@@ -200,6 +211,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return testing.make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
+@FIRST_VERSION
 def test_made_certificates_pass_a_verifying_client_under_every_name(
     etcd_binary: Path | None, certificates: Certificates
 ) -> None:
@@ -346,6 +358,7 @@ def test_another_member_leads_when_the_leader_is_away(etcd_cluster: Cluster, tro
     assert soon(lambda: get(old, "/a") == "1")
 
 
+@FIRST_VERSION
 def test_cluster_without_a_quorum_has_no_leader_and_is_healed_by_clean(etcd_cluster: Cluster) -> None:
     put(etcd_cluster.members[0], "/a")
     first, second = etcd_cluster.followers()

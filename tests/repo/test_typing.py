@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,39 +14,35 @@ ROOT = HERE.parents[2]
 CONSUMER, MISTAKES = HERE / "consumer.py", HERE / "mistakes.py"
 
 
-def errors_of(command: list[str], path: Path) -> tuple[int, dict[int, str]]:
-    """The exit code, and the first error of each line."""
-    command = [sys.executable, "-m", *command, str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    found: dict[int, str] = {}
+def errors_of(*command: str) -> dict[tuple[str, int], str]:
+    """The first error of each line of the two programs."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command, str(CONSUMER), str(MISTAKES)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found: dict[tuple[str, int], str] = {}
     for line in done.stdout.splitlines():
-        match = re.match(rf".*{re.escape(path.name)}:(\d+)(?::\d+)?.*?error: (.*)", line)
+        match = re.match(r"(?:.*/)? *(\w+\.py):(\d+)(?::\d+)?.*?error: (.*)", line)
         if match:
-            found.setdefault(int(match[1]), match[2])
-    assert found or done.returncode == 0, done.stdout + done.stderr
-    return done.returncode, found
+            found.setdefault((match[1], int(match[2])), match[3])
+    assert done.returncode == 1, done.stdout + done.stderr
+    return found
 
 
-def mypy(path: Path) -> tuple[int, dict[int, str]]:
-    return errors_of(["mypy", "--strict", "--no-error-summary", "--hide-error-context"], path)
-
-
-def pyright(path: Path) -> tuple[int, dict[int, str]]:
-    return errors_of(["pyright", "--pythonpath", sys.executable], path)
-
-
-Checker = Callable[[Path], tuple[int, dict[int, str]]]
-
-
-@pytest.mark.parametrize("checker", [mypy, pyright])
-def test_program_of_a_user_is_clean(checker: Checker) -> None:
-    assert checker(CONSUMER) == (0, {})
-
-
-@pytest.mark.parametrize("checker", [mypy, pyright])
-def test_every_mistake_is_found_and_nothing_else(checker: Checker) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("mypy", "--strict", "--no-error-summary", "--hide-error-context"),
+        ("pyright", "--pythonpath", sys.executable),
+    ],
+    ids=["mypy", "pyright"],
+)
+def test_every_mistake_is_found_and_the_program_of_a_user_is_clean(command: tuple[str, ...]) -> None:
     lines = MISTAKES.read_text().splitlines()
-    wrong = [number for number, line in enumerate(lines, 1) if line.endswith("# wrong")]
-    code, found = checker(MISTAKES)
-    assert code == 1
-    assert sorted(found) == wrong, {number: found[number] for number in found if number not in wrong}
+    wrong = [(MISTAKES.name, number) for number, line in enumerate(lines, 1) if line.endswith("# wrong")]
+    assert wrong
+    found = errors_of(*command)
+    assert sorted(found) == wrong, {place: why for place, why in found.items() if place not in wrong}

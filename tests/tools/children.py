@@ -19,7 +19,7 @@ from etcdv2 import Client
 CALLS = 60
 THREADS = 6
 CHILDS_THREADS = 3
-HANGS = 15
+HANGS = 30
 """Seconds after which a child that does not end is shown and killed."""
 
 

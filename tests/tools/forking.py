@@ -22,9 +22,9 @@ from etcdv2._transport import thread_connection as connection
 from tests.tools.children import CALLS, CHILDS_THREADS, HANGS, ended_well, fork, no_other_thread, talk, talk_in_threads
 from tests.tools.faces import over
 from tests.tools.leftovers import sockets
+from tests.tools.waiting import SOON
 
 CHILDREN = 3
-SOON = 8.0
 
 
 def options(lane: str, ca: str) -> dict[str, Any]:
@@ -45,6 +45,8 @@ def calls(url: str, lane: str, ca: str) -> None:
             talk_in_threads(client, "before")
 
         def child(who: str) -> None:
+            client.keys.exists("/")  # the first call already has none of the parent's
+            assert not sockets() & parents
             talk_in_threads(client, who, CHILDS_THREADS)
             assert not sockets() & parents
             client.close()

@@ -1,4 +1,4 @@
-"""What clients may leave behind in this process: sockets, threads, tasks; and waiting until something is so.
+"""What clients may leave behind in this process: sockets, threads, tasks.
 
 Owns counting. Knows no client.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.tools.waiting import async_until, until
+
 DESCRIPTORS = Path("/proc/self/fd")
-WITHIN = 5.0
 
 
 class Held(NamedTuple):
@@ -39,25 +38,6 @@ def held() -> Held:
     with contextlib.suppress(RuntimeError):  # no loop runs
         tasks = len(asyncio.all_tasks())
     return Held(len(sockets()), threading.active_count(), tasks)
-
-
-def never() -> str:
-    return "it never came true"
-
-
-def until(condition: Callable[[], object], what: Callable[[], object] = never, within: float = WITHIN) -> None:
-    """Waits for it, not for ever; `what` is shown when it does not come."""
-    ends = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < ends, what()
-        time.sleep(0.005)
-
-
-async def async_until(condition: Callable[[], object], what: Callable[[], object], within: float = WITHIN) -> None:
-    ends = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < ends, what()
-        await asyncio.sleep(0.002)
 
 
 def nothing_left(before: Held) -> None:

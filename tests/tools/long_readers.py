@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from etcdv2 import AsyncClient, AttemptInfo, Client, ClusterUnavailable, Event, HistoryCleared, Snapshot, Timeout
-from tests.tools.leftovers import until
 from tests.tools.long_history import Cleared, Item
+from tests.tools.waiting import until
 
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
 SOON = 15.0

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pytest
 
 from etcdv2 import AsyncClient
-from tests.tools.leftovers import async_until
+from etcdv2._transport.loop import AsyncFastTransport
+from tests.tools.waiting import SOON, async_until
 
 Moment = Literal["waiting", "arrived"]
 Work = Callable[[AsyncClient], Coroutine[Any, Any, object]]
@@ -21,7 +22,6 @@ Work = Callable[[AsyncClient], Coroutine[Any, Any, object]]
 MOMENTS: list[Moment] = ["waiting", "arrived"]
 """While what is awaited is not there yet; and when it is there, but the task does not know yet."""
 MANY_STEPS = 300
-PROBE_WITHIN = 3.0
 
 
 class Stepped(Coroutine[Any, Any, object]):
@@ -66,7 +66,7 @@ async def cancel_at(work: Coroutine[Any, Any, object], number: int, moment: Mome
     stepped = Stepped(work, number, moment)
     task: asyncio.Task[object] = asyncio.create_task(stepped)
     stepped.task = task
-    await asyncio.wait([task], timeout=20)
+    await asyncio.wait([task], timeout=SOON)
     assert task.done(), f"still running after its await {number} was cancelled"
     if not stepped.cancelled:
         await task
@@ -77,17 +77,17 @@ async def cancel_at(work: Coroutine[Any, Any, object], number: int, moment: Mome
 
 async def sound(client: AsyncClient, number: int) -> None:
     """The client answers, and answers what was asked, on every connection it has."""
-    async with asyncio.timeout(PROBE_WITHIN):
+    async with asyncio.timeout(SOON):
         for again in range(2):
             value = f"{number}.{again}"
             assert (await client.keys.set(f"/probe/{again}", value)).value == value
             assert (await client.keys.get(f"/probe/{again}")).value == value
     pool = client._dispatcher.pool
     assert len(pool.well(time.monotonic())) == len(pool.endpoints), "an endpoint rests because of a cancellation"
-    lanes: Any = getattr(client._dispatcher._transport, "_lanes", {})
-    for lane in lanes.values():
-        assert [(one.used, len(one.waiting)) for one in lane.pools.values()] == [(0, 0)]
-        assert not lane.connecting
+    transport = client._dispatcher._transport
+    for one in transport._loops.values() if isinstance(transport, AsyncFastTransport) else ():
+        assert [(pool.used, len(pool.waiting)) for pool in one.pools.values()] == [(0, 0)]
+        assert not one.connecting
     assert not client._dispatcher.watches
 
 

@@ -32,8 +32,8 @@ from tests.tools.fault_server import (
     reset,
     stall,
 )
-from tests.tools.leftovers import until
 from tests.tools.transport_drivers import GET, HEADERS, PUT, SOON, Driver, LaneName, start_lane
+from tests.tools.waiting import until
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BIG = Request("PUT", "/v2/keys/a", HEADERS, "application/x-www-form-urlencoded", b"x" * (32 << 20))

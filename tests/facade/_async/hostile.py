@@ -10,11 +10,10 @@ from etcdv2 import AsyncClient, EtcdError, Timeout
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import Behaviour, FaultServer
 from tests.tools.hostile_server import well
+from tests.tools.waiting import SOON
 
 QUICK = Timeout(connect=0.25, attempt=0.25, commit=0.25, total=0.25)
 """So short that there is no second round."""
-LATE = 1.0
-"""Seconds after its deadline within which a call must have ended, whatever else the machine does."""
 
 Use = Callable[[AsyncClient], Any]
 
@@ -52,7 +51,7 @@ async def outcome(client: AsyncClient, use: Use, seconds: float = 0.25) -> objec
         found = await use(client)
     except EtcdError as error:
         found = error
-    assert time.monotonic() - began < seconds + LATE
+    assert time.monotonic() - began < seconds + SOON
     return found
 
 

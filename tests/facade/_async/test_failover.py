@@ -14,6 +14,7 @@ from etcdv2 import AsyncClient, Timeout
 from etcdv2.testing import Cluster, Server
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import FaultServer, answer, before_reading, close, raw, reset, stall
+from tests.tools.waiting import SOON
 
 HERE = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
 NODE = {"key": "/a", "value": "1", "modifiedIndex": 7, "createdIndex": 7}
@@ -83,12 +84,12 @@ async def test_write_whose_answer_is_lost_is_sent_once_and_unknown(connect: Conn
 
 async def test_stalled_write_is_a_timeout_within_commit(connect: Connect) -> None:
     with FaultServer(default=stall()) as bad:
-        client = connect(bad.endpoint.url, timeout=QUICK)
+        client = connect(bad.endpoint.url, timeout=Timeout(connect=600, attempt=600, commit=0.4, total=600))
         started = time.monotonic()
         with pytest.raises(TimeoutError) as caught:
             await client.keys.set("/a", "1")
         assert isinstance(caught.value, etcdv2.OutcomeUnknownTimeout)
-        assert 0.3 < time.monotonic() - started < 1.5
+        assert 0.3 < time.monotonic() - started < SOON
 
 
 async def test_repeat_writes_sends_again_until_it_is_answered(connect: Connect) -> None:
@@ -109,14 +110,14 @@ async def test_write_to_refusing_endpoint_goes_to_the_next(connect: Connect) -> 
         assert len(good.requests) == 1
 
 
-async def test_all_refused_is_told_within_a_second_with_every_cause(connect: Connect) -> None:
+async def test_all_refused_is_told_after_two_rounds_with_every_cause(connect: Connect) -> None:
     with FaultServer(default=fine()) as one, FaultServer(default=fine()) as two:
         dead = urls([one, two])
-    client = connect(dead)
+    client = connect(dead, timeout=600)
     started = time.monotonic()
     with pytest.raises(etcdv2.ClusterUnavailable) as caught:
         await client.keys.set("/a", "1")
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < SOON
     assert not isinstance(caught.value, TimeoutError)
     assert {attempt.endpoint for attempt in caught.value.attempts} == set(dead)
     assert len(caught.value.attempts) == 4
@@ -140,11 +141,11 @@ async def test_total_holds_over_all_attempts(connect: Connect) -> None:
         FaultServer(default=stall()) as two,
         FaultServer(default=stall()) as three,
     ):
-        client = connect(urls([one, two, three]), timeout=Timeout(connect=1, attempt=5, commit=5, total=0.9))
+        client = connect(urls([one, two, three]), timeout=Timeout(connect=600, attempt=600, commit=600, total=0.9))
         started = time.monotonic()
         with pytest.raises(etcdv2.DeadlineExceeded) as caught:
             await client.keys.get("/a")
-        assert time.monotonic() - started < 1.3
+        assert time.monotonic() - started < SOON
         assert len({attempt.endpoint for attempt in caught.value.attempts}) == 3
 
 
@@ -261,18 +262,26 @@ class TestCluster:
     async def test_paused_member_costs_a_read_one_attempt_then_nothing(
         self, connect: Connect, etcd_cluster: Cluster
     ) -> None:
-        client = connect(etcd_cluster.endpoints, timeout=Timeout(connect=0.5, attempt=0.5, commit=8, total=10))
+        asked: list[str] = []
+        client = connect(
+            etcd_cluster.endpoints,
+            timeout=Timeout(connect=5, attempt=0.5, commit=SOON, total=SOON),
+            before_attempt=lambda info: asked.append(info.endpoint),
+        )
         paused = etcd_cluster.followers()[0]
         at(client, paused)
         await client.keys.set("/n", "0")
         paused.pause()
         try:
+            asked.clear()
             started = time.monotonic()
             assert (await client.keys.get("/n")).value == "0"
-            assert 0.4 < time.monotonic() - started < 2
-            started = time.monotonic()
+            assert time.monotonic() - started > 0.4
+            assert asked[0] == paused.url
+            assert paused.url not in asked[1:]
+            asked.clear()
             assert (await client.keys.get("/n")).value == "0"
-            assert time.monotonic() - started < 0.3
+            assert paused.url not in asked
         finally:
             paused.resume()
 
@@ -284,7 +293,7 @@ class TestCluster:
         at(writer, other)
         async with client.keys.watch("/w", recursive=True) as watcher:
             await writer.keys.set("/w/1", "1")
-            event = await watcher.next(timeout=5)
+            event = await watcher.next(timeout=SOON)
             assert event is not None
             assert event.value == "1"
             victim.kill()
@@ -292,7 +301,7 @@ class TestCluster:
                 await writer.keys.set(f"/w/{number}", str(number))
             seen = []
             for _ in range(4):
-                event = await watcher.next(timeout=15)
+                event = await watcher.next(timeout=SOON)
                 assert event is not None
                 seen.append(event.value)
             assert seen == ["2", "3", "4", "5"]
@@ -308,7 +317,7 @@ class TestCluster:
             paused.pause()
             try:
                 await writer.keys.set("/w", "1")
-                event = await watcher.next(timeout=15)
+                event = await watcher.next(timeout=SOON)
                 assert event is not None
                 assert event.value == "1"
             finally:
@@ -354,8 +363,8 @@ class TestWatchFaults:
                 server.kill()
                 started = time.monotonic()
                 with pytest.raises(etcdv2.ClusterUnavailable):
-                    await watcher.next(timeout=20)
-                assert 1 < time.monotonic() - started < 6
+                    await watcher.next(timeout=SOON)
+                assert 1 < time.monotonic() - started < SOON
 
     async def test_watch_survives_a_restart_and_misses_nothing(self, connect: Connect, etcd_binary: Any) -> None:
         with Server(etcd_binary) as server:
@@ -365,7 +374,7 @@ class TestWatchFaults:
                 server.start()
                 await client.keys.set("/a", "1")
                 await client.keys.set("/a", "2")
-                first, second = await watcher.next(timeout=15), await watcher.next(timeout=15)
+                first, second = await watcher.next(timeout=SOON), await watcher.next(timeout=SOON)
                 assert first is not None
                 assert second is not None
                 assert (first.value, second.value) == ("1", "2")
@@ -374,7 +383,9 @@ class TestWatchFaults:
         with FaultServer(default=answer(200, HERE, b"")) as server:
             client = connect(server.endpoint.url, timeout=QUICK)
             async with client.keys.watch("/a") as watcher:
-                assert await watcher.next(timeout=1) is None
-            polls = [received for received in server.requests if "wait=true" in received.target]
-            assert 2 <= len(polls) <= 6
-            assert "waitIndex=8" in polls[-1].target
+                began, polls = time.monotonic(), list[str]()
+                while len(polls) < 4:
+                    assert await watcher.next(timeout=0.1) is None
+                    polls = [received.target for received in server.requests if "wait=true" in received.target]
+                assert time.monotonic() - began > 0.1 * len(polls)
+            assert "waitIndex=8" in polls[-1]

@@ -6,8 +6,8 @@ import pytest
 
 from etcdv2 import AsyncClient
 from etcdv2._async.mirror import AsyncMirrorChanges
+from tests.tools.waiting import SOON
 
-SOON = 10.0
 pytestmark = pytest.mark.parametrize("lane", ["fast"])
 
 

@@ -17,6 +17,7 @@ from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests.chaos.links import Link
 from tests.facade._async.conftest import Connect
+from tests.tools.foreign import async_foreign_writes
 
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
 TELLING = ACTIONS[:6]
@@ -32,7 +33,7 @@ async def link(etcd: Server) -> AsyncIterator[Link]:
 @pytest.fixture
 async def lossy(connect: Connect, link: Link) -> AsyncClient:
     """A client behind the link, which has seen the store's index."""
-    client = connect(link.endpoint.url, timeout=Timeout(attempt=2, commit=2, total=5))
+    client = connect(link.endpoint.url, timeout=Timeout(attempt=2, commit=1, total=5))
     await client.keys.exists("/")
     return client
 
@@ -169,14 +170,15 @@ async def test_value_that_others_write_too_is_unknown_when_that_shows(
     assert (await lossy.keys.resolve(error)).state == "unknown"
 
 
-async def test_history_that_is_gone_makes_it_unknown(lossy: AsyncClient, link: Link, client: AsyncClient) -> None:
+async def test_history_that_is_gone_makes_it_unknown(
+    lossy: AsyncClient, link: Link, client: AsyncClient, etcd: Server
+) -> None:
     await lossy.keys.exists("/")
     link.lose_answers = True
     error = await lose(lossy, link, "create", "/a", "mine", 0)
     await client.keys.delete("/a")
     assert (await lossy.keys.resolve(error)).state == "applied"
-    for _ in range(1000):
-        await client.keys.set("/elsewhere", "1", no_value_on_success=True)
+    await async_foreign_writes(etcd, 1000)
     found = await lossy.keys.resolve(error)
     assert (found.state, "events" in found.reason) == ("unknown", True)
 

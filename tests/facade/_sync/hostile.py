@@ -11,11 +11,10 @@ from etcdv2 import Client, EtcdError, Timeout
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Behaviour, FaultServer
 from tests.tools.hostile_server import well
+from tests.tools.waiting import SOON
 
 QUICK = Timeout(connect=0.25, attempt=0.25, commit=0.25, total=0.25)
 """So short that there is no second round."""
-LATE = 1.0
-"""Seconds after its deadline within which a call must have ended, whatever else the machine does."""
 
 Use = Callable[[Client], Any]
 
@@ -53,7 +52,7 @@ def outcome(client: Client, use: Use, seconds: float = 0.25) -> object:
         found = use(client)
     except EtcdError as error:
         found = error
-    assert time.monotonic() - began < seconds + LATE
+    assert time.monotonic() - began < seconds + SOON
     return found
 
 

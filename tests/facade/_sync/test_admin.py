@@ -37,7 +37,7 @@ def test_health_of_a_healthy_server(client: Client, etcd: Server) -> None:
     (one,) = health.endpoints
     assert (health.healthy, health.degraded) == (True, False)
     assert (one.endpoint, one.healthy, one.reason) == (etcd.url, True, "")
-    assert 0 < one.elapsed < 5
+    assert 0 < one.elapsed < 60
 
 
 def test_health_with_a_dead_endpoint_is_degraded(connect: Connect, etcd: Server) -> None:

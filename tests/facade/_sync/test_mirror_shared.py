@@ -7,8 +7,8 @@ import pytest
 
 from etcdv2 import Client
 from etcdv2._sync.mirror import MirrorChanges
+from tests.tools.waiting import SOON
 
-SOON = 10.0
 pytestmark = pytest.mark.parametrize("lane", ["fast"])
 
 

@@ -18,6 +18,7 @@ from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests.chaos.links import Link
 from tests.facade._sync.conftest import Connect
+from tests.tools.foreign import foreign_writes
 
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
 TELLING = ACTIONS[:6]
@@ -33,7 +34,7 @@ def link(etcd: Server) -> Iterator[Link]:
 @pytest.fixture
 def lossy(connect: Connect, link: Link) -> Client:
     """A client behind the link, which has seen the store's index."""
-    client = connect(link.endpoint.url, timeout=Timeout(attempt=2, commit=2, total=5))
+    client = connect(link.endpoint.url, timeout=Timeout(attempt=2, commit=1, total=5))
     client.keys.exists("/")
     return client
 
@@ -160,14 +161,13 @@ def test_value_that_others_write_too_is_unknown_when_that_shows(lossy: Client, l
     assert (lossy.keys.resolve(error)).state == "unknown"
 
 
-def test_history_that_is_gone_makes_it_unknown(lossy: Client, link: Link, client: Client) -> None:
+def test_history_that_is_gone_makes_it_unknown(lossy: Client, link: Link, client: Client, etcd: Server) -> None:
     lossy.keys.exists("/")
     link.lose_answers = True
     error = lose(lossy, link, "create", "/a", "mine", 0)
     client.keys.delete("/a")
     assert (lossy.keys.resolve(error)).state == "applied"
-    for _ in range(1000):
-        client.keys.set("/elsewhere", "1", no_value_on_success=True)
+    foreign_writes(etcd, 1000)
     found = lossy.keys.resolve(error)
     assert (found.state, "events" in found.reason) == ("unknown", True)
 
