@@ -77,8 +77,8 @@ class _Progress:
             self._handed_over(Sent.PART if self._body else Sent.WHOLE)
         elif name.endswith("send_request_body.started"):
             self._handed_over(Sent.WHOLE)
-        elif name.endswith("send_request_body.complete"):
-            self.phase = "wait"
+        elif name.endswith(("send_request_body.complete", "receive_response_headers.started")):
+            self.phase = "wait"  # also where sending broke off: httpcore then looks for what the server has said
         elif name.endswith("receive_response_body.started"):
             self.phase = "read"
 
