@@ -1,4 +1,4 @@
-"""Hooks around attempts: they are told, and can hide nothing."""
+"""Hooks around attempts: they are seen, and can hide nothing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ INFO = AttemptInfo("put_key", "PUT", "/v2/keys/a", "http://a:2379", 1)
 
 
 def test_hook_gets_the_attempt() -> None:
-    told: list[AttemptInfo] = []
-    call_hook(told.append, INFO)
-    assert told == [INFO]
+    seen: list[AttemptInfo] = []
+    call_hook(seen.append, INFO)
+    assert seen == [INFO]
 
 
 def test_before_an_attempt_nothing_is_known_of_its_end() -> None:
@@ -33,13 +33,13 @@ def test_error_of_a_hook_is_logged_and_hides_no_outcome(caplog: pytest.LogCaptur
 
 
 async def test_cancelled_attempt_has_an_end_too() -> None:
-    told: list[AttemptInfo] = []
+    seen: list[AttemptInfo] = []
     with FaultServer(default=stall()) as server:
-        async with AsyncClient(server.endpoint.url, after_attempt=told.append) as client:
+        async with AsyncClient(server.endpoint.url, after_attempt=seen.append) as client:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(client.keys.get("/a"), 0.1)
-    assert [(one.status, one.error) for one in told] == [(None, "CancelledError")]
-    assert 0 < told[0].elapsed < 60
+    assert [(one.status, one.error) for one in seen] == [(None, "CancelledError")]
+    assert 0 < seen[0].elapsed < 60
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

@@ -168,7 +168,7 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(lambda key: lambda store: store.update_directory(key, "2098-01-01T00:00:00Z"), KEYS),
 )
 STEPS = st.lists(
-    st.tuples(OPERATIONS, st.sampled_from(["event", "event", "event", "look", "lost", "read"])), max_size=60
+    st.tuples(OPERATIONS, st.sampled_from(["event", "event", "event", "check", "lost", "read"])), max_size=60
 )
 
 
@@ -202,7 +202,7 @@ def test_state_is_the_servers_after_any_operations_and_losses(steps: list[Any], 
             take(store.read(root))
         elif event is not None and not lost:
             take(event)
-        if not lost and then in ("look", "read"):
+        if not lost and then in ("check", "read"):
             check_known(tree, store, known)
             seen.append((tree.freeze(), dict(known), tree.freeze().index))
     take(store.read(root))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from etcdv2 import Client
 from etcdv2._types.tls import TLS
 
 PASSWORD = "correct horse"
@@ -104,6 +105,12 @@ def test_verification_is_left_out_only_with_a_warning() -> None:
         context = TLS(verify=False).build()
     assert context.verify_mode is ssl.CERT_NONE
     assert not context.check_hostname
+
+
+def test_the_warning_names_the_line_that_makes_the_client() -> None:
+    with pytest.warns(UserWarning, match="verify=False") as caught:
+        Client("https://127.0.0.1:1", tls=TLS(verify=False)).close()
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_client_certificate_is_sent_also_where_nothing_is_verified(files: Path) -> None:
