@@ -21,10 +21,6 @@ MAX_TTL_SECONDS = 7_000_000_000
 """An expiry beyond 2262-04-11 overflows: 7,500,000,000 made a key permanent (3.5.1, 3.4.23)."""
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """The longest encoded form that the server accepts (2.3 to 3.5)."""
-MAX_REQUEST_LINE = 4096
-"""Bytes of the first request line on a plain-text connection, CRLF included; more is reset
-unanswered (3.3 to 3.5).
-"""
 
 _MOST_BYTES_OF_A_CHARACTER = 12
 """In a form: four bytes of UTF-8, each written as %XX."""

@@ -15,23 +15,40 @@ from etcdv2._core.endpoints import Endpoint
 CLUSTER_ID = "x-etcd-cluster-id"
 """The header that names the cluster, in lower case as replies have their headers."""
 
+MAX_REQUEST_LINE = 4096
+"""Bytes of the first request line on a plaintext connection, CRLF included; more is reset
+unanswered (3.3 to 3.5).
+"""
+
 Headers = tuple[tuple[str, str], ...]
 
 
 class Request(NamedTuple):
-    """One HTTP/1.1 request. `Host`, `Content-Length` and `Accept-Encoding: identity` are the transport's to add."""
+    """One HTTP/1.1 request.
+
+    `Host`, `Content-Length` and `Accept-Encoding: identity` are the transport's to add.
+    """
 
     method: str
     target: str
-    """Path and query, percent-encoded ASCII, beginning with a slash; the endpoint's prefix is not part of it."""
+    """Path and query, percent-encoded ASCII, beginning with a slash; the endpoint's prefix is not
+    part of it.
+    """
     headers: Headers
-    """The client's own (User-Agent, Authorization): one object for many calls, so a transport may cache by identity."""
+    """The client's own (User-Agent, Authorization): one object for many calls, so a transport may
+    cache by identity.
+    """
     content_type: str | None = None
     body: bytes = b""
     cluster_id: str = ""
-    """For a read: the X-Etcd-Cluster-Id to expect. The body of an answer with another one is not waited for."""
+    """For a read: the X-Etcd-Cluster-Id to expect.
+
+    The body of an answer with another one is not waited for.
+    """
     greeting: str = ""
-    """For `open`: a target to GET before, once on each connection; its answer stays with the connection."""
+    """For `open`: a target to GET before, once on each connection; its answer stays with the
+    connection.
+    """
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"  # headers and body can hold a password
@@ -43,7 +60,9 @@ class Limits(NamedTuple):
     connect: float | None
     """Seconds to connect (name look-up, TCP, TLS)."""
     answer: float | None
-    """Seconds from the start of the attempt until the answer begins, and then for each silence within it."""
+    """Seconds from the start of the attempt until the answer begins, and then for each silence
+    within it.
+    """
     deadline: Deadline
     """When all ends, whatever arrives."""
 
@@ -68,11 +87,13 @@ Phase = Literal["pool", "connect", "send", "wait", "read"]
 
 
 class TransportFailure(Exception):
-    """An attempt that ended without a whole answer. The transport's own exception is its `__cause__`.
+    """An attempt that ended without a whole answer.
 
-    `phase`: waiting for a free connection, connecting, sending, waiting for the answer to begin, reading it.
-    `sent`: what a retry rule needs. `WHOLE` unless less is certain.
-    `timed_out`: a limit was reached. `aborted`: `abort()` or `close()` did it.
+    The transport's own exception is its `__cause__`.
+
+    `phase`: waiting for a free connection, connecting, sending, waiting for the answer to begin,
+    reading it. `sent`: what a retry rule needs. `WHOLE` unless less is certain. `timed_out`: a
+    limit was reached. `aborted`: `abort()` or `close()` did it.
     """
 
     def __init__(
@@ -98,27 +119,35 @@ class AsyncStream(Protocol):
     def headers(self) -> Mapping[str, str]: ...
     @property
     def greeting(self) -> bytes:
-        """The body of the 200 that this connection gave to the request's `greeting`; empty where there is none."""
+        """The body of the 200 that this connection gave to the request's `greeting`; empty where
+        there is none.
+        """
         ...
 
     async def read(self, timeout: float | None = None) -> bytes | None:
-        """The next bytes of the body, `b""` at its proper end, `None` when nothing came within `timeout` seconds.
+        """The next bytes of the body, `b""` at its proper end, `None` when nothing came within
+        `timeout` seconds.
 
-        After `None` the stream goes on as if nothing had been asked. A body cut short raises TransportFailure.
+        After `None` the stream goes on as if nothing had been asked. A body cut short raises
+        TransportFailure.
         """
         ...
 
     def abort(self) -> None:
         """End it now. Safe from any thread, any number of times.
 
-        A `read` under way gives what had come before, then fails as aborted. After `close` it does nothing.
+        A `read` under way gives what had come before, then fails as aborted. After `close` it does
+        nothing.
         """
         ...
 
     def half_close(self) -> bool:
-        """Close the sending half: etcd then ends the body properly, behind all that it has sent. Reading goes on.
+        """Close the sending half: etcd then ends the body properly, behind all that it has sent.
 
-        Safe from any thread. False where that cannot be done; True does not say that the peer answers to it.
+        Reading goes on.
+
+        Safe from any thread. False where that cannot be done; True does not say that the peer
+        answers to it.
         """
         ...
 
@@ -131,7 +160,10 @@ class AsyncTransport(Protocol):
     """Moves requests. One object serves all endpoints and any number of tasks."""
 
     async def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        """Send and read the whole answer. Raises TransportFailure; cancellation never leaves a half-read connection."""
+        """Send and read the whole answer.
+
+        Raises TransportFailure; cancellation never leaves a half-read connection.
+        """
         ...
 
     async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncStream:

@@ -2,23 +2,29 @@
 """The transport over httpx: any httpx transport, proxies, environment settings.
 
 What httpx cannot promise, all in this one place:
-- `Limits.answer` and `Limits.deadline` hold for each socket operation, not for their sum: a server that drips a byte
-  now and then stretches a blocking call. The async transport is ended on time by asyncio.
+- `Limits.answer` and `Limits.deadline` hold for each socket operation, not for their sum: a server
+  that drips a byte now and then stretches a blocking call. The async transport is ended on time by
+  asyncio.
 - `read(timeout)` does not time out: it waits for bytes, the end, or `abort()`.
-- Which member a connection goes to is known of httpx's own transports only, so elsewhere the silence of a watch proves
-  less (`Request.greeting`).
-- `abort()` wakes a blocked read where the transport shows its socket (httpx's own do); it does not wake a thread that
-  still connects or waits for the first byte: `Limits` end that.
+- Which member a connection goes to is known of httpx's own transports only, so elsewhere the
+  silence of a watch proves less (`Request.greeting`).
+- `abort()` wakes a blocked read where the transport shows its socket (httpx's own do); it does not
+  wake a thread that still connects or waits for the first byte: `Limits` end that.
 - `close()` does not wake calls of other threads; their `Limits` end them.
-- Less than `Sent.WHOLE` is claimed only where httpcore's trace proves it, which httpx's own transports have: its
-  `started` comes before a part is handed to the socket, so what has not started was not sent. What has started may be
-  out, whatever comes of it: `complete` never comes to a task that is cancelled meanwhile. Elsewhere all is WHOLE.
+- Less than `Sent.WHOLE` is claimed only where httpcore's trace proves it, which httpx's own
+  transports have. A transport that does not call `trace` may have sent a request before it raises
+  an error of connecting, as one that repeats requests does: there all is WHOLE.
+- A request that is given up is taken back from the kernel where the trace shows the sockets. It
+  does not say over which one a request goes, so each is made to end with a reset, idle ones too.
+  Over a transport that does not call `trace`, what the kernel holds may arrive long after the call.
 - An endless row of interim answers (100 Continue) to a blocking call is ended by nothing.
-- Its pool (httpcore 1.0.9) may close a connection that another thread has just begun to use: a read goes on, a write
-  raises OutcomeUnknown.
-- So a stream that a watch opened beside its poll, and does not need, stays open until the next event.
+- Its pool (httpcore 1.0.9) may close a connection that another thread has just begun to use: a read
+  goes on, a write raises OutcomeUnknown.
+- So a stream that a watch opened beside its poll, and does not need, stays open until the next
+  event.
 - A client made before `os.fork` cannot be used in the child: calls raise ValueError there.
-- Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused with ValueError.
+- Whether a connection is fresh is not known: a plain http request line over 4,096 bytes is refused
+  with ValueError.
 """
 
 from __future__ import annotations
@@ -34,107 +40,44 @@ import httpx
 
 from etcdv2._core.deadline import shorter
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.keys import MAX_REQUEST_LINE
-from etcdv2._core.wire import CLUSTER_ID, Limits, Phase, Reply, Request, Sent, Stream, TransportFailure
+from etcdv2._core.wire import (
+    CLUSTER_ID,
+    MAX_REQUEST_LINE,
+    Limits,
+    Reply,
+    Request,
+    Sent,
+    Stream,
+    TransportFailure,
+)
 from etcdv2._runtime.primitives import deadline, see_through
+from etcdv2._sync.httpx_trace import HttpxTrace
 from etcdv2._transport.failures import refusal
+from etcdv2._transport.greetings import Greetings
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
 
 _LONGEST_URL = 65_000
+_CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
+_TRACING = httpx.HTTPTransport
+"""It hands each request to httpcore, which calls `trace`.
 
-
-class _Progress:
-    """How far httpcore's trace says a request has come."""
-
-    def __init__(self, *, told: bool, asked_later: bool, body: bool) -> None:
-        """`told`: by a transport that surely calls `trace`, so that nothing was sent before the first call.
-
-        `asked_later`: the server may ask for a certificate after it has read a request.
-        `body`: whether the request has one; the headers alone are then a part of it.
-        """
-        self._asked_later = asked_later
-        self._body = body
-        self.sent = Sent.NOTHING if told else Sent.WHOLE
-        self.phase: Phase = "pool" if told else "connect"
-        self.fresh = False
-
-    def trace(self, name: str, info: Mapping[str, Any]) -> None:
-        """Told by httpcore, before and after each of its steps.
-
-        Only `started` counts for what was sent: it is awaited before the bytes are handed over, without a suspension
-        between, while `complete` is not told to a task that is cancelled when the bytes are out already.
-        """
-        request = info.get("request")
-        if request is not None and request.method == b"CONNECT":
-            self.phase = "connect"  # asks a proxy for a tunnel; the request itself goes later, and is traced then
-            return
-
-        self.fresh = self.fresh or name.startswith("connection.connect")
-        if self.phase == "pool":
-            self.phase = "connect"
-
-        # The headers are the whole of a request without a body: with one, what may be out is a part of it.
-        if name.endswith("send_request_headers.started"):
-            self._handed_over(Sent.PART if self._body else Sent.WHOLE)
-        elif name.endswith("send_request_body.started"):
-            self._handed_over(Sent.WHOLE)
-        elif name.endswith(("send_request_body.complete", "receive_response_headers.started")):
-            self.phase = "wait"  # also where sending broke off: httpcore then looks for what the server has said
-        elif name.endswith("receive_response_body.started"):
-            self.phase = "read"
-
-    def _handed_over(self, sent: Sent) -> None:
-        self.phase = "send"
-        # Never less again. A transport of the user's may have sent it before, another way, so there it stays WHOLE.
-        if self.sent is not Sent.WHOLE:
-            self.sent = sent
-
-    def failure(self, error: Exception) -> TransportFailure:
-        """What an exception of httpx, or the end of the time, means."""
-        root = _root(error)
-        if self.fresh and self.phase == "wait" and not self._asked_later and (refused := refusal(root)) is not None:
-            return refused
-        timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
-        phase, sent = self.phase, self.sent
-        if isinstance(error, httpx.PoolTimeout):
-            phase, sent = "pool", Sent.NOTHING
-        elif isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)):
-            # Raised before there is a connection that the request could go over; also by transports that tell nothing.
-            phase, sent = "connect", Sent.NOTHING
-        reason = "timed out" if timed_out else str(root) or type(root).__name__
-        return TransportFailure(reason, phase, sent, timed_out=timed_out)
-
-
-class _Greetings:
-    """What idle connections have answered to a greeting, by the socket; bounded, for httpx tells of
-    no connection's end.
-    """
-
-    def __init__(self) -> None:
-        self._idle: dict[Endpoint, list[tuple[object, bytes]]] = {}
-
-    def has_idle(self, endpoint: Endpoint) -> bool:
-        return bool(self._idle.get(endpoint))
-
-    def keep(self, endpoint: Endpoint, sock: object, body: bytes) -> None:
-        """The connection is idle again."""
-        if sock is not None:
-            idle = self._idle.setdefault(endpoint, [])
-            idle.append((sock, body))
-            del idle[:-32]
-
-    def taken(self, endpoint: Endpoint, sock: object) -> bytes:
-        """What this connection answered, empty when it was not asked: then httpcore has taken another one."""
-        idle = self._idle.pop(endpoint, [])
-        found = next((body for other, body in idle if other is sock), b"")
-        rest = [one for one in idle if one[0] is not sock]
-        if found and rest:
-            self._idle[endpoint] = rest
-        return found
+Of what is derived from it that is not known.
+"""
 
 
 class HttpxTransport:
-    """`Transport` over one httpx client for calls and one, without a connection limit, for watches."""
+    """`Transport` over one httpx client for calls and one, without a connection limit, for
+    watches.
+
+    Guarantees, with the exceptions that the module's docstring lists:
+    - Any number of callers may `send` and `open` at a time. A stream is read by one of them; any
+      thread may `abort` it.
+    - A call that fails, or is cancelled, leaves no connection half-read. Nothing here is for signal
+      handlers.
+    - Less than `Sent.WHOLE` is claimed only with a proof.
+    - In a forked child every call raises ValueError, and nothing is written to the parent's
+      connections.
+    """
 
     def __init__(
         self,
@@ -148,7 +91,7 @@ class HttpxTransport:
     ) -> None:
         self._server_hostname = server_hostname
         self._process = os.getpid()
-        self._told = transport is None
+        self._traced = transport is None or type(transport) is _TRACING
         self._asked_later = transport is not None or (ssl_context is not None and ssl_context.post_handshake_auth)
 
         def client(limit: int | None) -> httpx.Client:
@@ -161,26 +104,31 @@ class HttpxTransport:
                 limits=httpx.Limits(max_connections=limit, max_keepalive_connections=max_connections),
             )
 
-        self._greetings = _Greetings()
+        self._greetings = Greetings()
         self._calls = client(max_connections)
         self._watches = self._calls if transport is not None else client(None)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {'closed' if self._calls.is_closed else 'open'}>"
+
     def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        progress = self._progress(request)
-        built = self._build(self._calls, endpoint, request, limits, progress)
+        trace = self._trace(request)
+        built = self._build(self._calls, endpoint, request, limits, trace)
         try:
             with deadline(limits.deadline):
                 response = self._calls.send(built, stream=True)
                 # httpcore 1.0.9 loses a connection whose answer it was closing when the caller was cancelled.
-                give_up = HttpxStream(response, progress, endpoint, _Greetings()).abort
+                give_up = HttpxStream(response, trace, endpoint, Greetings()).abort
                 body = see_through(self._body(response, request.cluster_id, limits), give_up)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise progress.failure(error) from error
+            raise _failure(trace, error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
     def _body(self, response: httpx.Response, cluster_id: str, limits: Limits) -> bytes:
-        """The whole body, nothing when it is of another cluster than `cluster_id`; then closes the response."""
+        """The whole body, nothing when it is of another cluster than `cluster_id`; then closes the
+        response.
+        """
         parts: list[bytes] = []
         size = 0
         try:
@@ -199,15 +147,15 @@ class HttpxTransport:
             response.close()
 
     def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> Stream:
-        if request.greeting and self._told and not self._greetings.has_idle(endpoint):
+        if request.greeting and self._traced and not self._greetings.has_idle(endpoint):
             self._greet(endpoint, request, limits)
-        progress = self._progress(request)
-        built = self._build(self._watches, endpoint, request, limits, progress)
+        trace = self._trace(request)
+        built = self._build(self._watches, endpoint, request, limits, trace)
         try:
             with deadline(limits.deadline):
                 response = self._watches.send(built, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise progress.failure(error) from error
+            raise _failure(trace, error) from error
         if response.status_code == 200:
             # httpcore reads this when the body is first asked for: a watch is silent for as long as it likes.
             built.extensions["timeout"]["read"] = None
@@ -216,22 +164,22 @@ class HttpxTransport:
         except TransportFailure:
             response.close()
             raise
-        return HttpxStream(response, progress, endpoint, self._greetings)
+        return HttpxStream(response, trace, endpoint, self._greetings)
 
     def _greet(self, endpoint: Endpoint, request: Request, limits: Limits) -> None:
         """Ask the greeting; the connection, idle then, is mostly the one that httpcore takes next.
 
         Raises as `open` does.
         """
-        progress = self._progress(request)
+        trace = self._trace(request)
         greeting = request._replace(target=request.greeting, greeting="")
-        built = self._build(self._watches, endpoint, greeting, limits, progress)
+        built = self._build(self._watches, endpoint, greeting, limits, trace)
         try:
             with deadline(limits.deadline):
                 response = self._watches.send(built, stream=True)
                 body = see_through(self._body(response, "", limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise progress.failure(error) from error
+            raise _failure(trace, error) from error
         self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")
 
     def close(self) -> None:
@@ -239,8 +187,9 @@ class HttpxTransport:
             self._calls.close()
             self._watches.close()
 
-    def _progress(self, request: Request) -> _Progress:
-        return _Progress(told=self._told, asked_later=self._asked_later, body=bool(request.body))
+    def _trace(self, request: Request) -> HttpxTrace:
+        body = request.content_type is not None and bool(request.body)
+        return HttpxTrace(traced=self._traced, asked_later=self._asked_later, body=body)
 
     def _here(self) -> None:
         """Raises ValueError in a forked child: httpx would use the connections of the parent."""
@@ -248,9 +197,11 @@ class HttpxTransport:
             raise ValueError("this client goes through httpx and was made before a fork: make one in each process")
 
     def _build(
-        self, client: httpx.Client, endpoint: Endpoint, request: Request, limits: Limits, progress: _Progress
+        self, client: httpx.Client, endpoint: Endpoint, request: Request, limits: Limits, trace: HttpxTrace
     ) -> httpx.Request:
         self._here()
+
+        # 1. What neither etcd nor httpx takes.
         line = len(request.method) + len(endpoint.prefix) + len(request.target) + len("  HTTP/1.1\r\n")
         if line > MAX_REQUEST_LINE and not endpoint.tls:
             raise ValueError(
@@ -259,18 +210,23 @@ class HttpxTransport:
             )
         if line > _LONGEST_URL:
             raise ValueError(f"the request line has {line} bytes; httpx takes {_LONGEST_URL}")
+
+        # 2. Its time.
         left = limits.deadline.left(time.monotonic())
         left = None if left is None else max(0.001, left)
         connect, answer = shorter(limits.connect, left), shorter(limits.answer, left)
+
+        # 3. The parts.
         headers = [*request.headers, ("Host", endpoint.authority), ("Accept-Encoding", "identity")]
         if request.content_type is not None:
             headers.append(("Content-Type", request.content_type))
         extensions: dict[str, Any] = {
-            "trace": progress.trace,
+            "trace": trace.trace,
             "timeout": httpx.Timeout(connect=connect, read=answer, write=answer, pool=left).as_dict(),
         }
         if self._server_hostname is not None and endpoint.tls:
             extensions["sni_hostname"] = self._server_hostname
+
         return httpx.Request(
             request.method,
             endpoint.url + request.target,
@@ -283,11 +239,9 @@ class HttpxTransport:
 class HttpxStream:
     """`Stream` over an httpx response."""
 
-    def __init__(
-        self, response: httpx.Response, progress: _Progress, endpoint: Endpoint, greetings: _Greetings
-    ) -> None:
+    def __init__(self, response: httpx.Response, trace: HttpxTrace, endpoint: Endpoint, greetings: Greetings) -> None:
         self._response = response
-        self._progress = progress
+        self._trace = trace
         self._parts: Iterator[bytes] = response.iter_raw()
         self._aborted = False
         self._ended = False
@@ -299,9 +253,13 @@ class HttpxStream:
         self._half_closed = False
         self.greeting = greetings.taken(endpoint, _socket_of(response))
 
+    def __repr__(self) -> str:
+        state = "ended" if self._ended else "aborted" if self._aborted else "open"
+        return f"<{type(self).__name__} with status {self.status} from {self._response.url.host}: {state}>"
+
     def read(self, timeout: float | None = None) -> bytes | None:
         del timeout
-        self._progress.phase = "read"
+        self._trace.phase = "read"
         try:
             return next(self._parts)
         except StopIteration:
@@ -312,7 +270,7 @@ class HttpxStream:
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:
             if self._aborted:
                 raise TransportFailure("aborted", "read", Sent.WHOLE, aborted=True) from error
-            raise self._progress.failure(error) from error
+            raise _failure(self._trace, error) from error
 
     def abort(self) -> None:
         self._aborted = True
@@ -358,15 +316,37 @@ class HttpxStream:
             return
 
 
+def _failure(trace: HttpxTrace, error: Exception) -> TransportFailure:
+    """What an exception of httpx, or the end of the time, means."""
+    root = _root(error)
+    if trace.fresh and trace.phase == "wait" and not trace.asked_later:
+        refused = refusal(root)
+        if refused is not None:
+            return refused
+
+    phase = trace.phase
+    if isinstance(error, httpx.PoolTimeout):
+        phase = "pool"
+    elif isinstance(error, _CONNECTING):
+        phase = "connect"
+    timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
+    reason = "timed out" if timed_out else str(root) or type(root).__name__
+    return TransportFailure(reason, phase, trace.sent, timed_out=timed_out)
+
+
 def _socket_of(response: httpx.Response) -> object:
-    """The socket of its connection, one object as long as that lives; None where the transport does not show it."""
+    """The socket of its connection, one object as long as that lives; None where the transport does
+    not show it.
+    """
     stream = response.extensions.get("network_stream")
     sock = None if stream is None else stream.get_extra_info("socket")
     return getattr(sock, "_sock", sock)
 
 
 def _root(error: BaseException) -> BaseException:
-    """What the operating system or TLS said, below the exceptions that httpx, httpcore and anyio put around it."""
+    """What the operating system or TLS said, below the exceptions that httpx, httpcore and anyio
+    put around it.
+    """
     if isinstance(error, OSError) and error.errno is not None:
         return error
     parts: tuple[BaseException, ...] = getattr(error, "exceptions", ())

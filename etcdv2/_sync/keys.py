@@ -312,7 +312,8 @@ class KeysAPI(View):
         "not applied" is certain as of `Outcome.index`: it is not among the key's changes since the
         client's last index before the write. It is `final` only for a write with `prev_index=`,
         once the key has gone on; else the lost write may still be applied, after a member that was
-        paused or cut off comes back.
+        paused or cut off comes back, or when it still lies with a proxy (this machine's kernel keeps
+        nothing of it, unless `transport=` is one of your own).
 
         "unknown" is a deletion that was applied (it does not show whose it was), a refresh (it
         leaves no trace), what the server has forgotten (it keeps 1,000 events of the whole store),

@@ -17,7 +17,6 @@ _DOING: dict[Phase, str] = {
     "read": "reading the answer",
 }
 
-BIGGEST_TLS_RECORD = 16384
 _REFUSALS = (
     "ALERT_BAD_CERTIFICATE",
     "ALERT_UNSUPPORTED_CERTIFICATE",
@@ -35,6 +34,9 @@ _REFUSALS = (
 class LimitReached(TimeoutError):
     """A limit of ours, unlike the kernel's ETIMEDOUT."""
 
+    def __init__(self, reason: str = "the time limit was reached") -> None:
+        super().__init__(reason)
+
 
 class Aborted(Exception):
     """`abort()` or `close()` was called."""
@@ -45,15 +47,18 @@ def failure(error: BaseException, phase: Phase, sent: Sent) -> TransportFailure:
     if isinstance(error, Aborted):
         return TransportFailure(f"aborted while {_DOING[phase]}", phase, sent, aborted=True)
     if isinstance(error, LimitReached):
-        return TransportFailure(f"no time left, {_DOING[phase]}", phase, sent, timed_out=True)
+        return TransportFailure(f"timed out while {_DOING[phase]}", phase, sent, timed_out=True)
     return TransportFailure(f"{_DOING[phase]}: {_text(error)}", phase, sent)
 
 
 def refusal(error: BaseException | None) -> TransportFailure | None:
-    """For the first read of a TLS connection: the server's word that it does not accept the client's certificate.
+    """For the first read of a TLS connection: the server's word that it does not accept the
+    client's certificate.
 
-    Under TLS 1.3 that comes after the client's handshake has ended and the request was sent. The server has not read
-    it: it looks at the certificate first (and etcd never asks for one later).
+    Under TLS 1.3 that comes after the client's handshake has ended and the request was sent. Proof
+    that the server has not read it: such an alert is part of its handshake, in which it looks at
+    the certificate before it takes data. Only where it may ask for one later
+    (`post_handshake_auth`; etcd never does) it can have read a request: do not ask there.
     """
     reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
     if not reason.endswith(_REFUSALS):
@@ -67,17 +72,6 @@ def before_request(error: TransportFailure) -> TransportFailure:
     return TransportFailure(
         f"before a long request: {error}", "connect", Sent.NOTHING, timed_out=error.timed_out, aborted=error.aborted
     )
-
-
-def how_much_sent(total: int, unsent: int, *, tls: bool) -> Sent:
-    """From the bytes of a request that were not yet accepted by the socket.
-
-    Under TLS a record is written as a whole, and one that failed may have left: the end of the request is provably
-    unsent only if it lies beyond that record.
-    """
-    if unsent == 0 or (tls and unsent <= BIGGEST_TLS_RECORD):
-        return Sent.WHOLE
-    return Sent.NOTHING if unsent == total and not tls else Sent.PART
 
 
 def _text(error: BaseException) -> str:

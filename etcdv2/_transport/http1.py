@@ -1,24 +1,27 @@
-"""HTTP/1.1 as the transports need it, without I/O: requests to bytes, bytes to one answer at a time.
+"""HTTP/1.1 as the transports need it, without I/O: requests to bytes, bytes to one answer at a
+time.
 
-Owns strictness (what is refused as an answer) and size limits; knows no socket, no time and nothing of etcd.
+Owns strictness (what is refused as an answer) and size limits; knows no socket, no time and nothing
+of etcd.
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.wire import CLUSTER_ID, Headers, Reply, Request
+from etcdv2._core.wire import CLUSTER_ID, MAX_REQUEST_LINE, Headers, Reply, Request
 
 DEFAULT_MAX_HEADER_BYTES = 65536
 DEFAULT_MAX_BODY_BYTES = 1 << 30
-LONGEST_FIRST_LINE = 4096
-"""The longest request line, CRLF included, that etcd 3.3 to 3.5 take as the first one of a plaintext connection."""
-
 _MANY_CHUNKS = 64
 """Pieces of a body, after which they are put together."""
 _END = b""
-"""A key in the raw headers from the end of an answer until anything else begins; no header is called so."""
+"""A key in the raw headers from the end of an answer until anything else begins; no header is
+called so.
+"""
 
 
 class BadAnswer(Exception):
@@ -26,9 +29,11 @@ class BadAnswer(Exception):
 
 
 class _Names(dict[bytes, str]):
-    """Header names as sent -> lower-case text, "" for those that nobody asks for; remembered up to a bound.
+    """Header names as sent -> lower-case text, "" for those that nobody asks for; remembered up to
+    a bound.
 
-    More than half of an answer's headers are such: the date, and three about other origins (seen on 3.4 and 3.5).
+    More than half of an answer's headers are such: the date, and three about other origins (seen on
+    3.4 and 3.5).
     """
 
     def __missing__(self, raw: bytes) -> str:
@@ -42,21 +47,49 @@ class _Names(dict[bytes, str]):
 
 _names = _Names()
 
+_good_content_types: set[str] = set()
+"""Found to be fit for a header, up to a bound: there are two that the client sends."""
+
+
+class _Body:
+    """The pieces of a body that have come and were not taken yet."""
+
+    __slots__ = ("end", "joined", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.joined = 0
+        """So many of them, from the first on, were put together already."""
+        self.end = 0
+        """When the answer is whole: how many belong to it.
+
+        Whatever comes behind it adds to the list, too.
+        """
+
+    def join(self) -> None:
+        """Small chunks take many times their own size.
+
+        What was joined is left alone: else it would be quadratic.
+        """
+        self.pieces[self.joined :] = [b"".join(self.pieces[self.joined :])]
+        self.joined = len(self.pieces)
+
 
 class AnswerReader:
-    """Reads the answers of one connection, one after the other. `begin()` before each; then `feed()` until `done`.
+    """Reads the answers of one connection, one after the other.
 
-    Half of the parser's callbacks are methods of a dict and a list: that costs no Python frame per header.
+    `begin()` before each; then `feed()` until `done`.
+
+    Half of the parser's callbacks are methods of a dict and a list: that costs no Python frame per
+    header.
     """
 
     __slots__ = (
-        "_chunks",
+        "_body",
         "_fed",
-        "_joined",
         "_max_body",
         "_max_head",
         "_parser",
-        "_parts",
         "_raw",
         "_soft_limit",
         "_until_eof",
@@ -64,9 +97,6 @@ class AnswerReader:
         "fault",
         "head_done",
         "headers",
-        "on_body",
-        "on_header",
-        "on_message_begin",
         "reusable",
         "status",
         "streaming",
@@ -76,16 +106,30 @@ class AnswerReader:
         self._max_head = max_header_bytes
         self._max_body = max_body_bytes
         self._raw: dict[bytes, bytes] = {}
-        self._chunks: list[bytes] = []
-        self.on_message_begin = self._raw.clear
-        self.on_header = self._raw.__setitem__
-        self.on_body = self._chunks.append
-        self._parser = HttpResponseParser(self)
+        self._body = _Body()
+        self._parser = HttpResponseParser(
+            SimpleNamespace(
+                on_message_begin=self._raw.clear,
+                on_header=self._raw.__setitem__,
+                on_headers_complete=self._on_headers_complete,
+                on_body=self._body.pieces.append,
+                on_message_complete=self._on_message_complete,
+            )
+        )
         self._until_eof = False
         self.begin()
 
+    def __repr__(self) -> str:
+        state = (
+            "whole" if self.done else "headers" if self.head_done else f"{self._fed} bytes" if self._fed else "nothing"
+        )
+        return f"<AnswerReader: {state} of an answer{f' with status {self.status}' if self.head_done else ''}>"
+
     def begin(self, streaming: bool = False) -> None:
-        """Expect a new answer. A `streaming` one may have a body of any size: whoever reads takes it away."""
+        """Expect a new answer.
+
+        A `streaming` one may have a body of any size: whoever reads takes it away.
+        """
         self.done = False
         self.head_done = False
         self.reusable = False
@@ -95,9 +139,11 @@ class AnswerReader:
         self.headers: dict[str, str] = {}
         self._fed = 0
         self._soft_limit = self._max_head
+
         # Of a stream that was closed with its answer complete but not taken: never for the next caller.
-        self._chunks.clear()
-        self._parts = self._joined = 0
+        body = self._body
+        body.pieces.clear()
+        body.joined = body.end = 0
 
     @property
     def started(self) -> bool:
@@ -105,7 +151,10 @@ class AnswerReader:
         return self._fed > 0
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take what came. Raises BadAnswer; whatever follows a complete answer only makes the connection unusable."""
+        """Take what came.
+
+        Raises BadAnswer; whatever follows a complete answer only makes the connection unusable.
+        """
         self._fed += len(data)
         try:
             self._parser.feed_data(data)
@@ -115,19 +164,25 @@ class AnswerReader:
             self.reusable = False
         if self.fault:
             raise BadAnswer(self.fault)
+
         if self._fed > self._soft_limit:
             self._check_sizes()
+
         if self.done:
+            # The mark of the end is gone when the parser has begun with something else.
             if _END not in self._raw:
                 self.reusable = False
-        elif len(self._chunks) - self._joined > _MANY_CHUNKS:
-            self._join()
+        elif len(self._body.pieces) - self._body.joined > _MANY_CHUNKS:
+            self._body.join()
 
     def feed_eof(self) -> None:
-        """The peer has ended the connection. Raises BadAnswer unless that ends the body properly."""
+        """The peer has ended the connection.
+
+        Raises BadAnswer unless that ends the body properly.
+        """
         if self._until_eof and self.head_done:
             self.done = True
-            self._parts = len(self._chunks)
+            self._body.end = len(self._body.pieces)
         elif not self.done:
             raise BadAnswer("the answer was cut short" if self._fed else "the connection was closed without an answer")
 
@@ -137,31 +192,39 @@ class AnswerReader:
 
     def take(self) -> bytes:
         """The body that has come and was not taken yet."""
-        chunks = self._chunks
+        body = self._body
+        pieces = body.pieces
         if self.done:
-            del chunks[self._parts :]
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._parts = self._joined = 0
-        return body
+            del pieces[body.end :]
+        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        body.joined = body.end = 0
+        return taken
 
     def reply(self) -> Reply:
         return Reply(self.status, self.headers, self.take())
 
-    def on_headers_complete(self) -> None:
+    # -- what the parser calls -----------------------------------------------------------------------------------
+
+    def _on_headers_complete(self) -> None:
         if self.done:
             return
+
+        # 1. Interim answers are passed over; 101 would change the protocol.
         parser = self._parser
         status = parser.get_status_code()
         if status < 200:
             if status < 100 or status == 101:
                 self.fault = f"an answer with status {status}"
             return
+
         names = _names
         headers = {key: value.decode("latin-1") for name, value in self._raw.items() if (key := names[name])}
         self.status = status
         self.headers = headers
         self.reusable = parser.should_keep_alive()
+
+        # 2. Where the body ends: by its length, by its last chunk, or with the connection.
         length = headers.get("content-length")
         self._until_eof = False
         if length is None:
@@ -172,22 +235,18 @@ class AnswerReader:
                 self.fault = "an answer with a Transfer-Encoding that is not chunked"
         elif not self.streaming and int(length) > self._max_body:
             self.fault = f"an answer of {length} bytes; at most {self._max_body} are accepted"
+
+        # 3. The request has said that it takes no coding of the content.
         coding = headers.get("content-encoding")
         if coding is not None and coding.strip().lower() not in ("", "identity"):
             self.fault = "an answer with a Content-Encoding, which was not asked for"
         self.head_done = not self.fault
 
-    def on_message_complete(self) -> None:
+    def _on_message_complete(self) -> None:
         if self.head_done and not self.done:
             self.done = True
-            self._parts = len(self._chunks)
+            self._body.end = len(self._body.pieces)
             self._raw[_END] = b""
-
-    def _join(self) -> None:
-        """Small chunks take many times their own size. What was joined is left alone: else it would be quadratic."""
-        chunks = self._chunks
-        chunks[self._joined :] = [b"".join(chunks[self._joined :])]
-        self._joined = len(chunks)
 
     def _check_sizes(self) -> None:
         head = sum(len(name) + len(value) + 4 for name, value in self._raw.items())
@@ -217,6 +276,8 @@ class RequestEncoder:
         method, target, headers, content_type, body = request[:5]
         if headers is not self._headers:
             self._remember(headers)
+
+        # 1. The request line.
         if not target.isascii() or not target.isprintable() or " " in target or target[:1] != "/":
             raise ValueError(f"request target {target[:80]!r}: must be printable ASCII without spaces, from a slash on")
         start = f"{method} {self._prefix}{target}{self._head}"
@@ -224,17 +285,24 @@ class RequestEncoder:
             return f"{start}\r\n".encode("latin-1")
         if not method.isalpha() or not method.isascii() or method == "HEAD":
             raise ValueError(f"method {method!r}: cannot be sent")
+
+        # 2. What depends on the body.
         if content_type is not None:
-            check_header("Content-Type", content_type)
+            if content_type not in _good_content_types:
+                check_header("Content-Type", content_type)
+                if len(_good_content_types) < 16:
+                    _good_content_types.add(content_type)
             start = f"{start}Content-Type: {content_type}\r\n"
         if body or method in ("PUT", "POST", "PATCH"):
             start = f"{start}Content-Length: {len(body)}\r\n"
         return f"{start}\r\n".encode("latin-1") + body
 
     def needs_used_connection(self, request: Request) -> bool:
-        """Whether a server would reset a fresh plaintext connection because of the length of the request line."""
+        """Whether a server would reset a fresh plaintext connection because of the length of the
+        request line.
+        """
         length = len(request.method) + len(self._prefix) + len(request.target) + len("  HTTP/1.1\r\n")
-        return length > LONGEST_FIRST_LINE and not self._endpoint.tls
+        return length > MAX_REQUEST_LINE and not self._endpoint.tls
 
     def warm_up(self) -> bytes:
         """A request that every server answers shortly."""
@@ -251,7 +319,10 @@ class RequestEncoder:
 
 
 def check_header(name: str, value: str) -> None:
-    """Raise ValueError unless both can stand in a header. The value is not shown: it may be a password."""
+    """Raise ValueError unless both can stand in a header.
+
+    The value is not shown: it may be a password.
+    """
     if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"header name {name[:80]!r}: must be ASCII letters, digits and dashes")
     if any((ord(char) < 32 and char != "\t") or ord(char) == 127 or ord(char) > 255 for char in value):

@@ -1,6 +1,7 @@
 """Which connections to one endpoint are idle, how many are in use, and who waits for one.
 
-Owns counting and order; knows neither sockets nor time. The thread transport calls it under its lock.
+Owns counting and order, and how long an idle connection is trusted; knows neither sockets nor time.
+The thread transport calls it under its lock.
 """
 
 from __future__ import annotations
@@ -17,9 +18,20 @@ W = TypeVar("W")
 IDLE_SECONDS = 60.0
 """An idle connection older than this is closed rather than used."""
 
+UNPROBED_SECONDS = 0.001
+"""One that is idle for no longer may serve a read without asking its socket whether it still is as
+it was left.
+
+So surplus bytes that a server sent within that time, behind an answer, are taken for the next one,
+as those that come a little later are in any case.
+"""
+
 
 class IdleConnections(Generic[C, W]):
-    """`idle` is a stack: the connection used last is used next. `waiting` is a queue of whatever wakes a caller."""
+    """`idle` is a stack: the connection used last is used next.
+
+    `waiting` is a queue of whatever wakes a caller.
+    """
 
     __slots__ = ("encoder", "endpoint", "idle", "limit", "used", "waiting")
 
@@ -30,6 +42,12 @@ class IdleConnections(Generic[C, W]):
         self.idle: list[C] = []
         self.used = 0
         self.waiting: deque[W] = deque()
+
+    def __repr__(self) -> str:
+        return (
+            f"<IdleConnections to {self.endpoint}: {len(self.idle)} idle,"
+            f" {self.used} of {self.limit} in use, {len(self.waiting)} waiting>"
+        )
 
     def enter(self) -> bool:
         """Take a place, unless none is free or somebody came before."""

@@ -14,11 +14,14 @@ from etcdv2._transport.failures import LimitReached, failure
 
 
 def begin(limits: Limits) -> float:
-    """When an answer must have begun that is asked for now. Raises TransportFailure when the deadline is over."""
+    """When an answer must have begun that is asked for now.
+
+    Raises TransportFailure when the deadline is over.
+    """
     now = monotonic()
     ends = min(limits.deadline, inf if limits.answer is None else now + limits.answer)
     if ends <= now:
-        error = LimitReached("no time left")
+        error = LimitReached()
         raise failure(error, "pool", Sent.NOTHING) from error
     return ends
 

@@ -1,29 +1,32 @@
 """The built-in transport for asyncio: pools per event loop, connections as protocols.
 
-Owns the async pool and who waits for it; connections are `_loops.protocol`'s, HTTP is `_loops.parse`'s. No retries.
+Owns the pools and who waits for them; what one connection does is `loop_connection`'s, HTTP is
+`http1`'s. Repeats nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any
 
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
+from etcdv2._runtime.event_loop import running_loop
 from etcdv2._runtime.forks import tell_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS, IdleConnections
 from etcdv2._transport.limits import begin, connected_by
 from etcdv2._transport.loop_connection import AsyncConnection
+from etcdv2._transport.loop_stream import AsyncFastStream
 
 _Idle = IdleConnections[AsyncConnection, asyncio.Future[None]]
 _RECEIVE_BYTES = 1 << 18
-_HAPPY_EYEBALLS_DELAY = 0.25
+_HAPPY_EYEBALLS_DELAY_SECONDS = 0.25
 
 
 class _LoopConnections:
@@ -37,7 +40,9 @@ class _LoopConnections:
         self.live: set[AsyncConnection] = set()
         self.connecting: set[asyncio.Timeout] = set()
         self.view = memoryview(bytearray(_RECEIVE_BYTES))
-        """All connections receive into this: what came is parsed before anything else runs on the loop."""
+
+    def __repr__(self) -> str:
+        return f"<_LoopConnections: {len(self.live)} to {len(self.pools)} endpoints, {len(self.connecting)} connecting>"
 
     def discard(self, connection: AsyncConnection) -> None:
         self.live.discard(connection)
@@ -62,10 +67,26 @@ class _LoopConnections:
 
 
 class AsyncFastTransport:
-    """An `AsyncTransport` on asyncio. `max_connections` holds per endpoint and for `send`; streams are not counted.
+    """An `AsyncTransport` on asyncio.
 
-    `server_hostname` replaces the endpoint's host in SNI and in the check of the certificate. May be used from several
-    event loops; each has its own connections, and those of a loop that was closed are given up.
+    `max_connections` holds per endpoint and for `send`; streams are not counted.
+
+    `server_hostname` replaces the endpoint's host in SNI and in the check of the certificate.
+
+    Guarantees:
+    - Any number of tasks may call `send` and `open` at a time, of several event loops, too: each
+      loop has its own connections, and those of a loop that was closed are given up. A stream
+      belongs to the loop that opened it.
+    - A stream is read by one task; any thread may `abort` it. `close` may be called on any loop; it
+      frees the callers of all of them. Nothing here is for signal handlers, but for those that
+      asyncio calls.
+    - A call may be cancelled at any await: its place is free again, no answer goes astray. A read
+      of a stream that is cancelled loses nothing.
+    - `Limits` hold however an answer drips, as long as the loop runs.
+    - Less than `Sent.WHOLE` is claimed only with a proof (`loop_connection`). A request that is
+      given up is taken back: nothing of it leaves this machine once the call has ended.
+    - After `os.fork` the child has no connection and no loop, and never writes to its parent's.
+    - No task and no thread of its own; names are looked up in the loop's default executor.
     """
 
     def __init__(
@@ -88,21 +109,31 @@ class AsyncFastTransport:
         self._loops: dict[asyncio.AbstractEventLoop, _LoopConnections] = {}
         tell_after_fork(self)
 
+    def __repr__(self) -> str:
+        count = sum(len(loop_connections.live) for loop_connections in self._loops.values())
+        return (
+            f"<AsyncFastTransport: {'closed' if self._closed else f'{count} connections on {len(self._loops)} loops'}>"
+        )
+
     async def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        """Send and read the whole answer. Raises TransportFailure, and ValueError for a request that cannot be sent."""
-        transport = self._loops.get(asyncio.get_running_loop()) or self._new_loop()
-        pool = transport.pools.get(endpoint) or self._new_pool(transport, endpoint)
+        """Send and read the whole answer.
+
+        Raises TransportFailure, and ValueError for a request that cannot be sent.
+        """
+        loop_connections = self._loops.get(running_loop()) or self._new_loop()
+        pool = loop_connections.pools.get(endpoint) or self._new_pool(loop_connections, endpoint)
         data = pool.encoder.encode(request)
         ends = begin(limits)
         if not pool.enter():
-            await self._wait_turn(transport, pool, ends)
+            await self._wait_turn(loop_connections, pool, ends)
         try:
-            connection = _idle_connection(pool) or await self._connect(transport, pool, request, limits, ends)
+            connection = _idle_connection(pool) or await self._connect(loop_connections, pool, request, limits, ends)
             try:
                 await connection.start(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
                 connection.finish()
-            except BaseException:
+            except BaseException as error:
                 connection.end(Aborted())
+                await _until_closed(error)
                 raise
             reply = connection.reader.reply()
             self.give_back(pool, connection)
@@ -112,33 +143,36 @@ class AsyncFastTransport:
 
     async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncFastStream:
         """Send and return when the answer's headers are there; `limits` end with that."""
-        transport = self._loops.get(asyncio.get_running_loop()) or self._new_loop()
-        pool = transport.pools.get(endpoint) or self._new_pool(transport, endpoint)
+        loop_connections = self._loops.get(running_loop()) or self._new_loop()
+        pool = loop_connections.pools.get(endpoint) or self._new_pool(loop_connections, endpoint)
         data = pool.encoder.encode(request)
         ends = begin(limits)
-        connection = _idle_connection(pool) or await self._connect(transport, pool, request, limits, ends)
+        connection = _idle_connection(pool) or await self._connect(loop_connections, pool, request, limits, ends)
         if request.greeting and connection.greeting is None:
-            connection = await self._greeted(transport, pool, connection, request, limits, ends)
+            connection = await self._greeted(loop_connections, pool, connection, request, limits, ends)
         try:
             await connection.start(data, limits, ends, streaming=True)
             connection.finish()
-        except BaseException:
+        except BaseException as error:
             connection.end(Aborted())
+            await _until_closed(error)
             raise
-        return AsyncFastStream(self, pool, connection, transport.loop)
+        return AsyncFastStream(connection, loop_connections.loop, partial(self.give_back, pool, connection))
 
     async def close(self) -> None:
-        """Close every connection; calls under way fail with TransportFailure(aborted), and so does every later one."""
+        """Close every connection; calls under way fail with TransportFailure(aborted), and so does
+        every later one.
+        """
         self._closed = True
         running = asyncio.get_running_loop()
-        transports, self._loops = self._loops, {}
-        for loop, transport in transports.items():
+        loops, self._loops = self._loops, {}
+        for loop, loop_connections in loops.items():
             if loop is running:
-                transport.end()
+                loop_connections.end()
             elif loop.is_closed():
-                transport.forget()
+                loop_connections.forget()
             else:
-                loop.call_soon_threadsafe(transport.end)
+                loop.call_soon_threadsafe(loop_connections.end)
         for _ in range(3):  # closing takes a turn of the loop, under TLS two
             await asyncio.sleep(0)
 
@@ -159,16 +193,16 @@ class AsyncFastTransport:
         for loop in [loop for loop in self._loops if loop.is_closed()]:
             self._loops.pop(loop).forget()
         loop = asyncio.get_running_loop()
-        self._loops[loop] = transport = _LoopConnections(loop)
-        return transport
+        self._loops[loop] = loop_connections = _LoopConnections(loop)
+        return loop_connections
 
-    def _new_pool(self, transport: _LoopConnections, endpoint: Endpoint) -> _Idle:
+    def _new_pool(self, loop_connections: _LoopConnections, endpoint: Endpoint) -> _Idle:
         pool: _Idle = IdleConnections(endpoint, self._max_connections)
-        transport.pools[endpoint] = pool
+        loop_connections.pools[endpoint] = pool
         return pool
 
-    async def _wait_turn(self, transport: _LoopConnections, pool: _Idle, ends: float) -> None:
-        waiter = transport.loop.create_future()
+    async def _wait_turn(self, loop_connections: _LoopConnections, pool: _Idle, ends: float) -> None:
+        waiter = loop_connections.loop.create_future()
         pool.waiting.append(waiter)
         try:
             async with asyncio.timeout_at(None if ends == inf else ends):
@@ -177,7 +211,8 @@ class AsyncFastTransport:
             if waiter in pool.waiting:
                 pool.waiting.remove(waiter)
             elif waiter.done() and not waiter.cancelled():
-                _leave(pool)
+                _leave(pool)  # the place was handed over, and is not taken
+
             if isinstance(error, TimeoutError):
                 raise failure(LimitReached("every connection is in use"), "pool", Sent.NOTHING) from error
             raise
@@ -185,53 +220,48 @@ class AsyncFastTransport:
             raise failure(Aborted(), "pool", Sent.NOTHING)
 
     async def _connect(
-        self, transport: _LoopConnections, pool: _Idle, request: Request, limits: Limits, ends: float
+        self, loop_connections: _LoopConnections, pool: _Idle, request: Request, limits: Limits, ends: float
     ) -> AsyncConnection:
-        endpoint = pool.endpoint
-        loop = transport.loop
         reader = AnswerReader(self._max_header_bytes, self._max_body_bytes)
-        connection = AsyncConnection(loop, transport.view, reader, transport.discard, tls=endpoint.tls)
+        connection = AsyncConnection(loop_connections, pool.endpoint, reader)
         until = connected_by(limits, ends)
-        context = None
-        if endpoint.tls:
-            context = self._ssl_context = self._ssl_context or ssl.create_default_context()
-        hostname = (self._server_hostname or endpoint.host) if endpoint.tls else None
-        options: dict[str, Any] = {}
-        # For names only: a race that is cancelled can leak its socket (Python 3.11). uvloop does not know the option.
-        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(endpoint.host):
-            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
         limit = asyncio.timeout_at(None if until == inf else until)
         try:
             async with limit:
-                transport.connecting.add(limit)
-                transport.live.add(connection)
+                loop_connections.connecting.add(limit)
+                loop_connections.live.add(connection)
                 try:
-                    await loop.create_connection(
-                        lambda: connection,
-                        endpoint.host,
-                        endpoint.port,
-                        ssl=context,
-                        server_hostname=hostname,
-                        **options,
-                    )
+                    await self._create(loop_connections.loop, connection)
                 finally:
-                    transport.connecting.discard(limit)
+                    loop_connections.connecting.discard(limit)
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING)
+
             if pool.encoder.needs_used_connection(request):
                 await self._warm_up(pool, connection, limits, ends)
         except (OSError, ValueError) as error:
             connection.end(Aborted())
-            reason: BaseException = error
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING) from None
-            if limit.expired():
-                reason = LimitReached("no time left")
+            reason = LimitReached() if limit.expired() else error
             raise failure(reason, "connect", Sent.NOTHING) from error
         except BaseException:
             connection.end(Aborted())
             raise
         return connection
+
+    async def _create(self, loop: asyncio.AbstractEventLoop, connection: AsyncConnection) -> None:
+        """Connect, up to the end of the TLS handshake."""
+        host, port, tls = connection.endpoint.host, connection.endpoint.port, connection.endpoint.tls
+        options: dict[str, Any] = {}
+        if tls:
+            options["ssl"] = self._ssl_context = self._ssl_context or ssl.create_default_context()
+            options["server_hostname"] = self._server_hostname or host
+
+        # For names only: a race that is cancelled can leak its socket (Python 3.11). uvloop does not know the option.
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):
+            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY_SECONDS
+        await loop.create_connection(lambda: connection, host, port, **options)
 
     async def _warm_up(self, pool: _Idle, connection: AsyncConnection, limits: Limits, ends: float) -> None:
         await connection.start(pool.encoder.warm_up(), limits, ends, streaming=False)
@@ -246,14 +276,16 @@ class AsyncFastTransport:
 
     async def _greeted(
         self,
-        transport: _LoopConnections,
+        loop_connections: _LoopConnections,
         pool: _Idle,
         connection: AsyncConnection,
         request: Request,
         limits: Limits,
         ends: float,
     ) -> AsyncConnection:
-        """The connection, or another one where it does not outlast the greeting, which is asked here."""
+        """The connection, or another one where it does not outlast the greeting, which is asked
+        here.
+        """
         greeting = request._replace(target=request.greeting, greeting="")
         try:
             await connection.start(pool.encoder.encode(greeting), limits, ends, streaming=False)
@@ -263,89 +295,25 @@ class AsyncFastTransport:
             if isinstance(error, TransportFailure):
                 raise before_request(error) from error.__cause__
             raise
+
         reply = connection.reader.reply()
         connection.greeting = reply.body if reply.status == 200 else b""
         if connection.is_reusable():
             return connection
         connection.end(Aborted())
-        connection = await self._connect(transport, pool, request, limits, ends)
+        connection = await self._connect(loop_connections, pool, request, limits, ends)
         connection.greeting = b""
         return connection
 
 
-class AsyncFastStream:
-    """An answer whose body is still arriving. One task reads; any thread may `abort()`."""
+async def _until_closed(error: BaseException) -> None:
+    """When a call is cancelled: let the loop close its socket, before the caller goes on and
+    perhaps holds the loop up.
 
-    __slots__ = ("_aborted", "_connection", "_ended", "_loop", "_pool", "_transport", "greeting", "headers", "status")
-
-    def __init__(
-        self, transport: AsyncFastTransport, pool: _Idle, connection: AsyncConnection, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._transport = transport
-        self._pool = pool
-        self._connection = connection
-        self._loop = loop
-        self._aborted = False
-        self._ended = False
-        self.status: int = connection.reader.status
-        self.headers: Mapping[str, str] = connection.reader.headers
-        self.greeting = connection.greeting or b""
-
-    async def read(self, timeout: float | None = None) -> bytes | None:
-        """The next bytes, `b""` at the proper end, `None` when nothing came within `timeout` seconds.
-
-        A cancelled read loses nothing: the stream goes on.
-        """
-        if self._ended:
-            raise ValueError("read of a closed stream")
-        connection = self._connection
-        reader = connection.reader
-        ends = None if timeout is None else self._loop.time() + timeout
-        while True:
-            data = connection.take()
-            if data:
-                return data
-            if self._aborted:
-                raise failure(Aborted(), "read", Sent.WHOLE)
-            if reader.done:
-                return data
-            if connection.error is not None:
-                raise connection.failure()
-            if ends is not None and self._loop.time() >= ends:
-                return None
-            waiter = connection.next_bytes()
-            timer = None if ends is None else self._loop.call_at(ends, _set, waiter)
-            try:
-                await waiter
-            finally:
-                if timer is not None:
-                    timer.cancel()
-
-    def abort(self) -> None:
-        """End it now. Safe from any thread, any number of times."""
-        self._aborted = True
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self._loop:
-            self._abort_here()
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._abort_here)
-
-    def _abort_here(self) -> None:
-        if not self._ended:  # else the connection may serve another call already
-            self._connection.end(Aborted())
-
-    def half_close(self) -> bool:
-        """Close the sending half: etcd then ends the body properly, behind all that it has sent. From any thread."""
-        return not self._ended and self._connection.half_close()
-
-    async def close(self) -> None:
-        """Give the connection back when the body was read to its end, else close it."""
-        if not self._ended:
-            self._ended = True
-            self._transport.give_back(self._pool, self._connection)
+    In all other cases it has done so before it woke the call.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        await asyncio.sleep(0)
 
 
 def _idle_connection(pool: _Idle) -> AsyncConnection | None:
@@ -368,8 +336,3 @@ def _leave(pool: _Idle) -> None:
         successor = pool.leave()
     if successor is not None:
         successor.set_result(None)
-
-
-def _set(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -1,4 +1,4 @@
-"""Socket options that both transports set.
+"""Socket options that the transports set.
 
 Owns the numbers; opens nothing.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
+from typing import Protocol
 
 KEEPALIVE_IDLE = 20
 KEEPALIVE_INTERVAL = 5
@@ -22,11 +24,30 @@ _TCP_OPTIONS = (
 )
 
 
+class HasOptions(Protocol):
+    """A socket, or what an event loop shows in place of one."""
+
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+
+
 def tune(sock: socket.socket) -> None:
-    """No delay for small requests; a silent peer is noticed after about 40 s, where the platform can."""
+    """No delay for small requests; a silent peer is noticed after about 40 s, where the platform
+    can.
+    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _TCP_OPTIONS:
         option: int | None = getattr(socket, name, None)
         if option is not None:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def reset_on_close(sock: HasOptions, on: bool = True) -> None:
+    """Have a close take back what the kernel has not sent yet, and tell the peer by a reset; or
+    not.
+
+    After an ordinary close the kernel goes on sending for minutes: when a line that dropped packets
+    is mended, the server gets a request whose caller was told long ago that it had timed out.
+    """
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))

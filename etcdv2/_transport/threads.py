@@ -1,14 +1,14 @@
-"""The built-in transport for threads: blocking calls over non-blocking sockets and `poll`.
+"""The built-in transport for threads: blocking calls over sockets.
 
-Owns the sync pool and its locking; connections are `_loops.connection`'s, HTTP is `_loops.parse`'s. Retries nothing.
+Owns the pool and its locking; what one connection does is `thread_connection`'s, HTTP is `http1`'s.
+Repeats nothing but a read whose idle connection turns out to have been closed before it.
 """
 
 from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Mapping
-from math import inf
+from functools import partial
 from time import monotonic
 
 from etcdv2._core.endpoints import Endpoint
@@ -16,17 +16,35 @@ from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.forks import tell_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
-from etcdv2._transport.idle import IDLE_SECONDS, IdleConnections
+from etcdv2._transport.idle import IDLE_SECONDS, UNPROBED_SECONDS, IdleConnections
 from etcdv2._transport.limits import begin, connected_by
 from etcdv2._transport.thread_connection import Connection
+from etcdv2._transport.thread_stream import FastStream
 
 _Idle = IdleConnections[Connection, threading.Lock]
 
 
 class FastTransport:
-    """A `Transport` on sockets. `max_connections` holds per endpoint and for `send`; streams are not counted.
+    """A `Transport` on sockets.
+
+    `max_connections` holds per endpoint and for `send`; streams are not counted.
 
     `server_hostname` replaces the endpoint's host in SNI and in the check of the certificate.
+
+    Guarantees:
+    - Any number of threads may call `send`, `open` and `close` at a time. A stream is read by one
+      thread; any thread may `abort` or `close` it meanwhile.
+    - `close` and `abort` never block and wake at once whoever waits, also for a name, a connection
+      or a free place.
+    - `Limits` hold to a few milliseconds, however an answer drips, and however many signals
+      interrupt the wait.
+    - A signal handler may raise out of any call: the connection is closed, and its place is free
+      again. `abort`, and dropping a stream, are safe in a handler and in the garbage collector;
+      `send` and `open` are not in a handler that interrupts this transport.
+    - Less than `Sent.WHOLE` is claimed only with a proof (`sent`). A request that is given up is
+      taken back: nothing of it leaves this machine once the call has ended.
+    - After `os.fork` the child has no connection, and never writes to its parent's.
+    - No thread of its own, but for looking up a name.
     """
 
     def __init__(
@@ -49,21 +67,21 @@ class FastTransport:
         self._start_afresh()
         tell_after_fork(self)
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._live)} connections to {len(self._pools)} endpoints"
+        return f"<FastTransport: {state}>"
+
     def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
-        """Send and read the whole answer. Raises TransportFailure, and ValueError for a request that cannot be sent."""
+        """Send and read the whole answer.
+
+        Raises TransportFailure, and ValueError for a request that cannot be sent.
+        """
         pool = self._pools.get(endpoint) or self._new_pool(endpoint)
         data = pool.encoder.encode(request)
         ends = begin(limits)
         self._enter(pool, ends)
         try:
-            connection = self._idle_connection(pool) or self._connect(pool, request, limits, ends)
-            try:
-                connection.exchange(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
-                reply = connection.reader.reply()
-            except BaseException:
-                self._drop(connection)
-                raise
-            self._give_back(pool, connection)
+            reply = self._exchange(pool, data, request, limits, ends)
         finally:
             with self._lock:
                 successor = pool.leave()
@@ -78,6 +96,7 @@ class FastTransport:
         ends = begin(limits)
         if self._closed:
             raise failure(Aborted(), "pool", Sent.NOTHING)
+
         connection = self._idle_connection(pool) or self._connect(pool, request, limits, ends)
         if request.greeting and connection.greeting is None:
             connection = self._greeted(pool, connection, request, limits, ends)
@@ -86,20 +105,23 @@ class FastTransport:
         except BaseException:
             self._drop(connection)
             raise
-        return FastStream(self, pool, connection)
+        return FastStream(connection, partial(self._end_stream, pool))
 
     def close(self) -> None:
-        """Close every connection; calls under way fail with TransportFailure(aborted), and so does every later one."""
+        """Close every connection; calls under way fail with TransportFailure(aborted), and so does
+        every later one.
+        """
         with self._lock:
             self._closed = True
             pools = list(self._pools.values())
-            idle = [connection for pool in pools for connection in pool.idle]
             waiting = [gate for pool in pools for gate in pool.waiting]
             for pool in pools:
-                pool.idle.clear()
                 pool.waiting.clear()
-        for connection in idle:
-            self._drop(connection)
+
+        # One by one: whoever takes a connection off the stack, a caller or this, is the only one to close it.
+        for pool in pools:
+            while (connection := _pop(pool.idle)) is not None:
+                self._drop(connection)
         for gate in waiting:
             gate.release()
         for connection in list(self._live):
@@ -121,6 +143,29 @@ class FastTransport:
         with self._lock:
             return self._pools.setdefault(endpoint, IdleConnections(endpoint, self._max_connections))
 
+    def _exchange(self, pool: _Idle, data: bytes, request: Request, limits: Limits, ends: float) -> Reply:
+        """In a place of the pool: over an idle connection, or a new one."""
+        # A read may go over a connection that was used a moment ago without asking its socket: if that was closed
+        # since, the read can be sent again. A write cannot, so for a write the socket is always asked.
+        unprobed = UNPROBED_SECONDS if request.method == "GET" else 0.0
+        while True:
+            connection = self._idle_connection(pool, unprobed) or self._connect(pool, request, limits, ends)
+            try:
+                connection.exchange(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
+                reply = connection.reader.reply()
+            except TransportFailure as error:
+                self._drop(connection)
+                if not (unprobed and connection.was_closed_unused(error)):
+                    raise
+                unprobed = 0.0
+                continue
+            except BaseException:
+                self._drop(connection)
+                raise
+
+            self._give_back(pool, connection)
+            return reply
+
     def _enter(self, pool: _Idle, ends: float) -> None:
         with self._lock:
             if self._closed:
@@ -130,6 +175,7 @@ class FastTransport:
             gate = threading.Lock()
             gate.acquire()
             pool.waiting.append(gate)
+
         reason: BaseException
         try:
             if gate.acquire(timeout=min(max(ends - monotonic(), 0), threading.TIMEOUT_MAX)):
@@ -141,6 +187,7 @@ class FastTransport:
         except BaseException:
             self._stop_waiting(pool, gate)
             raise
+
         self._stop_waiting(pool, gate)
         raise failure(reason, "pool", Sent.NOTHING) from reason
 
@@ -153,32 +200,38 @@ class FastTransport:
         if successor is not None:
             successor.release()
 
-    def _idle_connection(self, pool: _Idle) -> Connection | None:
-        idle = pool.idle
-        while idle:
+    def _idle_connection(self, pool: _Idle, unprobed: float = 0.0) -> Connection | None:
+        """One that is as it was left.
+
+        Asks the socket of those that are idle for more than `unprobed` seconds.
+        """
+        while (connection := _pop(pool.idle)) is not None:
             try:
-                connection = idle.pop()
-            except IndexError:  # another thread was faster
-                return None
-            if monotonic() - connection.idle_since < IDLE_SECONDS and connection.is_quiet():
-                return connection
+                idle = monotonic() - connection.idle_since
+                if idle < unprobed or (idle < IDLE_SECONDS and connection.is_quiet()):
+                    return connection
+            except BaseException:  # a signal handler's
+                self._drop(connection)
+                raise
             self._drop(connection)
         return None
 
     def _connect(self, pool: _Idle, request: Request, limits: Limits, ends: float) -> Connection:
-        connection = Connection(AnswerReader(self._max_header_bytes, self._max_body_bytes))
+        endpoint = pool.endpoint
+        connection = Connection(endpoint, AnswerReader(self._max_header_bytes, self._max_body_bytes))
         with self._lock:
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING)
             self._live.add(connection)
-        endpoint = pool.endpoint
+
         try:
             until = connected_by(limits, ends)
-            connection.connect(endpoint.host, endpoint.port, until)
+            connection.connect(until)
             if endpoint.tls:
                 if self._ssl_context is None:
                     self._ssl_context = ssl.create_default_context()
                 connection.start_tls(self._ssl_context, self._server_hostname or endpoint.host, until)
+
             if pool.encoder.needs_used_connection(request):
                 self._warm_up(pool, connection, limits, ends)
         except BaseException:
@@ -199,7 +252,9 @@ class FastTransport:
     def _greeted(
         self, pool: _Idle, connection: Connection, request: Request, limits: Limits, ends: float
     ) -> Connection:
-        """The connection, or another one where it does not outlast the greeting, which is asked here."""
+        """The connection, or another one where it does not outlast the greeting, which is asked
+        here.
+        """
         greeting = request._replace(target=request.greeting, greeting="")
         try:
             connection.exchange(pool.encoder.encode(greeting), limits, ends, streaming=False)
@@ -225,65 +280,30 @@ class FastTransport:
                 kept = not self._closed and pool.keep(connection)
                 if kept and now - pool.idle[0].idle_since >= IDLE_SECONDS:
                     old = pool.idle.pop(0)
+
             if old is not None:
                 self._drop(old)
             if kept:
                 return
         self._drop(connection)
 
+    def _end_stream(self, pool: _Idle, connection: Connection, read_to_end: bool) -> None:
+        if read_to_end and connection.is_reusable():
+            self._give_back(pool, connection)
+        else:
+            self._drop(connection)
+
     def _drop(self, connection: Connection) -> None:
         self._live.discard(connection)
         connection.close()
 
 
-class FastStream:
-    """An answer whose body is still arriving. One thread reads; any may `abort()`."""
+def _pop(idle: list[Connection]) -> Connection | None:
+    """The one used last.
 
-    __slots__ = ("_connection", "_ended", "_failure", "_lock", "_pool", "_transport", "greeting", "headers", "status")
-
-    def __init__(self, transport: FastTransport, pool: _Idle, connection: Connection) -> None:
-        self._transport = transport
-        self._pool = pool
-        self._connection = connection
-        self._failure: TransportFailure | None = None
-        self._ended = False
-        self._lock = threading.RLock()  # as in connection.py
-        self.status: int = connection.reader.status
-        self.headers: Mapping[str, str] = connection.reader.headers
-        self.greeting = connection.greeting or b""
-
-    def read(self, timeout: float | None = None) -> bytes | None:
-        """The next bytes, `b""` at the proper end, `None` when nothing came within `timeout` seconds."""
-        if self._failure is not None:
-            raise self._failure
-        if self._ended:
-            raise ValueError("read of a closed stream")
-        try:
-            return self._connection.read_some(inf if timeout is None else monotonic() + timeout)
-        except LimitReached:
-            return None
-        except TransportFailure as error:
-            self._failure = error
-            raise
-
-    def abort(self) -> None:
-        """End it now. Safe from any thread, any number of times; what had come before is still given by `read`."""
-        with self._lock:
-            if not self._ended:  # else the connection may serve another call already
-                self._connection.abort()
-
-    def half_close(self) -> bool:
-        """Close the sending half: etcd then ends the body properly, behind all that it has sent."""
-        with self._lock:
-            return not self._ended and self._connection.half_close()
-
-    def close(self) -> None:
-        """Give the connection back when the body was read to its end, else close it."""
-        with self._lock:
-            if self._ended:
-                return
-            self._ended = True
-        if self._failure is None and self._connection.is_reusable():
-            self._transport._give_back(self._pool, self._connection)  # pyright: ignore[reportPrivateUsage]
-        else:
-            self._transport._drop(self._connection)  # pyright: ignore[reportPrivateUsage]
+    Taken without a lock: threads take and close idle connections at the same time.
+    """
+    try:
+        return idle.pop()
+    except IndexError:
+        return None

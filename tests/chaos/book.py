@@ -112,7 +112,7 @@ class Book:
             page.unknown += outcome.unknown
             page.refused += outcome.refused
             page.latest = max(page.latest, over)
-            hurried = within < UNHURRIED and (isinstance(error, TimeoutError) or "no time left" in str(error))
+            hurried = within < UNHURRIED and (isinstance(error, TimeoutError) or "timed out while" in str(error))
             if (outcome.unknown or outcome.refused) and not hurried:
                 self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, outcome.unknown, str(error)))
         if over > self._margin:

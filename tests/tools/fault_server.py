@@ -167,6 +167,7 @@ class FaultServer(Listener):
         if self._ssl_context is None:
             self._serve_requests(sock, number)
             return
+        sock.getpeername()  # fails when it was reset meanwhile: then `wrap_socket` would leave a socket open
         secured = self._ssl_context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         with self.held(secured):
             secured.do_handshake()

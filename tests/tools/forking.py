@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from etcdv2 import TLS, AsyncClient, AttemptInfo, Client, Timeout
 from etcdv2._transport import thread_connection as connection
+from etcdv2._transport import thread_socket
 from tests.tools.children import CALLS, CHILDS_THREADS, HANGS, ended_well, fork, no_other_thread, talk, talk_in_threads
 from tests.tools.faces import over
 from tests.tools.leftovers import sockets
@@ -171,7 +172,7 @@ def locked(url: str, lane: str, ca: str) -> None:
                 client.close()
 
             talk(client, "before")
-            locks = [*locks_of(client, watcher, mirror), connection._ending]
+            locks = [*locks_of(client, watcher, mirror), thread_socket._ending]
             assert len(locks) > 5
             with holding(*locks):
                 pid = fork(child)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.wire import Limits, TransportFailure
+from etcdv2._transport.idle import UNPROBED_SECONDS
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer, answer_bytes, close, drip, raw, reset
 from tests.tools.transport_drivers import GET, SOON, Driver, LaneName, start_lane
 
@@ -158,6 +159,7 @@ def test_fuzzed_answers_raise_nothing_but_transport_failures(name: LaneName) -> 
                 assert 200 <= lane.send(server.endpoint, GET, SOON).status <= 999
             while server.open_connections:  # what still comes after an answer cannot be told from the next one
                 time.sleep(0.0001)
+            time.sleep(UNPROBED_SECONDS)
             server.script.append(answer(200, {"Connection": "close"}, b"right"))
             assert lane.send(server.endpoint, GET, SOON).body == b"right"
 

@@ -282,7 +282,7 @@ async def test_hook_that_raises_does_not_hide_the_outcome(
 async def test_error_names_every_attempt(connect: Connect) -> None:
     client = connect(["http://a:1", "http://b:1"], transport=Recorder(down))
     with pytest.raises(ClusterUnavailable) as caught:
-        await client.keys.set("/a", "1")
+        await client.keys.get("/a")
     attempts = caught.value.attempts
     assert sorted(attempt.endpoint for attempt in attempts) == ["http://a:1"] * 2 + ["http://b:1"] * 2
     assert {(attempt.phase, attempt.cause, attempt.status) for attempt in attempts} == {

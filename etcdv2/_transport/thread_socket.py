@@ -1,0 +1,249 @@
+"""One socket of the thread transport: connecting, TLS, waiting until a moment, ending.
+
+Owns the descriptor and the choice between waiting in the kernel and by `poll`; knows nothing of
+HTTP. One thread uses a socket; any may `abort()` it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import ssl
+import threading
+from math import inf
+from time import monotonic
+from typing import Any
+
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._transport.failures import Aborted, LimitReached
+from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
+from etcdv2._transport.lookup import Lookup, numeric
+from etcdv2._transport.sockets import reset_on_close, tune
+
+RECEIVE_BYTES = 65536
+"""More than a TLS record, of which a read takes one: so nothing stays hidden in OpenSSL, and `poll`
+tells the truth.
+"""
+NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_LONGEST_WAIT_SECONDS = 86400.0
+
+_ending = threading.RLock()
+"""Held around shutdown and close, so that an abort never hits a descriptor that was given to
+another file.
+
+Reentrant: the garbage collector, which can run at any allocation, aborts the streams of forgotten
+watches.
+"""
+
+
+class ThreadSocket:
+    """Waits raise Aborted after `abort`, and LimitReached at their end.
+
+    Python takes the socket for a non-blocking one.
+    """
+
+    __slots__ = ("_aborted", "_in_kernel", "_kernel", "_lookup", "_poll", "_sock", "_tls", "endpoint")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._sock: socket.socket | None = None
+        self._tls: ssl.SSLSocket | None = None
+        self._poll = select.poll()
+        self._kernel: KernelWait | None = None
+        self._in_kernel = False
+        """Whether system calls on the socket wait, for a slice; else they do not."""
+        self._lookup: Lookup | None = None
+        self._aborted = False
+
+    # -- connecting ----------------------------------------------------------------------------------------------
+
+    def _connect(self, ends: float) -> None:
+        """Try every address of the host, each with its share of the time."""
+        host, port = self.endpoint.host, self.endpoint.port
+        addresses = numeric(host, port)
+        if addresses is None:
+            self._lookup = Lookup(host, port)
+            self._check_aborted()
+            addresses = self._lookup.result(ends)
+            self._lookup = None
+
+        error = OSError("the name has no address")
+        for position, (family, kind, protocol, _, address) in enumerate(addresses):
+            now = monotonic()
+            try:
+                self._connect_one(family, kind, protocol, address, now + (ends - now) / (len(addresses) - position))
+                return
+            except OSError as refused:
+                error = refused
+                self._forget_socket()
+        raise error
+
+    def _connect_one(self, family: int, kind: int, protocol: int, address: Any, ends: float) -> None:
+        self._sock = sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        tune(sock)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            self._poll.register(sock, select.POLLOUT)
+            self._wait_for(select.POLLOUT, ends)
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error)) from None
+
+        self._poll.register(sock, select.POLLIN)
+        self._check_aborted()
+        if not self.endpoint.tls:
+            self._kernel = kernel_wait(sock)
+
+    def _shake_hands(self, context: ssl.SSLContext, hostname: str, ends: float) -> None:
+        if self._sock is None or self._aborted:
+            raise Aborted
+        self._tls = self._sock = context.wrap_socket(
+            self._sock, server_hostname=hostname, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        while True:
+            self._check_aborted()
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._wait_for(select.POLLIN, ends)
+            except ssl.SSLWantWriteError:
+                self._wait_for(select.POLLOUT, ends)
+        self._kernel = kernel_wait(self._tls)
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def _receive_in_kernel(self, ends: float) -> bytes | memoryview | None:
+        """What comes, nothing at the end.
+
+        None when no answer came in a slice: then `_receive` is to be used.
+        """
+        kernel = self._kernel
+        data = None
+        if kernel is not None and ends - monotonic() >= LEAST_SECONDS:
+            data = kernel.receive()
+        if data is None:
+            self._switch(in_kernel=False)
+        return data
+
+    def _receive(self, sock: socket.socket, ends: float) -> bytes | None:
+        """What comes, nothing at the end. None when it was no data: then again."""
+        self._wait_readable(ends)
+        try:
+            data = sock.recv(RECEIVE_BYTES)
+        except ssl.SSLWantWriteError:
+            self._wait_for(select.POLLOUT, ends)
+            return None
+        except NOT_YET:
+            return None
+        return data
+
+    def _switch(self, *, in_kernel: bool) -> None:
+        """Let system calls on the socket wait, where that can be had, or not."""
+        if self._kernel is not None and in_kernel is not self._in_kernel:
+            self._kernel.switch(in_kernel)
+            self._in_kernel = in_kernel
+
+    def _wait_for(self, events: int, ends: float) -> None:
+        """Until the socket is ready; the poll object is left asking for POLLIN."""
+        if self._sock is None or self._aborted:
+            raise Aborted
+        self._poll.modify(self._sock, events)
+        try:
+            self._wait_readable(ends)
+        finally:
+            self._poll.modify(self._sock, select.POLLIN)
+
+    def _wait_readable(self, ends: float) -> None:
+        while True:
+            if ends == inf:
+                ready = self._poll.poll()
+            else:
+                left = ends - monotonic()
+                if left <= 0:
+                    raise LimitReached
+                ready = self._poll.poll(int(min(left, _LONGEST_WAIT_SECONDS) * 1000) + 1)
+            self._check_aborted()
+            if ready:
+                return
+
+    def _is_readable(self) -> bool:
+        return bool(self._poll.poll(0))
+
+    def _check_aborted(self) -> None:
+        if self._aborted:
+            raise Aborted
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """Wake the thread that uses this socket, which will then fail. Never blocks."""
+        self._aborted = True
+        with _ending:
+            if self._lookup is not None:
+                self._lookup.abort()
+            if self._sock is not None:
+                _shut_down(self._sock)
+
+    def _shut_sending_half(self) -> bool:
+        """Whether that could be done."""
+        with _ending:
+            if self._sock is None or self._aborted:
+                return False
+            try:
+                # The plain socket's own method, as in `abort`: TLS records can still be read.
+                socket.socket.shutdown(self._sock, socket.SHUT_WR)
+            except OSError:
+                return False
+            return True
+
+    def _close(self, *, reset: bool) -> None:
+        """`reset`: and take back what the kernel has not sent, also when an `abort` has shut it
+        down before.
+        """
+        self._aborted = True
+        with _ending:
+            if self._lookup is not None:
+                self._lookup.abort()
+            if self._sock is not None:
+                if reset:
+                    reset_on_close(self._sock)
+                else:
+                    _shut_down(self._sock)  # wakes a reader
+                self._forget_socket()
+
+    def forget(self) -> None:
+        """In a forked child: close the descriptor only; no lock is taken, its holder may not exist
+        here.
+        """
+        self._aborted = True
+        if self._sock is not None:
+            self._sock.close()
+
+    def _forget_socket(self) -> None:
+        with _ending:
+            sock, self._sock, self._tls = self._sock, None, None
+            self._kernel, self._in_kernel = None, False
+            if sock is not None:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._poll.unregister(sock)
+                sock.close()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # The plain socket's own method: SSLSocket.shutdown would let the reader see ciphertext.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _renew_lock() -> None:
+    global _ending  # noqa: PLW0603 - the thread that held it may not exist in a forked child
+    _ending = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

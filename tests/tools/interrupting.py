@@ -1,0 +1,57 @@
+"""Something happens just before, or just after, the n-th system call that a thread makes on a socket.
+
+Owns the hook (`sys.setprofile`), so nothing of the code under test is replaced. What the action raises comes out of
+that place, as from a signal handler.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from etcdv2._transport import kernel_wait
+
+NAMES = frozenset({"connect", "do_handshake", "send", "recv", "recv_into", "poll", "write", "read"})
+OBJECTS = ("_socket", "socket", "select", "_ssl", "ssl", "etcdv2._transport.kernel_wait")
+RECEIVE = kernel_wait._Plain.receive.__code__
+"""The call of libc in it is not among the calls of C functions that the interpreter tells of."""
+
+
+class Interrupt:
+    """Carries out `action` at the moment with this number, for the thread that is within `with`.
+
+    Each call has two moments. `moments` says how many there were, and `where` at which one it was.
+    """
+
+    def __init__(self, action: Callable[[], None] | None = None, at: int = -1, only: str = "") -> None:
+        self.moments = 0
+        self.where = ""
+        self._action = action
+        self._at = at
+        self._only = only
+
+    def __enter__(self) -> Interrupt:
+        sys.setprofile(self._hook)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _hook(self, frame: FrameType, event: str, called: Any) -> None:
+        if event in ("c_call", "c_return"):
+            name = called.__name__
+            if name not in NAMES or type(getattr(called, "__self__", None)).__module__ not in OBJECTS:
+                return
+        elif event in ("call", "return") and frame.f_code is RECEIVE:
+            name = "recv"
+        else:
+            return
+        if self._only and name != self._only:
+            return
+        self.moments += 1
+        if self.moments - 1 == self._at and self._action is not None:
+            self.where = f"{name} {event}"
+            action, self._action = self._action, None
+            action()

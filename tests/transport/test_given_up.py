@@ -1,0 +1,162 @@
+"""A request that is given up is taken back: what this machine's kernel still holds is not sent any more.
+
+The server's receive window is closed, so the kernel holds most of the request when its call ends; then the server
+reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from etcdv2._async.httpx_transport import AsyncHttpxTransport
+from etcdv2._core.deadline import Deadline
+from etcdv2._core.wire import AsyncTransport, Limits, Request, Sent, Transport, TransportFailure
+from etcdv2._sync.httpx_transport import HttpxTransport
+from etcdv2._transport.loop import AsyncFastTransport
+from etcdv2._transport.threads import FastTransport
+from tests.tools.deaf_server import DeafServer
+from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
+from tests.tools.leftovers import until
+from tests.tools.transport_drivers import GET, SOON, LaneName, start_lane
+
+MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = b"the end"
+WRITE = Request("PUT", "/v2/keys/a", (), "application/x-www-form-urlencoded", b"value=" + b"x" * 150_000 + END)
+LATER = 0.15
+"""Seconds in which what the kernel still held would have come."""
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server, and of its clients."""
+    ca = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(server)
+    return server, ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def server(tls: bool, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[DeafServer]:
+    with DeafServer(contexts[0] if tls else None) as server:
+        yield server
+
+
+@pytest.fixture
+def client_tls(tls: bool, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLContext | None:
+    return contexts[1] if tls else None
+
+
+def until_deadline(seconds: float) -> Limits:
+    return Limits(5, seconds, Deadline.after(seconds, time.monotonic()))
+
+
+def check_taken_back(server: DeafServer) -> None:
+    """After the call has ended, and the server has begun to read again."""
+    until(lambda: server.open_connections == 0)
+    assert END not in server.received
+    assert server.resets == (server.endpoint.scheme == "http")
+
+
+@pytest.mark.parametrize("kind", ["threads", "httpx"])
+def test_blocking_call_whose_time_is_over_is_taken_back(
+    server: DeafServer, client_tls: ssl.SSLContext | None, kind: str
+) -> None:
+    make = FastTransport if kind == "threads" else HttpxTransport
+    transport: Transport = make(ssl_context=client_tls)
+    with pytest.raises(TransportFailure) as caught:
+        transport.send(server.endpoint, WRITE, until_deadline(0.3))
+    assert caught.value.sent is Sent.WHOLE  # the kernel has it, and nobody knows where it is
+    server.hears.set()
+    check_taken_back(server)
+    transport.close()
+
+
+def test_blocking_call_that_another_thread_aborts_is_taken_back(
+    server: DeafServer, client_tls: ssl.SSLContext | None
+) -> None:
+    transport = FastTransport(ssl_context=client_tls)
+    failures: list[TransportFailure] = []
+
+    def write() -> None:
+        with pytest.raises(TransportFailure) as caught:
+            transport.send(server.endpoint, WRITE, Limits(5, 5, Deadline.after(5, time.monotonic())))
+        failures.append(caught.value)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    server.ready.wait(5)
+    time.sleep(0.05)
+    transport.close()
+    thread.join(5)
+    assert [failure.aborted for failure in failures] == [True]
+    server.hears.set()
+    check_taken_back(server)
+
+
+@pytest.mark.parametrize("way", ["time is over", "cancelled", "closed"])
+@pytest.mark.parametrize("kind", ["loop", "httpx"])
+async def test_task_that_is_given_up_is_taken_back(
+    server: DeafServer, client_tls: ssl.SSLContext | None, kind: str, way: str
+) -> None:
+    if kind == "httpx" and way == "closed":
+        return  # it does not end what is under way
+    make = AsyncFastTransport if kind == "loop" else AsyncHttpxTransport
+    transport: AsyncTransport = make(ssl_context=client_tls)
+    closing = asyncio.create_task(_close_soon(server, transport)) if way == "closed" else None
+    with pytest.raises((TransportFailure, TimeoutError)):
+        async with asyncio.timeout(0.3 if way == "cancelled" else None):
+            await transport.send(server.endpoint, WRITE, until_deadline(0.3 if way == "time is over" else 5))
+
+    # Now its caller knows. From here on it holds the loop up.
+    server.hears.set()
+    time.sleep(LATER)  # noqa: ASYNC251
+    assert END not in server.received
+    check_taken_back(server)
+    if closing is not None:
+        await closing
+    await transport.close()
+
+
+async def _close_soon(server: DeafServer, transport: AsyncTransport) -> None:
+    await asyncio.to_thread(server.ready.wait, 5)
+    await asyncio.sleep(0.05)
+    await transport.close()
+
+
+@pytest.mark.parametrize("name", ["threads", "loop"])
+@pytest.mark.parametrize("how", ["idle", "not kept", "aborted stream"])
+def test_connection_with_no_request_under_way_ends_in_order(name: LaneName, how: str) -> None:
+    ends: list[bytes | str] = []
+
+    def act(peer: Peer) -> bool:
+        peer.send(
+            MANY if how == "aborted stream" else answer_bytes(200, {"Connection": "close"} if how == "not kept" else {})
+        )
+        try:
+            ends.append(peer.sock.recv(1))
+        except OSError as error:
+            ends.append(str(error))
+        return False
+
+    with FaultServer(Behaviour(act)) as server, start_lane(name) as lane:
+        if how == "aborted stream":
+            stream = lane.open(server.endpoint, GET, SOON)
+            stream.abort()
+            stream.close()
+        else:
+            assert lane.send(server.endpoint, GET, SOON).status == 200
+        lane.close()
+        until(lambda: ends)
+    assert ends == [b""]
