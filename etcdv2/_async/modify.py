@@ -15,7 +15,7 @@ from etcdv2._runtime.primitives import async_sleep
 from etcdv2._types.api_errors import CompareFailed, KeyExists, KeyNotFound
 from etcdv2._types.call_errors import DeadlineExceeded
 from etcdv2._types.results import Response
-from etcdv2._types.settings import TimeoutLike, Unset, timeout_from
+from etcdv2._types.settings import TimeoutLike, Unset
 
 FIRST_PAUSE_SECONDS = 0.004
 MAX_PAUSE_SECONDS = 0.1
@@ -36,7 +36,7 @@ async def async_modify(
     key alone. Reads through raft: a member that lags could make it leave alone what has changed
     long ago.
     """
-    total = timeout_from(timeout, dispatcher.timeout).total
+    total = dispatcher.times(timeout).total
     deadline = Deadline.after(total, time.monotonic())
     read = key_calls.get(key, recursive=False, sort=False, quorum=True)
     tries = 0

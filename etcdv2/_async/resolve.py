@@ -22,7 +22,7 @@ from etcdv2._runtime.primitives import async_later
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import ClusterChanged, DeadlineExceeded, OutcomeUnknown
 from etcdv2._types.results import Event, Outcome
-from etcdv2._types.settings import Timeout, TimeoutLike, Unset, timeout_from
+from etcdv2._types.settings import Timeout, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, Node, operations
 
 MAX_FRUITLESS_POLLS = 8
@@ -36,14 +36,14 @@ SILENT_POLLS = 2
 async def async_resolve(dispatcher: AsyncDispatcher, error: OutcomeUnknown, timeout: TimeoutLike | Unset) -> Outcome:
     """What can be known about the write behind `error`. Raises what a quorum read raises."""
     trace = outcome.trace_of(error)
-    times = dispatcher.timeout if isinstance(timeout, Unset) else timeout_from(timeout, dispatcher.timeout)
+    times = dispatcher.times(timeout)
     deadline = Deadline.after(times.total, time.monotonic())
     reading = _Reading(dispatcher, trace, times, deadline)
 
     try:
         # 1. The key as it is now, at the cluster that the write was sent to.
         node, index = await reading.state()
-        if error.cluster_id and dispatcher.view.cluster_id != error.cluster_id:
+        if error.cluster_id and dispatcher.cluster_id != error.cluster_id:
             return Outcome("unknown", False, index, None, "the cluster was replaced since")
         found = outcome.by_state(trace, node, index)
         if found is not None:
@@ -127,7 +127,7 @@ class _Reading:
             if change is None:
                 await self._check_alive(poll.endpoint)
         except TransportFailure as failure:
-            self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            self._dispatcher.endpoint_failed(poll.endpoint, failure)
             raise
         return change
 

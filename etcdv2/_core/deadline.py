@@ -1,6 +1,7 @@
-"""The arithmetic of time limits: moments by which something must have ended, and pauses between tries.
+"""The arithmetic of time: by when something must have ended, and how long to pause between tries.
 
-Has no clock of its own: `now` comes in, on the clock of `time.monotonic`. Every layer may import it.
+Has no clock of its own: `now` comes in, on the clock of `time.monotonic`. Every layer may import
+it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Final
 
 
 class Deadline(float):
-    """The moment, on the clock of `time.monotonic`, by which something must have ended; `NEVER` for no limit.
+    """The moment by which something must have ended, on the clock of `time.monotonic`.
 
-    It is the moment itself, so `now >= deadline`, and `min` of two, are what they seem. None, where seconds are meant,
-    is no limit, as in `Timeout` and wherever something waits.
+    `NEVER` for no limit. As it is a float, `now >= deadline` and `min` of two mean what they say.
+    Where seconds are meant None is no limit, as in `Timeout` and wherever something waits.
     """
 
     __slots__ = ()
@@ -56,9 +57,10 @@ def backoff(
     least: float = 0.5,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> float:
-    """Seconds to pause after so many failures in a row, from 1 on: `first` is doubled by each up to `longest`.
+    """Seconds to pause after so many failures in a row, from 1 on.
 
-    Then jittered, so that those who failed together do not come back together: `least` is the smallest part of it.
+    `first`, doubled by each further failure up to `longest`; then jittered, so that those who
+    failed together do not come back together: `least` is the smallest part that remains.
     """
     doublings = min(failures - 1, 60)  # beyond that a float has no more to give
     return min(longest, first * 2.0**doublings) * uniform(least, 1.0)

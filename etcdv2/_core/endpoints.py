@@ -85,6 +85,14 @@ def parse_endpoints(given: str | Iterable[str], *, tls: bool = False) -> tuple[E
     return found
 
 
+def parse_advertised(url: str) -> Endpoint | None:
+    """A client URL that a member advertises; None for what cannot be connected to, such as unix sockets."""
+    try:
+        return parse_endpoint(url)
+    except ValueError:
+        return None
+
+
 def has_proxy(endpoint: Endpoint) -> bool:
     """Whether the environment names a proxy for it: HTTP_PROXY, ALL_PROXY, NO_PROXY and so on."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):

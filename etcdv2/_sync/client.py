@@ -8,21 +8,21 @@ import ssl
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
 from etcdv2._core.deadline import Deadline, shorter
-from etcdv2._core.endpoints import Endpoint, has_proxy, parse_endpoint, parse_endpoints
-from etcdv2._core.wire import CLUSTER_ID, Transport, TransportFailure
+from etcdv2._core.endpoints import Endpoint, parse_advertised, parse_endpoint, parse_endpoints
+from etcdv2._core.wire import CLUSTER_ID, TransportFailure
 from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.keys import KeysAPI
+from etcdv2._sync.leader import LeaderPreference
+from etcdv2._sync.transports import check_transport_types, tls_settings, transport_for
 from etcdv2._sync.watch.index_monitor import IndexMonitor
-from etcdv2._transport.threads import FastTransport
-from etcdv2._types.api_errors import EtcdError
 from etcdv2._types.hooks import Hook
 from etcdv2._types.results import ClusterHealth, EndpointHealth
 from etcdv2._types.settings import (
@@ -32,6 +32,7 @@ from etcdv2._types.settings import (
     TimeoutLike,
     Unset,
     check_consistency,
+    check_user_agent,
     settings_from_env,
     timeout_from,
 )
@@ -44,24 +45,32 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-LEADER_AGAIN = 5.0
-"""Seconds between two questions for the leader while it cannot be found among the endpoints."""
+LEAST_SECONDS = 0.001
+"""For an endpoint that is new to `sync`, even when the deadline has passed."""
 
 
 class Client:
-    """A client for a cluster's v2 API. Meant to be shared by threads, or by the tasks of one event loop.
+    """A client for a cluster's v2 API.
 
-    `endpoints`: URLs, `host:port` or addresses of several members; one alone as a str. The first to be used is random.
-    `username`, `password`: basic auth, sent with every request. `tls`: files or a context for https endpoints.
-    `timeout`: seconds in total, or a `Timeout`. `consistency` of reads: "local" (what a member has), "session" (never
-    older than what this client has seen), "quorum" (through raft). `repeat_writes`: send a write again when its answer
-    was lost, which can do it twice; without it such a write raises OutcomeUnknown. `prefer_leader`: talk to the leader
-    when it is among the endpoints. `max_connections`: to each endpoint, watches aside. `transport`: an httpx transport
-    to send through, or "httpx" for its standard one. `proxy`, `trust_env`: as in httpx, then used. `user_agent`:
-    instead of the usual one. `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
+    Meant to be shared by threads, or by the tasks of one event loop. Does no network I/O until the
+    first call; reads the PEM files at once. Raises ValueError and TypeError for settings that
+    contradict each other.
 
-    Does no network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError for settings
-    that contradict each other.
+    `endpoints`: URLs, `host:port` or addresses of several members; one alone as a str. The first to
+    be used is random.
+    `username`, `password`: basic auth, sent with every request.
+    `tls`: files or a context for https endpoints.
+    `timeout`: seconds in total, or a `Timeout`.
+    `consistency` of reads: "local" (what a member has), "session" (never older than what this
+    client has seen), "quorum" (through raft).
+    `repeat_writes`: send a write again when its answer was lost, which can do it twice; without it
+    such a write raises OutcomeUnknown.
+    `prefer_leader`: talk to the leader when it is among the endpoints.
+    `max_connections`: to each endpoint, watches aside.
+    `transport`: an httpx transport to send through, or "httpx" for its standard one.
+    `proxy`, `trust_env`: as in httpx, which is used for a proxy.
+    `user_agent`: instead of the usual one.
+    `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
     """
 
     def __init__(
@@ -83,45 +92,27 @@ class Client:
         before_attempt: Hook | None = None,
         after_attempt: Hook | None = None,
     ) -> None:
-        if not isinstance(tls, (TLS, ssl.SSLContext, NoneType)):
-            raise TypeError(f"tls: a {type(tls).__name__}; must be an etcdv2.TLS or an ssl.SSLContext")
-        if isinstance(transport, str) and transport != "httpx":
-            raise TypeError(f'transport {transport!r}: must be an httpx transport, or "httpx"')
-        if not isinstance(user_agent, (str, NoneType)):
-            raise TypeError(f"user_agent {user_agent!r}: must be a str")
-        if user_agent is not None and not (user_agent.isascii() and user_agent.isprintable()):
-            raise ValueError(f"user_agent {user_agent!r}: must be printable ASCII")
-        for model in (KeysEvent, KeysError, Message):
-            model.model_rebuild()  # now rather than within the time of the first call
-        parsed = parse_endpoints(endpoints, tls=tls is not None)
+        # 1. What can be refused is refused here, before anything is made.
+        check_transport_types(tls, transport)
+        check_user_agent(user_agent)
         check_consistency(consistency)
-        secure = any(endpoint.tls for endpoint in parsed)
-        if tls is not None and not secure:
-            raise ValueError("tls= is given, but every endpoint is http://; write https:// or leave tls= out")
-        given = None if transport == "httpx" else transport
-        if given is not None and (tls is not None or proxy is not None):
-            raise ValueError("transport= has its own TLS and proxy settings; give them to it, not to the client")
-        if max_connections < 1:
-            raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
-        settings = TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
-        context = settings.build() if secure and given is None else None
-        sender: Transport
-        if transport is None and proxy is None and not (trust_env and any(map(has_proxy, parsed))):
-            sender = FastTransport(
-                ssl_context=context, server_hostname=settings.server_hostname, max_connections=max_connections
-            )
-        else:
-            # Imported when it is used: httpx and what it needs take longer than all the rest.
-            from etcdv2._sync.httpx_transport import HttpxTransport
+        parsed = parse_endpoints(endpoints, tls=tls is not None)
+        self._tls = tls_settings(parsed, tls)
 
-            sender = HttpxTransport(
-                ssl_context=context,
-                server_hostname=settings.server_hostname,
-                max_connections=max_connections,
-                transport=given,
-                proxy=proxy,
-                trust_env=trust_env,
-            )
+        # 2. The models are completed now rather than within the time of the first call.
+        for model in (KeysEvent, KeysError, Message):
+            model.model_rebuild()
+
+        # 3. What carries out the calls.
+        sender = transport_for(
+            parsed,
+            self._tls,
+            transport,
+            tls_given=tls is not None,
+            proxy=proxy,
+            trust_env=trust_env,
+            max_connections=max_connections,
+        )
         self._dispatcher = Dispatcher(
             EndpointPool(parsed),
             sender,
@@ -132,12 +123,11 @@ class Client:
             before_attempt=before_attempt,
             after_attempt=after_attempt,
         )
-        self._tls = settings if secure else None
         self.set_credentials(username, password)
         if prefer_leader:
-            self._dispatcher.before_call = self._find_leader
-        self._leader_asked = float("-inf")
-        self._leader_endpoint: Endpoint | None = None
+            self._dispatcher.before_call = LeaderPreference(self._dispatcher).before_call
+
+        # 4. What users call.
         self._monitor = IndexMonitor(self._dispatcher)
         self.keys = KeysAPI(self._dispatcher, self._monitor)
         """The keys API."""
@@ -147,7 +137,10 @@ class Client:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """A client with the settings of etcdctl's variables: see the README for the list. Raises ValueError."""
+        """A client with the settings of etcdctl's variables: see the README for the list.
+
+        Raises ValueError.
+        """
         return cls(**settings_from_env(os.environ if environ is None else environ))
 
     def __repr__(self) -> str:
@@ -169,25 +162,15 @@ class Client:
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The configured endpoints and those that `sync` found."""
-        return tuple(endpoint.url for endpoint in self._dispatcher.pool.endpoints)
+        return tuple(endpoint.url for endpoint in self._dispatcher.endpoints)
 
     @property
     def cluster_id(self) -> str:
         """The X-Etcd-Cluster-Id of the cluster, "" before its first answer."""
-        return self._dispatcher.view.cluster_id
+        return self._dispatcher.cluster_id
 
     def set_credentials(self, username: str | None, password: str | None = None) -> None:
         """Use other credentials from the next request on; None for none. Raises ValueError."""
-        if username is None and password is not None:
-            raise ValueError("password= is given without username=")
-        if username is not None:
-            if password is None:
-                raise ValueError("username= is given without password=")
-            if not isinstance(username, str) or not isinstance(password, str):
-                raise TypeError("username and password: must be str")
-            if not username or ":" in username:
-                shown = username.partition(":")[0]  # what follows may be the password, as for curl
-                raise ValueError(f"username {shown!r}: must not be empty, and basic auth allows no colon in it")
         self._dispatcher.authenticate(username, password)
 
     def send(
@@ -200,21 +183,23 @@ class Client:
         """Send any generated call, with failover, the rules for writes, and the errors of the tree."""
         repeat = self._dispatcher.repeat_writes if repeat_writes is None else repeat_writes
         quorum = ("quorum", "true") in call.query
-        rules = policy_for(call, repeat=repeat, quorum=quorum)
+        policy = policy_for(call, repeat=repeat, quorum=quorum)
         if ("wait", "true") in call.query:
             raise ValueError("send() does not wait for events; use keys.watch()")
-        return (self._dispatcher.perform(call, rules, timeout)).answer
+        return (self._dispatcher.perform(call, policy, timeout)).answer
 
     def as_curl(self, call: Call[Any, Any], endpoint: str | None = None) -> str:
-        """The call as a command line for curl, for the current endpoint or the one given. Sends nothing.
+        """The call as a command line for curl, for the current endpoint or the one given.
 
-        Passwords are hidden (`***`), also those in the call's body; values are not. `call` is a generated one, or that
-        of an OutcomeUnknown. TLS is shown by its files; a ready context and `server_hostname` cannot be.
+        Sends nothing.
+
+        Passwords are hidden (`***`), also those in the call's body; values are not. `call` is a
+        generated one, or that of an OutcomeUnknown. TLS is shown by its files; a ready context and
+        `server_hostname` cannot be.
         """
-        pool = self._dispatcher.pool
-        target = pool.first if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
+        target = self._dispatcher.current if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
         tls = self._tls if target.tls else None
-        return curl_command(call, target.url, username=self._dispatcher.secrets.username, tls=tls)
+        return curl_command(call, target.url, username=self._dispatcher.username, tls=tls)
 
     def machines(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """The client URLs that the started members advertise."""
@@ -231,33 +216,38 @@ class Client:
         Raises ValueError when the client is closed, else nothing.
         """
         self._dispatcher.check_open()
-        return ClusterHealth(tuple([self._health_of(one) for one in self._dispatcher.pool.endpoints]))
+        return ClusterHealth(tuple([self._health_of(one) for one in self._dispatcher.endpoints]))
 
     def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
-        """Take the members' advertised client URLs as further endpoints, once each has answered for the same cluster.
+        """Take the client URLs that the members advertise as further endpoints.
 
-        The configured endpoints are kept in any case; found ones that are no longer advertised are dropped. Returns
-        all endpoints. An address without TLS is not taken when all endpoints have it: the password would go there in
+        Each once it has answered for the same cluster. The configured endpoints are kept in any
+        case; found ones that are no longer advertised are dropped. Returns all endpoints. An
+        address without TLS is not taken when all endpoints have it: the password would go there in
         the clear.
         """
-        times = self._dispatcher.timeout if timeout is UNSET else timeout_from(timeout, self._dispatcher.timeout)
-        ends = Deadline.after(times.total, time.monotonic())
+        times = self._dispatcher.times(timeout)
+        deadline = Deadline.after(times.total, time.monotonic())
+
+        # 1. What the members advertise, each URL once.
         members = self.members.list(timeout=timeout)
-        known = self._dispatcher.pool.endpoints
-        found = [_advertised(url) for url in dict.fromkeys(url for member in members for url in member.client_urls)]
-        usable = [endpoint for endpoint in found if endpoint is not None and endpoint in known]
-        strangers = [endpoint for endpoint in found if endpoint is not None and endpoint not in known]
+        urls = dict.fromkeys(url for member in members for url in member.client_urls)
+        advertised = [endpoint for endpoint in map(parse_advertised, urls) if endpoint is not None]
+        usable = [endpoint for endpoint in advertised if endpoint in self._dispatcher.endpoints]
+        strangers = [endpoint for endpoint in advertised if endpoint not in self._dispatcher.endpoints]
+
+        # 2. Those that are new have to answer for our cluster, in equal shares of the time that is left.
         while strangers:
-            endpoint = strangers.pop(0)
-            share = ends.share(len(strangers) + 1, time.monotonic())
-            within = shorter(times.attempt, None if share is None else max(0.001, share))
-            if self._is_member(endpoint, within):
-                usable.append(endpoint)
-        self._dispatcher.pool.discovered(usable)
+            share = deadline.share(len(strangers), time.monotonic())
+            within = shorter(times.attempt, None if share is None else max(LEAST_SECONDS, share))
+            stranger = strangers.pop(0)
+            if self._is_member(stranger, within):
+                usable.append(stranger)
+        self._dispatcher.discovered(usable)
         return self.endpoints
 
     def _is_member(self, endpoint: Endpoint, within: float | None) -> bool:
-        if all(known.tls != endpoint.tls for known in self._dispatcher.pool.endpoints):
+        if all(known.tls != endpoint.tls for known in self._dispatcher.endpoints):
             return False
         call = operations.list_members()
         try:
@@ -266,7 +256,7 @@ class Client:
             answer = call.decode(reply.status, reply.body)
         except (TransportFailure, ValueError):
             return False
-        same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.view.cluster_id
+        same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.cluster_id
         return same and not isinstance(answer, Message)
 
     def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
@@ -283,31 +273,3 @@ class Client:
             reason = "" if healthy else answer.reason or "the member says so, without a reason"
             return EndpointHealth(endpoint.url, healthy, reason, elapsed)
         return EndpointHealth(endpoint.url, False, answer.message, elapsed)
-
-    def _find_leader(self) -> None:
-        """Make the leader the current endpoint, when it is one of them; a failure changes nothing."""
-        pool = self._dispatcher.pool
-        now = time.monotonic()
-        if pool.first == self._leader_endpoint or now - self._leader_asked < LEADER_AGAIN:
-            return
-        self._leader_asked = now
-        attempt = self._dispatcher.timeout.attempt
-        try:
-            rules = LOCAL_READ
-            leader = (self._dispatcher.perform(operations.get_leader(), rules, attempt)).answer
-        except EtcdError:
-            return
-        for url in leader.client_urls:
-            endpoint = _advertised(url)
-            if endpoint is not None and endpoint in pool.endpoints:
-                self._leader_endpoint = endpoint
-                pool.prefer(endpoint)
-                return
-
-
-def _advertised(url: str) -> Endpoint | None:
-    """None for what cannot be connected to, such as unix sockets."""
-    try:
-        return parse_endpoint(url)
-    except ValueError:
-        return None

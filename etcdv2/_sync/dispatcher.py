@@ -1,11 +1,16 @@
 # Derived from etcdv2/_async/dispatcher.py by scripts/unasync.py: change that file, make generate.
-"""Carries out calls: asks the core whom to try, sends, sleeps, reports back. Owns the transport and the credentials."""
+"""The dispatcher: carries out what a call's `Route` says, and reports back what came of it.
+
+Owns the transport, the credentials, and what is known of the endpoints and of the cluster; one per
+client, shared by all that the client does. The rest of the shell asks and reports through its
+methods. Decides nothing about retries.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from etcdv2._core.call.cluster_view import ClusterView
@@ -18,7 +23,17 @@ from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
 from etcdv2._core.watch.event_buffer import EventBuffer
-from etcdv2._core.wire import Headers, Limits, Reply, Request, Sent, Stream, Transport, TransportFailure
+from etcdv2._core.wire import (
+    CLUSTER_ID,
+    Headers,
+    Limits,
+    Reply,
+    Request,
+    Sent,
+    Stream,
+    Transport,
+    TransportFailure,
+)
 from etcdv2._runtime.forks import Forked, tell_after_fork
 from etcdv2._runtime.primitives import sleep
 from etcdv2._types.call_errors import V2ApiDisabled
@@ -28,9 +43,10 @@ from etcdv2_api import Call, KeysError, Message, operations
 
 Answer = TypeVar("Answer")
 
-
 MEMBER = operations.get_self_stats().target
-"""What tells which member a connection goes to: behind a balancer two of them need not go to the same one."""
+"""What tells which member a connection goes to: behind a balancer two may go to different ones."""
+NOTHING_KNOWN = Meta(0, 0, 0, "")
+"""Of an answer whose headers are not etcd's."""
 
 
 class Poll(NamedTuple):
@@ -68,18 +84,22 @@ class Dispatcher:
         self.consistency: Consistency = consistency
         self.repeat_writes = repeat_writes
         self.closed = False
-        self.before_call: Callable[[], None] | None = None
-        """Carried out before each call of `perform`."""
+        self.before_call: Callable[[Deadline], None] | None = None
+        """Carried out at the beginning of each `perform`, with its deadline."""
         self.watches: set[Closeable] = set()
         """Begun and not yet closed."""
         self._transport = transport
-        self._user_agent = user_agent
-        self._headers: Headers = (("User-Agent", user_agent),)
-        self.secrets = Secrets(None, None)
+        self._user_agent = ("User-Agent", user_agent)
+        self._headers: Headers = (self._user_agent,)
+        self._secrets = Secrets(None, None)
         self._before = before_attempt
         self._after = after_attempt
         self._rng = random.Random()
         tell_after_fork(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self.watches)} watches"
+        return f"<{type(self).__name__}: {self.pool!r}, {self.view!r}, {state}>"
 
     def __reduce__(self) -> str:
         raise TypeError("a Client cannot be pickled: make one in each process")
@@ -90,90 +110,6 @@ class Dispatcher:
             watch.after_fork()
         self.watches.clear()
         self._rng.seed()
-
-    def authenticate(self, username: str | None, password: str | None) -> None:
-        """Use these credentials from the next request on; None for none."""
-        self.secrets = Secrets(username, password)
-        agent = ("User-Agent", self._user_agent)
-        token = self.secrets.token
-        self._headers = (agent,) if token is None else (agent, ("Authorization", f"Basic {token}"))
-
-    def perform(
-        self,
-        call: Call[Answer, KeysError | Message],
-        rules: CallPolicy,
-        timeout: TimeoutLike | Unset = UNSET,
-        deadline: Deadline = NEVER,
-    ) -> Answered[Answer]:
-        """The call's answer from whichever endpoint gives it. Raises every error of the tree."""
-        if self.before_call is not None:
-            self.before_call()
-        attempts = self._begin(call, rules, timeout, deadline)
-        while True:
-            step = self._step(attempts, call)
-            request = self._request(call, "" if rules.write else attempts.expected)
-            try:
-                reply = self._attempt(call, request, step)
-            except TransportFailure as failure:
-                attempts.failed(failure, time.monotonic())
-                continue
-            answered = attempts.answered(reply, time.monotonic())
-            if answered is not None:
-                return answered
-
-    def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
-        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
-        attempts = self._begin(call, LOCAL_READ, timeout, NEVER)
-        request = self._request(call)._replace(greeting=MEMBER)
-        while True:
-            step = self._step(attempts, call)
-            try:
-                stream = self._open(call, request, step)
-                if stream.status != 200:
-                    reply = Reply(stream.status, stream.headers, _read_all(stream, step.limits))
-                    attempts.answered(reply, time.monotonic())
-                    continue
-            except TransportFailure as failure:
-                attempts.failed(failure, time.monotonic())
-                continue
-            meta = attempts.opened(stream.headers, time.monotonic())
-            if meta is not None:
-                return Poll(stream, meta, step.endpoint, member_of(stream.greeting))
-            stream.close()
-
-    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> Poll | None:
-        """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
-        request = self._request(call)._replace(greeting=MEMBER)
-        stream = self._open(call, request, Try(endpoint, 1, self._limits()))
-        try:
-            meta = meta_of(stream.headers)
-        except ValueError:
-            meta = Meta(0, 0, 0, "")
-        if stream.status == 200 and meta.index:
-            return Poll(stream, meta, endpoint, member_of(stream.greeting))
-        stream.close()
-        return None
-
-    def look(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Meta:
-        """The etcd headers of one answer of one endpoint, whatever the answer says. Raises TransportFailure.
-
-        `within`: seconds instead of the usual ones for an attempt.
-        """
-        reply = self.ask(endpoint, call, within)
-        try:
-            return meta_of(reply.headers)
-        except ValueError:
-            return Meta(0, 0, 0, "")
-
-    def ask(
-        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, anonymous: bool = False
-    ) -> Reply:
-        """One attempt at one endpoint, without any rule. `anonymous`: without credentials. Raises TransportFailure."""
-        limits = self._limits(within)
-        request = self._request(call)
-        if anonymous:
-            request = request._replace(headers=self._headers[:1])
-        return self._attempt(call, request, Try(endpoint, 1, limits))
 
     def check_open(self) -> None:
         """Raises ValueError after `close`."""
@@ -186,13 +122,164 @@ class Dispatcher:
         self.closed = True
         self._transport.close()
 
+    # --- credentials and times -------------------------------------------------------------------------------------
+
+    def authenticate(self, username: str | None, password: str | None) -> None:
+        """Use these credentials from the next request on; None for none.
+
+        Raises ValueError and TypeError.
+        """
+        self._secrets = Secrets(username, password)
+        token = self._secrets.token
+        credentials = () if token is None else (("Authorization", f"Basic {token}"),)
+        self._headers = (self._user_agent, *credentials)
+
+    @property
+    def username(self) -> str | None:
+        return self._secrets.username
+
+    def times(self, timeout: TimeoutLike | Unset) -> Timeout:
+        """Those of one call, for which this was given."""
+        return self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
+
+    # --- endpoints and cluster -------------------------------------------------------------------------------------
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The configured and the discovered ones."""
+        return self.pool.endpoints
+
+    @property
+    def current(self) -> Endpoint:
+        """The endpoint that calls go to while it answers."""
+        return self.pool.first
+
+    def prefer(self, endpoint: Endpoint) -> None:
+        """Make it the current one, unless it is unknown."""
+        self.pool.prefer(endpoint)
+
+    def ordered_endpoints(self) -> list[Endpoint]:
+        """All endpoints, as the next read would ask them."""
+        return self.pool.order(time.monotonic())
+
+    def healthy_endpoints(self) -> list[Endpoint]:
+        """Those that neither rest nor are quarantined."""
+        return self.pool.well(time.monotonic())
+
+    def endpoint_failed(self, endpoint: Endpoint, why: TransportFailure | str) -> None:
+        """It did not answer, or uselessly: it rests, and another one becomes the current one."""
+        self.pool.failed(endpoint, time.monotonic(), str(why))
+
+    def discovered(self, endpoints: Iterable[Endpoint]) -> None:
+        """Replace the discovered endpoints; the configured ones are kept in any case."""
+        self.pool.discovered(endpoints)
+
+    @property
+    def cluster_id(self) -> str:
+        """X-Etcd-Cluster-Id of the cluster, "" before its first answer."""
+        return self.view.cluster_id
+
+    def is_foreign(self, reply: Reply) -> bool:
+        """Whether it comes from another cluster."""
+        return self.view.is_foreign(reply.headers.get(CLUSTER_ID, ""))
+
+    def switch_to(self, cluster_id: str) -> None:
+        """The store is another one, or was put back: no index that was seen before counts any more."""
+        self.view.switch_to(cluster_id)
+
+    # --- calls -----------------------------------------------------------------------------------------------------
+
+    def perform(
+        self,
+        call: Call[Answer, KeysError | Message],
+        policy: CallPolicy,
+        timeout: TimeoutLike | Unset = UNSET,
+        deadline: Deadline = NEVER,
+    ) -> Answered[Answer]:
+        """The call's answer from whichever endpoint gives it. Raises every error of the tree."""
+        route = self._begin(call, policy, timeout, deadline)
+        if self.before_call is not None:
+            self.before_call(route.deadline)
+
+        while True:
+            step = self._step(route)
+            # A read names the cluster that it is for: of an answer of another one its body is not waited for.
+            request = self._request(call, "" if policy.write else route.expected)
+            try:
+                reply = self._attempt(call, request, step)
+            except TransportFailure as failure:
+                route.failed(failure, time.monotonic())
+                continue
+            answered = route.answered(reply, time.monotonic())
+            if answered is not None:
+                return answered
+
+    def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
+        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+        route = self._begin(call, LOCAL_READ, timeout, NEVER)
+        request = self._request(call)._replace(greeting=MEMBER)
+
+        while True:
+            step = self._step(route)
+            try:
+                stream = self._open(call, request, step)
+                if stream.status != 200:  # a refusal, which is read as any answer is
+                    reply = Reply(stream.status, stream.headers, _read_all(stream, step.limits))
+                    route.answered(reply, time.monotonic())
+                    continue
+            except TransportFailure as failure:
+                route.failed(failure, time.monotonic())
+                continue
+
+            meta = route.opened(stream.headers, time.monotonic())
+            if meta is not None:
+                return Poll(stream, meta, step.endpoint, member_of(stream.greeting))
+            stream.close()
+
+    # --- one attempt at one endpoint, without any rule -------------------------------------------------------------
+
+    def ask(
+        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, anonymous: bool = False
+    ) -> Reply:
+        """Whatever it answers. `within`: seconds instead of the usual ones for an attempt.
+
+        `anonymous`: without credentials. Raises TransportFailure.
+        """
+        request = self._request(call)
+        if anonymous:
+            request = request._replace(headers=(self._user_agent,))
+        return self._attempt(call, request, Try(endpoint, 1, self._limits(within)))
+
+    def probe(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Meta:
+        """The etcd headers of what `ask` gets. Raises TransportFailure."""
+        reply = self.ask(endpoint, call, within)
+        try:
+            return meta_of(reply.headers)
+        except ValueError:
+            return NOTHING_KNOWN
+
+    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> Poll | None:
+        """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
+        request = self._request(call)._replace(greeting=MEMBER)
+        stream = self._open(call, request, Try(endpoint, 1, self._limits()))
+        try:
+            meta = meta_of(stream.headers)
+        except ValueError:
+            meta = NOTHING_KNOWN
+        if stream.status == 200 and meta.index:
+            return Poll(stream, meta, endpoint, member_of(stream.greeting))
+        stream.close()
+        return None
+
+    # --- steps of these --------------------------------------------------------------------------------------------
+
     def _begin(
-        self, call: Call[Any, Any], rules: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
+        self, call: Call[Any, Any], policy: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
     ) -> Route[Any]:
         self.check_open()
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         now = time.monotonic()
-        return Route(call, rules, times, self.pool, self.view, now, self._rng, deadline, self.secrets)
+        return Route(call, policy, times, self.pool, self.view, now, self._rng, deadline, self._secrets)
 
     def _limits(self, within: float | None = None) -> Limits:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""
@@ -204,10 +291,11 @@ class Dispatcher:
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
         return Request(call.method, call.target, self._headers, call.content_type, call.body or b"", cluster_id)
 
-    def _step(self, attempts: Route[Any], call: Call[Any, Any]) -> Try:
+    def _step(self, route: Route[Any]) -> Try:
+        """The next try, after the pauses before it. Raises what ends the call."""
         while True:
             try:
-                step = attempts.next(time.monotonic())
+                step = route.next(time.monotonic())
             except V2ApiDisabled as error:
                 raise V2ApiDisabled(error.endpoints, self._server_version(error.endpoints)) from error
             if isinstance(step, Try):
@@ -215,10 +303,12 @@ class Dispatcher:
             sleep(step.seconds)
 
     def _attempt(self, call: Call[Any, Any], request: Request, step: Try) -> Reply:
+        """Send it and wait for the whole answer; the hooks around it. Raises TransportFailure."""
         if self._before is not None:
             call_hook(self._before, _info(call, step))
         if self._after is None:
             return self._transport.send(step.endpoint, request, step.limits)
+
         started = time.monotonic()
         try:
             reply = self._transport.send(step.endpoint, request, step.limits)
@@ -229,6 +319,10 @@ class Dispatcher:
         return reply
 
     def _open(self, call: Call[Any, Any], request: Request, step: Try) -> Stream:
+        """Send it and wait for the headers of the answer; the hooks around it.
+
+        Raises TransportFailure.
+        """
         if self._before is not None:
             call_hook(self._before, _info(call, step))
         started = time.monotonic()
@@ -248,10 +342,11 @@ class Dispatcher:
             call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
 
     def _server_version(self, urls: tuple[str, ...]) -> str | None:
+        """The version of the first of these endpoints that tells it."""
+        call = operations.get_version()
         for endpoint in self.pool.endpoints:
             if endpoint.url not in urls:
                 continue
-            call = operations.get_version()
             try:
                 reply = self.ask(endpoint, call)
                 answer = call.decode(reply.status, reply.body)

@@ -23,7 +23,7 @@ from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import ClusterChanged, DeadlineExceeded, OutcomeUnknown
 from etcdv2._types.results import Event, Outcome
-from etcdv2._types.settings import Timeout, TimeoutLike, Unset, timeout_from
+from etcdv2._types.settings import Timeout, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, Node, operations
 
 MAX_FRUITLESS_POLLS = 8
@@ -37,14 +37,14 @@ SILENT_POLLS = 2
 def resolve(dispatcher: Dispatcher, error: OutcomeUnknown, timeout: TimeoutLike | Unset) -> Outcome:
     """What can be known about the write behind `error`. Raises what a quorum read raises."""
     trace = outcome.trace_of(error)
-    times = dispatcher.timeout if isinstance(timeout, Unset) else timeout_from(timeout, dispatcher.timeout)
+    times = dispatcher.times(timeout)
     deadline = Deadline.after(times.total, time.monotonic())
     reading = _Reading(dispatcher, trace, times, deadline)
 
     try:
         # 1. The key as it is now, at the cluster that the write was sent to.
         node, index = reading.state()
-        if error.cluster_id and dispatcher.view.cluster_id != error.cluster_id:
+        if error.cluster_id and dispatcher.cluster_id != error.cluster_id:
             return Outcome("unknown", False, index, None, "the cluster was replaced since")
         found = outcome.by_state(trace, node, index)
         if found is not None:
@@ -128,7 +128,7 @@ class _Reading:
             if change is None:
                 self._check_alive(poll.endpoint)
         except TransportFailure as failure:
-            self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+            self._dispatcher.endpoint_failed(poll.endpoint, failure)
             raise
         return change
 

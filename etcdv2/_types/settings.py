@@ -76,6 +76,16 @@ def timeout_from(given: TimeoutLike | Unset, standard: Timeout) -> Timeout:
     return replace(standard, total=None if given is None else float(given))
 
 
+def check_user_agent(value: object) -> None:
+    """Raises TypeError or ValueError unless it can stand in a header, or is None."""
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"user_agent {value!r}: must be a str")
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"user_agent {value!r}: must be printable ASCII")
+
+
 def check_consistency(value: str) -> None:
     if value not in CONSISTENCIES:
         raise ValueError(f"consistency: must be one of {', '.join(CONSISTENCIES)}, not {value!r}")

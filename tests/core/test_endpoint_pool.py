@@ -144,7 +144,7 @@ def test_endpoint_of_another_cluster_is_behind_all_others_until_it_is_ours_again
     assert pool.order(0)[0] == A
 
 
-def test_forgiving_brings_back_who_was_set_aside() -> None:
+def test_readmitting_ends_every_quarantine() -> None:
     pool = pool_of(A, B)
     pool.quarantine(A, 0, "beef")
     assert not pool.all_quarantined()
@@ -224,6 +224,18 @@ def test_order_holds_between_any_two_steps_of_a_discovery() -> None:
     pool.discovered([D])
     assert orders
     assert all({A, B} <= set(order) for order in orders)
+
+
+def test_pool_shows_what_it_knows() -> None:
+    pool = pool_of(A, B, C, D)
+    pool.failed(B, 0, WHY)
+    pool.failed(B, 10, WHY)
+    pool.without_v2(C, 0)
+    pool.quarantine(D, 0, "beef")
+    assert repr(pool) == (
+        "<EndpointPool at http://a:2379: http://a:2379 (well), http://b:2379 (2 failures),"
+        " http://c:2379 (no v2 API), http://d:2379 (of cluster beef)>"
+    )
 
 
 def test_outage_is_logged_once_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:

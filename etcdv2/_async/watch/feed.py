@@ -204,7 +204,7 @@ class AsyncFeed:
 
         # 3. An end that nobody asked for: an event may have been on its way. Ask from the same index, elsewhere.
         if failure is not None:
-            self._dispatcher.pool.failed(held.poll.endpoint, time.monotonic(), str(failure))
+            self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
         await self._ended_early(began, broken=failure is not None)
         return None
 
@@ -257,7 +257,7 @@ class AsyncFeed:
             return after
         if after is not None:
             await after.poll.stream.close()
-        self._dispatcher.pool.failed(held.poll.endpoint, time.monotonic(), "sent no new event")
+        self._dispatcher.endpoint_failed(held.poll.endpoint, "sent no new event")
         await self._ended_early(received)
         return None
 
@@ -283,12 +283,12 @@ class AsyncFeed:
                     change = self._read_change(poll, line)
                     if change is None:
                         # What it was is not known, so nothing behind it may be taken: a poll asks for it again.
-                        self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), "sent what is no event")
+                        self._dispatcher.endpoint_failed(poll.endpoint, "sent what is no event")
                         return
                     await self._accept(change)
         except TransportFailure as failure:
             if not failure.aborted:
-                self._dispatcher.pool.failed(poll.endpoint, time.monotonic(), str(failure))
+                self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
             await polls.finish(stream)
 

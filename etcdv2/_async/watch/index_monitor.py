@@ -243,7 +243,7 @@ class AsyncMemberMonitor:
 
     def _give_up(self, told: str, noted: str) -> None:
         """All polls go on elsewhere, and the endpoint rests."""
-        self._dispatcher.pool.failed(self._endpoint, time.monotonic(), noted)
+        self._dispatcher.endpoint_failed(self._endpoint, noted)
         for polls in list(self._watched):
             polls.lost(f"{self._endpoint} {told}")
 
@@ -296,7 +296,7 @@ class AsyncMemberMonitor:
         return poll.meta
 
     async def _read(self, key: str) -> Meta:
-        return await self._dispatcher.look(self._endpoint, operations.get_key(key))
+        return await self._dispatcher.probe(self._endpoint, operations.get_key(key))
 
     async def _is_left_behind(self, index: int) -> bool:
         """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
@@ -312,15 +312,15 @@ class AsyncMemberMonitor:
 
         self._compared_at = now
         self._others_had = 0
-        others = [one for one in self._dispatcher.pool.well(now) if one != self._endpoint]
+        others = [one for one in self._dispatcher.healthy_endpoints() if one != self._endpoint]
         if others and self._probe_key is not None:
             other = random.choice(others)
             try:
                 # Shortly: meanwhile nobody probes the watched member.
-                found = await self._dispatcher.look(
+                found = await self._dispatcher.probe(
                     other, operations.get_key(self._probe_key), within=COMPARE_WITHIN_SECONDS
                 )
                 self._others_had = found.index
             except TransportFailure as failure:
-                self._dispatcher.pool.failed(other, time.monotonic(), str(failure))
+                self._dispatcher.endpoint_failed(other, failure)
         return False

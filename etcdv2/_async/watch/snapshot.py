@@ -35,7 +35,7 @@ async def async_check_not_restored(
     if not index:  # no leader just now: ask again rather than wait for an index that may never come
         raise StaleRead(wanted, poll.meta.index)
     if index < wanted:
-        dispatcher.view.switch_to(poll.meta.cluster_id)
+        dispatcher.switch_to(poll.meta.cluster_id)
         text = f"The store went back from index {wanted} to {index}"
         raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
 

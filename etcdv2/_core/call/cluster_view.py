@@ -22,7 +22,7 @@ class ClusterView:
         return bool(cluster_id) and bool(self.cluster_id) and cluster_id != self.cluster_id
 
     def is_behind(self, meta: Meta) -> bool:
-        """Whether the answer shows an older state, or comes from an older term, than was seen already."""
+        """Whether the answer shows an older state, or an older term, than was seen already."""
         return (0 < meta.index < self.index) or (0 < meta.raft_term < self.term)
 
     def note(self, meta: Meta) -> None:

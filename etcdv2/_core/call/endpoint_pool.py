@@ -1,7 +1,7 @@
 """Which endpoints there are and in what order to try them: rest after failures, never used up.
 
-No I/O, no clock of its own. Every method may be called from any thread: each value is replaced at once, and a lost race
-costs a try at a resting endpoint, never an endpoint.
+No I/O, no clock of its own. Every method may be called from any thread: each value is replaced at
+once, and a lost race costs a try at a resting endpoint, never an endpoint.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LONGEST_REST = 30.0
 
 
 class _Health:
+    """What is known against one endpoint: at first nothing."""
+
     __slots__ = ("cluster_id", "failures", "resting_until", "without_v2")
 
     def __init__(self) -> None:
@@ -28,11 +30,22 @@ class _Health:
         self.resting_until = float("-inf")
         self.without_v2 = False
         self.cluster_id: str | None = None
-        """The other cluster's id while set aside."""
+        """The other cluster's id while the endpoint is quarantined."""
+
+    @property
+    def state(self) -> str:
+        if self.cluster_id is not None:
+            return f"of cluster {self.cluster_id}"
+        if self.without_v2:
+            return "no v2 API"
+        return f"{self.failures} failures" if self.failures else "well"
 
 
 class EndpointPool:
-    """Endpoints with their health. The configured ones stay for ever; discovered ones come and go by `discovered`."""
+    """Endpoints with their health.
+
+    The configured ones stay for ever; discovered ones come and go by `discovered`.
+    """
 
     def __init__(self, endpoints: Sequence[Endpoint], rng: random.Random | None = None) -> None:
         self._rng = rng or random.Random()
@@ -45,6 +58,10 @@ class EndpointPool:
         """Those with anything against them: mostly none."""
         self._first = shuffled[0]
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{endpoint} ({self._health[endpoint].state})" for endpoint in self._all)
+        return f"<{type(self).__name__} at {self._first}: {shown}>"
+
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         return self._all
@@ -55,10 +72,12 @@ class EndpointPool:
         return self._first
 
     def order(self, now: float, *, write: bool = False) -> list[Endpoint]:
-        """All endpoints: the current one, the others that are well, then the resting ones, longest rested first.
+        """All endpoints: the current one, the others that are well, then those that rest.
 
-        One that is set aside comes last, and for a write not at all, unless all are set aside.
+        The one whose rest ends first is the first of these. Quarantined ones come last, and for a
+        write not at all, unless all are.
         """
+        # 1. Mostly nothing is known against anybody.
         first, health = self._first, self._health
         everyone = self._all
         if len(everyone) == 1:
@@ -66,10 +85,14 @@ class EndpointPool:
         if not self._troubled:
             start = everyone.index(first) if first in everyone else 0
             return [*everyone[start:], *everyone[:start]]
+
+        # 2. From the current one on, around.
         if write and not self.all_quarantined():
             everyone = tuple(one for one in everyone if health[one].cluster_id is None)
         start = everyone.index(first) if first in everyone else 0
         turned = everyone[start:] + everyone[:start]
+
+        # 3. The well ones stay in this order, the others come behind them.
         well: list[Endpoint] = []
         resting: list[Endpoint] = []
         for endpoint in turned:
@@ -80,7 +103,7 @@ class EndpointPool:
         return well + resting
 
     def shares(self, queue: Sequence[Endpoint], now: float) -> int:
-        """Among how many to share out a short time, for those still to be asked: all that rest count as one."""
+        """Among how many of `queue` a short time is to be shared: all that rest count as one."""
         if not self._troubled:
             return len(queue)
         well = self.well(now)
@@ -88,7 +111,7 @@ class EndpointPool:
         return min(len(queue), awake + 1)
 
     def well(self, now: float) -> list[Endpoint]:
-        """Those that neither rest nor are set aside."""
+        """Those that neither rest nor are quarantined."""
         health = self._health
         return [one for one in self._all if health[one].resting_until <= now and health[one].cluster_id is None]
 
@@ -96,6 +119,7 @@ class EndpointPool:
         """It answered: it is the current one from now on."""
         if endpoint not in self._all:  # dropped while a call to it was under way
             return
+
         state = self._health[endpoint]
         if state.failures or state.without_v2 or state.cluster_id is not None:
             logger.info("endpoint %s answers again", endpoint)
@@ -104,6 +128,7 @@ class EndpointPool:
             state.resting_until = float("-inf")
             state.without_v2 = False
             state.cluster_id = None
+
         self._first = endpoint
 
     def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
@@ -113,6 +138,7 @@ class EndpointPool:
             return
         if not state.failures:
             logger.info("endpoint %s rests: %s", endpoint, why)
+
         # Calls that were under way together fail together: that counts once.
         if now >= state.resting_until:
             state.failures += 1
@@ -136,12 +162,12 @@ class EndpointPool:
         if state is None:
             return
         if state.cluster_id != cluster_id:
-            logger.warning("endpoint %s belongs to another cluster (%s) and is set aside", endpoint, cluster_id)
+            logger.warning("endpoint %s belongs to another cluster (%s) and is quarantined", endpoint, cluster_id)
         state.cluster_id = cluster_id
         self._leave(endpoint, now)
 
     def readmit(self) -> None:
-        """Forget who was set aside: the client has gone over to another cluster."""
+        """Nobody is quarantined any more: the client has switched to another cluster."""
         for state in self._health.values():
             state.cluster_id = None
         self._troubled = frozenset(one for one, state in self._health.items() if state.failures or state.without_v2)
@@ -156,11 +182,13 @@ class EndpointPool:
 
     def discovered(self, endpoints: Iterable[Endpoint]) -> None:
         """Replace the discovered endpoints; the configured ones are kept in any case."""
+        # 1. Those that stay keep their place and their health; new ones follow in random order.
         extra = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint not in self._configured]
         kept = [endpoint for endpoint in self._all if endpoint in self._configured or endpoint in extra]
         fresh = [endpoint for endpoint in extra if endpoint not in kept]
         self._rng.shuffle(fresh)
-        # Dropped ones keep their entry: another thread may be about to look it up.
+
+        # 2. Dropped ones keep their entry: another thread may be about to look it up.
         self._health = {**{endpoint: _Health() for endpoint in fresh}, **self._health}
         self._all = (*kept, *fresh)
         if self._first not in self._all:

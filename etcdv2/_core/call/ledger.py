@@ -83,7 +83,7 @@ class Ledger:
                 pass
 
     def forget_foreign(self) -> None:
-        """The client has gone over to another cluster: those that belonged to it are no strangers any more."""
+        """The client has switched to another cluster: its members are not foreign any more."""
         self.foreign = {}
 
     @property

@@ -1,6 +1,7 @@
-"""What may be done with one call: whether it writes, whether it may be repeated, how fresh its answer must be.
+"""What may be done with one call.
 
-Depends on the arguments, not on the operation alone. Knows nothing of attempts.
+Whether it writes, whether it may be repeated, how fresh its answer must be. Depends on the
+arguments, not on the operation alone. Knows nothing of attempts.
 """
 
 from __future__ import annotations

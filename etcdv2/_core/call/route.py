@@ -1,8 +1,9 @@
 """The course of one call over several endpoints: whom to ask next, for how long, and when to pause.
 
-Owns rounds, pauses and the limits of each try. What follows from an attempt is the verdict's affair, which error ends
-the call the ledger's. No I/O, no clock of its own, no sleep: the shell carries out each `Try` and `Pause` and reports
-back. Every final error comes out of `next`, `failed`, `answered` or `opened`.
+Owns rounds, pauses and the limits of each try. What follows from an attempt is the verdict's
+affair, which error ends the call the ledger's. No I/O, no clock of its own, no sleep: the shell
+carries out each `Try` and `Pause` and reports back. Every final error comes out of `next`,
+`failed`, `answered` or `opened`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ NO_SECRETS = Secrets(None, None)
 
 
 class Route(Generic[Answer]):
-    """The course of one call. `number` counts its attempts, from 1 on."""
+    """The course of one call, until its `deadline`. `number` counts its attempts, from 1 on."""
 
     number = 0
     expected = ""
@@ -83,7 +84,7 @@ class Route(Generic[Answer]):
         self._secrets = secrets
         self._rng = rng
         by = Deadline.after(timeout.total, now)
-        self._deadline = by if deadline is NEVER else min(by, deadline)
+        self.deadline = by if deadline is NEVER else min(by, deadline)
         self._ledger = Ledger(call, view, now)
 
     def __repr__(self) -> str:
@@ -93,8 +94,8 @@ class Route(Generic[Answer]):
 
     def next(self, now: float) -> Try | Pause:
         """The next step. Raises the final error when there is none."""
-        if now >= self._deadline:
-            raise self._ledger.out_of_time(self._deadline)
+        if now >= self.deadline:
+            raise self._ledger.out_of_time(self.deadline)
 
         # The first round begins; or a round is over, and the next one follows after a pause.
         if self._queue is None:
@@ -104,7 +105,7 @@ class Route(Generic[Answer]):
             error = self._end_of_rounds(now + pause)
             if error is not None:
                 raise error
-            pause = self._deadline.cut(pause, now) or 0.0
+            pause = self.deadline.cut(pause, now) or 0.0
             self._round += 1
             self._queue = self._pool.order(now + pause, write=self._policy.write)
             return Pause(pause)
@@ -124,12 +125,12 @@ class Route(Generic[Answer]):
         # time of the others; but not the wait for a write's answer, which nobody else can give, nor a quorum read's
         # while it leaves time for more.
         longest = (connect or inf) if policy.write else max(connect or inf, answer or inf)
-        if others and now + longest * (len(others) + 1) > self._deadline:
-            share = self._deadline.share(self._pool.shares(others, now) + 1, now)
+        if others and now + longest * (len(others) + 1) > self.deadline:
+            share = self.deadline.share(self._pool.shares(others, now) + 1, now)
             connect = shorter(connect, share)
-            if not policy.write and (not policy.commit or answer is None or now + answer >= self._deadline):
+            if not policy.write and (not policy.commit or answer is None or now + answer >= self.deadline):
                 answer = shorter(answer, share)
-        return Limits(connect, answer, self._deadline)
+        return Limits(connect, answer, self.deadline)
 
     def _end_of_rounds(self, resumed: float) -> Exception | None:
         """Why another round, from the moment `resumed` on, cannot help. None when it may."""
@@ -149,22 +150,28 @@ class Route(Generic[Answer]):
 
         # 3. Two rounds in any case; while there may be an answer later, until the deadline or for some rounds more.
         if ledger.waits:
-            over = self._deadline == NEVER and self._round >= ROUNDS_WITHOUT_TOTAL
+            over = self.deadline == NEVER and self._round >= ROUNDS_WITHOUT_TOTAL
         else:
-            over = self._round >= ROUNDS or resumed >= self._deadline
+            over = self._round >= ROUNDS or resumed >= self.deadline
         return ledger.unavailable() if over else None
 
     # --- what came of it -------------------------------------------------------------------------------------------
 
     def failed(self, failure: TransportFailure, now: float) -> None:
-        """The attempt under way ended without a whole answer. Raises OutcomeUnknown for a write that may be applied."""
+        """The attempt under way ended without a whole answer.
+
+        Raises OutcomeUnknown for a write that may be applied.
+        """
         verdict = judge_failure(failure, self._policy)
         error = self._carry_out(verdict, finding.of_failure(failure, now - self._trying[1]), now)
         if error is not None:
             raise error
 
     def answered(self, reply: Reply, now: float) -> Answered[Answer] | None:
-        """The end of the call, or None when another endpoint has to be asked. Raises what the answer says."""
+        """The end of the call, or None when another endpoint has to be asked.
+
+        Raises what the answer says.
+        """
         call, status, view = self._call, reply.status, self._view
         try:
             answer = call.decode(status, reply.body)
@@ -190,7 +197,7 @@ class Route(Generic[Answer]):
         return None
 
     def opened(self, headers: Mapping[str, str], now: float) -> Meta | None:
-        """Headers of a watch with status 200 arrived: its meta, or None when another endpoint has to be asked."""
+        """Headers of a watch with status 200 came: its meta, or None to ask another endpoint."""
         problem: ValueError | None = None
         try:
             meta = meta_of(headers)
@@ -222,7 +229,7 @@ class Route(Generic[Answer]):
             self._pool.succeeded(self._trying[0])
 
     def _carry_out(self, verdict: Verdict, found: Finding, now: float) -> Exception | None:
-        """Note the attempt, treat its endpoint as it deserves, and return the error that ends the call, if any."""
+        """Note the attempt and what it shows of its endpoint. The error that ends the call, if any."""
         endpoint, since = self._trying
         self._ledger.add(verdict, found, endpoint.url, now - since)
 

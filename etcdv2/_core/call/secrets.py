@@ -1,4 +1,8 @@
-"""What must not be shown: the client's credentials and passwords in calls, also where a server sends them back."""
+"""What must not be shown: a client's credentials, and passwords in calls.
+
+Owns the refusal of credentials that cannot be sent, and the hiding of them in what a server sends
+back. Shows nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ class Secrets:
     """The credentials of a client."""
 
     def __init__(self, username: str | None, password: str | None) -> None:
-        """Raises ValueError for text that is not valid Unicode."""
+        """Raises TypeError and ValueError for what HTTP's basic authentication cannot carry."""
+        check_credentials(username, password)
         self.username = username
         self.token: str | None = None
         """What follows `Basic` in the Authorization header."""
@@ -36,6 +41,21 @@ class Secrets:
         for secret in texts:
             text = text.replace(secret, HIDDEN)
         return text
+
+
+def check_credentials(username: object, password: object) -> None:
+    """Raises TypeError and ValueError unless both are text, or both are None."""
+    if username is None and password is None:
+        return
+    if username is None:
+        raise ValueError("password= is given without username=")
+    if password is None:
+        raise ValueError("username= is given without password=")
+    if not isinstance(username, str) or not isinstance(password, str):
+        raise TypeError("username and password: must be str")
+    if not username or ":" in username:
+        shown = username.partition(":")[0]  # what follows may be the password, as for curl
+        raise ValueError(f"username {shown!r}: must not be empty, and basic auth allows no colon in it")
 
 
 def _written(password: str | None) -> list[str]:

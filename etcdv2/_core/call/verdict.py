@@ -1,10 +1,14 @@
-"""The judge of a call: what came of one attempt, and what follows from it. The rules of retrying stand here.
+"""The judge of a call: what came of one attempt, and what follows from it.
 
-`judge_failure`, `judge_answer`, `judge_undescribed` and `judge_headers` find the row; the call's policy picks the
-column. They raise nothing and change nothing. The route carries a verdict out, the ledger finds the words.
+The rules of retrying stand here.
 
-Two rules lie under the rows. A read may be asked again wherever it likes. A write is asked again only where it is
-certain that nothing was done; else its end is OutcomeUnknown, unless its user allows it to be done twice.
+`judge_failure`, `judge_answer`, `judge_undescribed` and `judge_headers` find the row; the call's
+policy picks the column. They raise nothing and change nothing. The route carries a verdict out, the
+ledger finds the words.
+
+Two rules lie under the rows. A read may be asked again wherever it likes. A write is asked again
+only where it is certain that nothing was done; else its end is OutcomeUnknown, unless its user
+allows it to be done twice.
 """
 
 from __future__ import annotations
@@ -23,18 +27,24 @@ from etcdv2_api import KeysError, Message
 NO_LEADER_CODES = frozenset({300, 301})
 """Raft's own error, and an election under way."""
 AFTER_OUR_OWN_WRITE_CODES = frozenset({100, 101, 105})
-"""Key not found, compare failed, key exists: what a repeated delete, compare-and-swap or create gets after itself."""
+"""What a repeated delete, compare-and-swap or create gets after itself: key not found, compare
+failed, key exists.
+"""
 DONE_NOTHING_STATUS = 501
-"""Of a read-only proxy, to a write (seen on 2.3.8, 3.4.23, 3.5.1): the only status from 500 on that is certain."""
+"""Of a read-only proxy, to a write (spec/protocol.md section 15): the only status from 500 on that
+is a proof of nothing done.
+"""
 NO_V2_STATUS = 404
 """Without X-Etcd-Cluster-Id: Go's answer for a path that nobody serves."""
 NOT_THE_LEADER_STATUS = 403
 LEADER_ONLY_OPERATIONS = frozenset({"get_leader_stats"})
-"""Refused with that status by every member but the leader."""
+"""Refused with that status by every member but the leader (spec/protocol.md section 15)."""
 TTL_OF_DIRECTORY_TEXT = "Not a file"
-"""3.5 cannot change the TTL of a directory and says so with code 300: nothing was done (seen on 3.5.1)."""
+"""3.5 cannot change the TTL of a directory and says so with code 300: nothing was done
+(spec/protocol.md section 7).
+"""
 NOTHING_FORWARDED_TEXT = "zero endpoints currently available"
-"""A proxy that has no member to forward to has forwarded nothing (seen on 2.3.8, 3.4.23, 3.5.1)."""
+"""A proxy that has no member to forward to has forwarded nothing (spec/protocol.md section 15)."""
 
 
 class Then(Enum):
@@ -139,7 +149,9 @@ NO_LEADER = Row(
     write=Verdict(Then.UNKNOWN, Shows.NOTHING),
     repeat=Verdict(Then.REMEMBER, Shows.LEADERLESS),
 )
-"""One of NO_LEADER_CODES, or an error without code from 500 on: the write may still be in the log of raft."""
+"""One of NO_LEADER_CODES, or an error without code from 500 on: the write may be in the raft log yet
+(spec/protocol.md section 14).
+"""
 
 NOTHING_FORWARDED = _any(Shows.LEADERLESS, Then.NEXT)
 """The same from a proxy that had no member to forward to."""
@@ -156,7 +168,10 @@ OLDER = _reads(Shows.BEHIND, Then.NEXT)
 # --- the table: answers of another cluster ----------------------------------------------------------------------------
 
 FOREIGN_SUCCESS = _row(Shows.FOREIGN, read=Then.NEXT, write=Then.CHANGED, repeat=Then.CHANGED)
-"""A write was applied there. When all endpoints are foreign, a read ends as ClusterChanged too, at the round's end."""
+"""A write was applied there.
+
+When all endpoints are foreign, a read ends as ClusterChanged too, at the round's end.
+"""
 
 FOREIGN_REFUSAL = _any(Shows.FOREIGN, Then.NEXT)
 """An error below 500, or the mere headers of a read's answer, whose body is not waited for."""
@@ -165,7 +180,7 @@ FOREIGN_FAILURE = _row(Shows.FOREIGN, read=Then.NEXT, write=Then.UNKNOWN, repeat
 """An error from 500 on: the write may be applied there yet."""
 
 SWITCHED = _reads(Shows.NOTHING, Then.NEXT)
-"""The headers of a cluster that was foreign when the read was sent, but to which another call has switched since."""
+"""The mere headers of a cluster to which another call has switched since the read was sent."""
 
 # --- the table: answers that the description of the API does not have -------------------------------------------------
 
@@ -173,7 +188,9 @@ NO_V2 = _any(Shows.WITHOUT_V2, Then.NEXT)
 """The v2 API is off there, or gone; at last, when it is so everywhere, V2ApiDisabled."""
 
 UNREADABLE = _row(Shows.ODD, read=Then.NEXT, write=Then.UNKNOWN, repeat=Then.REMEMBER)
-"""A success, or a failure from 500 on but DONE_NOTHING_STATUS; at last UnexpectedAnswer, when all answer so."""
+"""A success, or a failure from 500 on but DONE_NOTHING_STATUS. When all answer so, at last
+UnexpectedAnswer.
+"""
 
 ODD = _row(Shows.ODD, read=Then.NEXT, write=Then.RAISE, repeat=Then.RAISE)
 """Any other status: a redirect, a proxy's page. Nothing was done."""
@@ -200,7 +217,10 @@ def judge_failure(failure: TransportFailure, policy: CallPolicy) -> Verdict:
 def judge_answer(
     answer: object, status: int, meta: Meta, operation: str, policy: CallPolicy, view: ClusterView, *, lost: bool
 ) -> Verdict:
-    """Of an answer that the description has. `lost`: whether an attempt before may have been applied."""
+    """Of an answer that the description has.
+
+    `lost`: whether an attempt before may have been applied.
+    """
     # 1. What counts in another cluster, or in an older state of ours, is for neither to say.
     refused = isinstance(answer, (KeysError, Message))
     if view.is_foreign(meta.cluster_id):
@@ -230,8 +250,9 @@ def judge_undescribed(
 ) -> Verdict:
     """Of an answer that the description does not have.
 
-    `cluster_id`: its X-Etcd-Cluster-Id, None without one. `expected`: the one that a read was sent to wait for; of an
-    answer with another one the transport has not waited for the body. `lost`: as in `judge_answer`.
+    `cluster_id`: its X-Etcd-Cluster-Id, None without one. `expected`: the one that a read was sent
+    to wait for; of an answer with another one the transport has not waited for the body. `lost`: as
+    in `judge_answer`.
     """
     # 1. Headers of another cluster, and no body.
     is_other = cluster_id is not None and cluster_id.isalnum() and cluster_id != expected
