@@ -216,10 +216,10 @@ class AsyncDispatcher:
     async def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> AsyncPoll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
-        request = self._request(call)._replace(greeting=MEMBER)
 
         while True:
             step = await self._step(route)
+            request = self._request(call, route.expected)._replace(greeting=MEMBER)
             try:
                 stream = await self._open(call, request, step)
                 if stream.status != 200:  # a refusal, which is read as any answer is
@@ -259,7 +259,7 @@ class AsyncDispatcher:
 
     async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> AsyncPoll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
-        request = self._request(call)._replace(greeting=MEMBER)
+        request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
         stream = await self._open(call, request, Try(endpoint, 1, self._limits()))
         try:
             meta = meta_of(stream.headers)

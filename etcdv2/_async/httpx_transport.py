@@ -176,7 +176,7 @@ class AsyncHttpxTransport:
         try:
             async with async_deadline(limits.deadline):
                 response = await self._watches.send(built, stream=True)
-                body = await async_see_through(self._body(response, "", limits), lambda: None)
+                body = await async_see_through(self._body(response, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise _failure(trace, error) from error
         self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")

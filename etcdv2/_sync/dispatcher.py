@@ -217,10 +217,10 @@ class Dispatcher:
     def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
-        request = self._request(call)._replace(greeting=MEMBER)
 
         while True:
             step = self._step(route)
+            request = self._request(call, route.expected)._replace(greeting=MEMBER)
             try:
                 stream = self._open(call, request, step)
                 if stream.status != 200:  # a refusal, which is read as any answer is
@@ -260,7 +260,7 @@ class Dispatcher:
 
     def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> Poll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
-        request = self._request(call)._replace(greeting=MEMBER)
+        request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
         stream = self._open(call, request, Try(endpoint, 1, self._limits()))
         try:
             meta = meta_of(stream.headers)

@@ -288,7 +288,8 @@ class AsyncFastTransport:
         """
         greeting = request._replace(target=request.greeting, greeting="")
         try:
-            await connection.start(pool.encoder.encode(greeting), limits, ends, streaming=False)
+            data = pool.encoder.encode(greeting)
+            await connection.start(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
             connection.finish()
         except BaseException as error:
             connection.end(Aborted())

@@ -257,7 +257,8 @@ class FastTransport:
         """
         greeting = request._replace(target=request.greeting, greeting="")
         try:
-            connection.exchange(pool.encoder.encode(greeting), limits, ends, streaming=False)
+            data = pool.encoder.encode(greeting)
+            connection.exchange(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
         except BaseException as error:
             self._drop(connection)
             if isinstance(error, TransportFailure):
