@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from etcdv2.testing import Server
-from tests.tools.written import AT_ONCE, Writing, put
+from tests.tools.writers import AT_ONCE, Writing, put
 
 BLOCKING = """
 import sys, time

@@ -18,17 +18,15 @@ import pytest
 from etcdv2 import Client
 from etcdv2.testing import Cluster, Server
 from tests.tools.fault_server import Peer, TcpProxy
-from tests.tools.foreign import foreign_writes
-from tests.tools.long_history import History, objections
+from tests.tools.history import History, HistoryReader, objections, reconcile
 from tests.tools.long_readers import END, SOON, Reader, reading
-from tests.tools.scribes import Book, Journal, Pen, ProbeInterval, Scribe, reckon
 from tests.tools.scripted_store import ScriptedStore, silent
 from tests.tools.waiting import until
-from tests.tools.written import Write, Writing, delete, put
+from tests.tools.writers import BusyWriter, Pace, Record, RoamingWriter, Write, Writing, delete, foreign_writes, put
 
 CHANGES = 20_000
 SEED = 4
-AUTHORS = "abcdefghijkl"
+NAMES = "abcdefghijkl"
 BEHIND = 400
 """Changes; whoever has not told them yet holds up the writers."""
 MODERATE = 400.0
@@ -70,50 +68,50 @@ class LongRun:
         ]
         self.everybody = [*self.readers, *self.readers_async]
         self.members = members
-        self.book = Book()
-        self.pen = Pen(self.ports, self.book)
-        self.pace = ProbeInterval(rate, self.held_by)
+        self.record = Record()
+        self.writer = RoamingWriter(self.ports, self.record)
+        self.pace = Pace(rate, self.held_by)
         self.restarts = 0
-        self._journal: Journal | None = None
+        self._history_reader: HistoryReader | None = None
 
     def ports(self) -> list[int]:
         return [member.port for member in self.members if member.running and not member.paused]
 
     def held_by(self) -> str | None:
-        assert self._journal is not None
-        behind = self.book.last - BEHIND
-        if self._journal.next < behind:
-            return f"the journal ({self._journal.failure!r})"
+        assert self._history_reader is not None
+        behind = self.record.last - BEHIND
+        if self._history_reader.next < behind:
+            return f"the history ({self._history_reader.failure!r})"
         return next((f"{one}" for one in self.everybody if one.key in ("/", "/long") and one.reached < behind), None)
 
     def carry_out(self, faults: list[Callable[[], None]]) -> History:
         """What happened, by index; all readers have told the end."""
         rng = random.Random(SEED)
         rng.shuffle(faults)
-        first = self.pen.surely(FIRST, "").index
-        self._journal = journal = Journal(self.ports, self.book, first)
-        scribes = [Scribe(name, Pen(self.ports, self.book), self.pace, self.enough) for name in AUTHORS]
+        first = self.writer.surely(FIRST, "").index
+        self._history_reader = history_reader = HistoryReader(self.ports, self.record, first)
+        busy = [BusyWriter(name, RoamingWriter(self.ports, self.record), self.pace, self.enough) for name in NAMES]
         try:
             each = CHANGES // (len(faults) + 1)
             for number, fault in enumerate(faults, 1):
-                self._written(number * each - rng.randrange(each // 2), scribes)
+                self._written(number * each - rng.randrange(each // 2), busy)
                 self.pace.rate = MODERATE
-                self._written(self._count() + MODERATE, scribes)
+                self._written(self._count() + MODERATE, busy)
                 fault()
                 self.everybody_tells(f"after fault {number}")
                 self.pace.rate = self.pace.usual
-            self._written(CHANGES, scribes)
-            for scribe in scribes:
-                scribe.thread.join(SOON)
+            self._written(CHANGES, busy)
+            for one in busy:
+                one.thread.join(SOON)
             self.everybody_tells(END)
             until(lambda: all(one.ended for one in self.everybody), lambda: self.everybody, SOON)
         finally:
             self.pace.stop()
-            self.pen.close()
-            journal.close()
-        assert journal.failure is None, repr(journal.failure)
-        done, nameless = reckon(self.book, journal, first)
-        lost = sum("refresh" in write.form for write in self.book.unknown)
+            self.writer.close()
+            history_reader.close()
+        assert history_reader.failure is None, repr(history_reader.failure)
+        done, nameless = reconcile(self.record, history_reader, first)
+        lost = sum("refresh" in write.form for write in self.record.unknown)
         assert nameless <= self.restarts + lost, f"{nameless} indexes that nobody knows, {self.restarts} restarts"
         return History(done, first)
 
@@ -121,17 +119,17 @@ class LongRun:
         return self._count() >= CHANGES
 
     def _count(self) -> int:
-        return 0 if self._journal is None else len(self._journal.known)
+        return 0 if self._history_reader is None else len(self._history_reader.known)
 
-    def _written(self, count: float, scribes: list[Scribe]) -> None:
-        until(lambda: self._count() >= count or not all(one.thread.is_alive() for one in scribes), lambda: scribes, 90)
-        for scribe in scribes:
-            if scribe.failure is not None:
-                raise scribe.failure
+    def _written(self, count: float, busy: list[BusyWriter]) -> None:
+        until(lambda: self._count() >= count or not all(one.thread.is_alive() for one in busy), lambda: busy, 90)
+        for one in busy:
+            if one.failure is not None:
+                raise one.failure
 
     def everybody_tells(self, value: str) -> None:
         """Write something that each watch must tell, and wait until it did."""
-        wanted = [(reader, self.pen.surely(reader.end(), value).index) for reader in self.everybody]
+        wanted = [(reader, self.writer.surely(reader.end(), value).index) for reader in self.everybody]
         until(lambda: all(reader.reached >= index for reader, index in wanted), lambda: wanted, SOON)
 
     def cautiously(self, lasts: float) -> None:
@@ -242,9 +240,12 @@ def test_unpaced_writers_never_meet_silence(etcd: Server) -> None:
         Reader("/calm", snapshots=True),
     ]
     everybody = [*readers, *others]
-    with contextlib.closing(Pen(lambda: [etcd.port], Book())) as pen, TcpProxy("127.0.0.1", etcd.port) as proxy:
+    with (
+        contextlib.closing(RoamingWriter(lambda: [etcd.port], Record())) as writer,
+        TcpProxy("127.0.0.1", etcd.port) as proxy,
+    ):
         with reading(etcd.url, readers, proxy.endpoint.url, others):
-            first = pen.surely(FIRST, "").index
+            first = writer.surely(FIRST, "").index
             ends = time.monotonic() + UNPACED
             writers = [Writing(etcd.port, unpaced(name, ends)) for name in "abcd"]
             foreign = threading.Thread(target=foreign_writes, args=(etcd, 8_000), kwargs={"connections": 2})
@@ -252,8 +253,8 @@ def test_unpaced_writers_never_meet_silence(etcd: Server) -> None:
             time.sleep(UNPACED / 3)
             proxy.refusing = True
             proxy.cut()
-            gone = pen.surely(FIRST, "").index
-            until(lambda: pen.surely(FIRST, "").index > gone + 3000, within=SOON)
+            gone = writer.surely(FIRST, "").index
+            until(lambda: writer.surely(FIRST, "").index > gone + 3000, within=SOON)
             proxy.refusing = False
             written = [done for writer in writers for done in writer.done]
             foreign.join()
@@ -261,7 +262,7 @@ def test_unpaced_writers_never_meet_silence(etcd: Server) -> None:
             while left := [reader for reader in everybody if not reader.ended]:
                 assert time.monotonic() < by, f"{left} not ended"
                 # Again and again: the first end may lie in the hole of one that was far behind.
-                written += [pen.surely(reader.end(), END) for reader in left]
+                written += [writer.surely(reader.end(), END) for reader in left]
                 time.sleep(0.2)
     compare(History(written, first), everybody)
     assert all(one.holes for one in others)

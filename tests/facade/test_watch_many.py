@@ -14,8 +14,10 @@ from etcdv2 import AsyncClient, Event
 from etcdv2._core.watch.renewal import State
 from etcdv2.testing import Server
 from tests.chaos.links import Link
-from tests.tools.foreign import async_foreign_writes, workers
+from tests.tools.leftovers import workers
 from tests.tools.scripted_store import ScriptedStore
+from tests.tools.waiting import PATIENT, SOON, async_until
+from tests.tools.writers import async_foreign_writes
 
 MANY = 1000
 DESCRIPTORS = Path("/proc/self/fd")
@@ -31,52 +33,47 @@ def store() -> Iterator[ScriptedStore]:
         yield store
 
 
-async def settled(condition: Any, what: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"{what()}")
-
-
 @pytest.mark.load
 async def test_a_thousand_watches_of_one_member_each_get_their_own(etcd: Server) -> None:
     before, opened = workers(), descriptors()
-    async with AsyncClient(etcd.url) as client:
+    async with AsyncClient(etcd.url, timeout=PATIENT) as client:
         watchers = [client.keys.watch(f"/many/{n}") for n in range(MANY)]
         await asyncio.gather(*(watcher.__aenter__() for watcher in watchers))
         assert (await client.stats.store()).watchers >= MANY
         assert workers().count("etcdv2-index") == before.count("etcdv2-index") + 1
         for round_ in ("first", "second"):
             await asyncio.gather(*(client.keys.set(f"/many/{n}", f"{round_} {n}") for n in range(MANY)))
-            events = await asyncio.gather(*(watcher.next(timeout=20) for watcher in watchers))
+            events = await asyncio.gather(*(watcher.next(timeout=SOON) for watcher in watchers))
             assert [event and event.value for event in events] == [f"{round_} {n}" for n in range(MANY)]
         await async_foreign_writes(etcd, 1500, connections=2, pause=0.02)
         await client.keys.set("/many/7", "after the renewal")
-        event = await watchers[7].next(timeout=20)
+        event = await watchers[7].next(timeout=SOON)
         assert event is not None
         assert event.value == "after the renewal"
         assert await watchers[8].next(timeout=0.05) is None
         await asyncio.gather(*(watcher.close() for watcher in watchers))
-        await settled(lambda: workers() == before, workers)
-    await settled(lambda: descriptors() <= opened, descriptors)
+        await async_until(lambda: workers() == before, workers)
+    await async_until(lambda: descriptors() <= opened, descriptors)
 
 
 @pytest.mark.load
 async def test_renewals_over_a_slow_link_do_not_wait_for_each_other(etcd: Server) -> None:
     """One after the other they would take 300 round trips of 50 ms, and the last watches would be too old by then."""
     with Link(etcd.port) as link:
-        async with AsyncClient(link.endpoint.url, timeout=60) as client:
+        async with AsyncClient(link.endpoint.url, timeout=PATIENT) as client:
             watchers = [client.keys.watch(f"/many/{n}") for n in range(300)]
             await asyncio.gather(*(watcher.__aenter__() for watcher in watchers))
             link.delay = 0.025
             await async_foreign_writes(etcd, 450, connections=1)
             begun = time.monotonic()
-            feeds = [watcher._feed for watcher in watchers]
-            await settled(lambda: all(feed.settled >= 450 for feed in feeds), lambda: [feed.settled for feed in feeds])
+            opened = [watcher._feed._polls._renewal for watcher in watchers]
+            await async_until(
+                lambda: all(renewal.first is not None and renewal.first.index >= 450 for renewal in opened),
+                lambda: opened,
+            )
             assert time.monotonic() - begun < 4.5
             await client.keys.set("/many/299", "1")
-            event = await watchers[299].next(timeout=20)
+            event = await watchers[299].next(timeout=SOON)
             assert event is not None
             assert event.value == "1"
 
@@ -85,14 +82,14 @@ async def test_cancelled_wait_loses_no_event_and_the_watch_goes_on(etcd: Server)
     async with AsyncClient(etcd.url) as client, client.keys.watch("/k") as watcher:
         seen: list[str | None] = []
         for n in range(200):
-            waiting = asyncio.create_task(watcher.next(timeout=5))
+            waiting = asyncio.create_task(watcher.next(timeout=SOON))
             await asyncio.sleep(0)
             await client.keys.set("/k", f"{n}")
             waiting.cancel()
             try:
                 event: Event | None = await waiting
             except asyncio.CancelledError:
-                event = await watcher.next(timeout=5)
+                event = await watcher.next(timeout=SOON)
             assert event is not None
             seen.append(event.value)
         assert seen == [f"{n}" for n in range(200)]
@@ -117,7 +114,7 @@ async def test_cancelled_task_leaves_nothing(store: ScriptedStore, how: str) -> 
     task = asyncio.create_task(consume())
     await began.wait()
     if how != "beginning":
-        await settled(lambda: store.watching and watchers, lambda: "no watch")
+        await async_until(lambda: store.watching and watchers, lambda: "no watch")
     if how == "streaming":
         for _ in range(600):
             store.happen(count=3)
@@ -127,18 +124,18 @@ async def test_cancelled_task_leaves_nothing(store: ScriptedStore, how: str) -> 
         assert watchers[0]._feed._polls._renewal.state is State.STREAMING
     elif how == "renewing":
         store.happen(count=0, foreign=500)
-        await settled(lambda: watchers[0]._feed._polls._second is not None, lambda: "no renewal")
+        await async_until(lambda: watchers[0]._feed._polls._second is not None, lambda: "no renewal")
     elif how == "away":
         store.away = True
         store.hang_up()
-        await settled(lambda: watchers[0].unreachable_since is not None, lambda: "not away")
+        await async_until(lambda: watchers[0].unreachable_since is not None, lambda: "not away")
     else:
         await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 0.5)
-    await settled(lambda: workers() == before, workers)
-    await settled(lambda: store.watching == 0, lambda: store.watching)
+    await async_until(lambda: workers() == before, workers)
+    await async_until(lambda: store.watching == 0, lambda: store.watching)
     await client.close()
-    await settled(lambda: store.open_connections == 0, lambda: store.open_connections)
-    await settled(lambda: descriptors() <= opened, descriptors)
+    await async_until(lambda: store.open_connections == 0, lambda: store.open_connections)
+    await async_until(lambda: descriptors() <= opened, descriptors)

@@ -49,3 +49,11 @@ async def async_nothing_left(before: Held) -> None:
     await async_until(
         lambda: all(now <= then for now, then in zip(held(), before, strict=True)), lambda: (held(), before)
     )
+
+
+def workers() -> list[str]:
+    """Names of the background tasks and threads of watches that still run."""
+    names = [thread.name for thread in threading.enumerate()]
+    with contextlib.suppress(RuntimeError):  # no loop runs: the sync tests
+        names += [task.get_name() for task in asyncio.all_tasks()]
+    return sorted(name for name in names if name.startswith("etcdv2-"))

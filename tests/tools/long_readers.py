@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from etcdv2 import AsyncClient, AttemptInfo, Client, ClusterUnavailable, Event, HistoryCleared, Snapshot, Timeout
-from tests.tools.long_history import Cleared, Item
+from tests.tools.history import Cleared, Item
 from tests.tools.waiting import until
 
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)

@@ -21,9 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from etcdv2 import Client, KeyNotFound, Mirror, MirrorState, Timeout
 from etcdv2.testing import Cluster, Server
 from tests.chaos.links import Link
-from tests.tools.foreign import foreign_writes
 from tests.tools.mirror_book import DEEDS, Book, Replay
 from tests.tools.waiting import until
+from tests.tools.writers import foreign_writes
 
 Open = Callable[[Any, str], Mirror]
 QUICK = Timeout(connect=0.5, attempt=0.5, commit=2, total=4)

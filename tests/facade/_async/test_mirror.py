@@ -18,8 +18,9 @@ from etcdv2_api import operations
 from tests.facade._async.conftest import Connect
 from tests.facade._async.test_watch import ended
 from tests.tools.fault_server import TcpProxy
-from tests.tools.foreign import async_foreign_writes, workers
+from tests.tools.leftovers import workers
 from tests.tools.waiting import SOON, async_until
+from tests.tools.writers import async_foreign_writes
 
 Plain = dict[str, tuple[Any, ...]]
 

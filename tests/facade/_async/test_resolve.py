@@ -17,7 +17,7 @@ from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests.chaos.links import Link
 from tests.facade._async.conftest import Connect
-from tests.tools.foreign import async_foreign_writes
+from tests.tools.writers import async_foreign_writes
 
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
 TELLING = ACTIONS[:6]

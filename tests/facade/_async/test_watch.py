@@ -12,7 +12,8 @@ from etcdv2 import AsyncClient, ClusterUnavailable, Event, HistoryCleared
 from etcdv2._runtime.primitives import AsyncWorker, async_sleep
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
-from tests.tools.foreign import async_foreign_writes, workers
+from tests.tools.leftovers import workers
+from tests.tools.writers import async_foreign_writes
 
 SOON = 5.0
 """Seconds within which an event must come."""

@@ -13,8 +13,8 @@ import pytest
 from etcdv2 import Event, HistoryCleared
 from etcdv2.testing import Cluster, Server
 from tests.facade._async.conftest import Connect
-from tests.tools.foreign import async_foreign_writes
 from tests.tools.leftovers import async_until
+from tests.tools.writers import async_foreign_writes
 
 pytestmark = pytest.mark.load
 

@@ -13,8 +13,8 @@ from etcdv2._runtime.primitives import async_sleep
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import Peer, TcpProxy
-from tests.tools.foreign import async_foreign_writes
 from tests.tools.scripted_store import END, ScriptedStore
+from tests.tools.writers import async_foreign_writes
 
 SOON = 5.0
 """Seconds within which an item must come."""

@@ -13,7 +13,7 @@ from etcdv2._core.watch.renewal import State
 from etcdv2._runtime.primitives import AsyncWorker, async_sleep
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import Peer
-from tests.tools.foreign import workers
+from tests.tools.leftovers import workers
 from tests.tools.scripted_store import Poll, ScriptedStore, chunk, silent
 
 SOON = 5.0

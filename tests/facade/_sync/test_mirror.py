@@ -19,8 +19,9 @@ from etcdv2_api import operations
 from tests.facade._sync.conftest import Connect
 from tests.facade._sync.test_watch import ended
 from tests.tools.fault_server import TcpProxy
-from tests.tools.foreign import foreign_writes, workers
+from tests.tools.leftovers import workers
 from tests.tools.waiting import SOON, until
+from tests.tools.writers import foreign_writes
 
 Plain = dict[str, tuple[Any, ...]]
 

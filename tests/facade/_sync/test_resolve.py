@@ -18,7 +18,7 @@ from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests.chaos.links import Link
 from tests.facade._sync.conftest import Connect
-from tests.tools.foreign import foreign_writes
+from tests.tools.writers import foreign_writes
 
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
 TELLING = ACTIONS[:6]

@@ -13,7 +13,8 @@ from etcdv2 import Client, ClusterUnavailable, Event, HistoryCleared
 from etcdv2._runtime.primitives import Worker, sleep
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
-from tests.tools.foreign import foreign_writes, workers
+from tests.tools.leftovers import workers
+from tests.tools.writers import foreign_writes
 
 SOON = 5.0
 """Seconds within which an event must come."""

@@ -14,8 +14,8 @@ import pytest
 from etcdv2 import Event, HistoryCleared
 from etcdv2.testing import Cluster, Server
 from tests.facade._sync.conftest import Connect
-from tests.tools.foreign import foreign_writes
 from tests.tools.leftovers import until
+from tests.tools.writers import foreign_writes
 
 pytestmark = pytest.mark.load
 

@@ -1,7 +1,8 @@
 # Derived from tests/facade/_async/test_watch_history.py by scripts/unasync.py: change that file, make generate.
-"""Watches against writers who know what they did, while members die, sleep, lag and come back: exactly that, by index.
+"""Watches against writers who know what they did, in bursts and beside thousands of others: exactly that, by index.
 
-Paced tests demand completeness; unpaced ones that a hole is named.
+Paced tests demand completeness; unpaced ones that a hole is named. Members that die and come back meanwhile are in
+`test_watch_long`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import Client, HistoryCleared, Snapshot, Timeout
-from etcdv2._runtime.primitives import Worker, sleep
-from etcdv2.testing import Cluster, Server
+from etcdv2 import Client, Timeout
+from etcdv2._runtime.primitives import sleep
+from etcdv2.testing import Server
 from tests.chaos.links import Arena
 from tests.facade._sync.conftest import Connect
-from tests.tools.authors import Author, Story, check
-from tests.tools.foreign import foreign_writes
-from tests.tools.written import BUSY, Write, Writing, delete, put
+from tests.tools.writers import BUSY, Write, Writing, delete, foreign_writes, put
 
 SOON = 10.0
 """Seconds within which an event must come, elections included."""
-END = "the end"
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
 
 
@@ -31,180 +29,6 @@ TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
 def lane() -> str:
     """A server's faults look the same from both lanes."""
     return "fast"
-
-
-def has_end(item: Any, key: str) -> bool:
-    """Whether it is the end, or a state with it."""
-    if not isinstance(item, Snapshot):
-        return bool(item.value == END)
-    return any(node.value == END and node.key in {key, f"{key.rstrip('/')}/{END}"} for node in item.leaves())
-
-
-class IndexMonitor:
-    """Takes what a watch tells until the end is told, `rest` seconds now and then."""
-
-    def __init__(self, watcher: Any, recursive: bool, rest: float = 0.0) -> None:
-        self.watcher = watcher
-        self.recursive = recursive
-        self.items: list[Any] = []
-        self.error: BaseException | None = None
-        self.ended = False
-        self._rest = rest
-        self.start = 0
-
-    def begin(self) -> None:
-        self.watcher.__enter__()
-        self.start = self.watcher.index
-        self._worker = Worker(self._run, "follower")
-
-    def close(self) -> None:
-        self.watcher.close()
-        self._worker.join(2)
-
-    def _run(self) -> None:
-        try:
-            for item in self.watcher:
-                self.items.append(item)
-                if has_end(item, self.watcher.key):
-                    break
-                if self._rest and len(self.items) % 50 == 0:
-                    sleep(self._rest)
-        except Exception as error:
-            self.error = error
-        self.ended = True
-
-
-def until(condition: Any, within: float, why: str) -> None:
-    ends = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < ends, why
-        sleep(0.02)
-
-
-def follow_all(client: Any) -> list[IndexMonitor]:
-    """Every kind of watch of what the authors "a" and "b" do."""
-    keys = client.keys
-    followers = [
-        IndexMonitor(keys.watch("/", recursive=True), True),
-        IndexMonitor(keys.watch("/story", recursive=True, snapshots=True), True),
-        IndexMonitor(keys.watch("/story/a", recursive=True, buffer=10), True, rest=0.3),
-        IndexMonitor(keys.watch("/story/a/k0.0"), False),
-        IndexMonitor(keys.watch("/story/b/k1.0", snapshots=True), False),
-        IndexMonitor(keys.watch("/story/a/d0", recursive=True), True),
-        IndexMonitor(keys.watch("/story/b/d0/x"), False),
-        IndexMonitor(keys.watch("/story/b/_hidden", recursive=True), True),
-    ]
-    for follower in followers:
-        follower.begin()
-    return followers
-
-
-def finish(story: Story, followers: list[IndexMonitor], client: Any, holes: bool = False) -> None:
-    """Tell everybody the end, and compare."""
-    try:
-        sleep(1.6)  # what was left to expire is gone
-        for follower in followers:
-            key = follower.watcher.key.rstrip("/")
-            story.add(client.keys.set(f"{key}/{END}" if follower.recursive else key, END))
-        for follower in followers:
-            until(
-                lambda one=follower: one.ended,
-                SOON,
-                f"{follower.watcher!r} has not told the end: {len(follower.items)}",
-            )
-            if follower.error is not None:
-                raise follower.error
-            key, items = follower.watcher.key, follower.items
-            end = items[-1].index
-            found = check(story, key, items, follower.start, recursive=follower.recursive, end=end)
-            assert holes or not found, f"{follower.watcher!r}: {found} holes"
-    finally:
-        for follower in followers:
-            follower.close()
-
-
-def written(authors: list[Author]) -> None:
-    for author in authors:
-        until(lambda one=author: one.ended, 40, f"{author.home} does not end")
-        if author.failure is not None:
-            raise author.failure
-
-
-@pytest.mark.load
-def test_every_kind_of_watch_tells_the_story_of_a_single_server_that_restarts(connect: Connect, etcd: Server) -> None:
-    client, story = connect(etcd.url, timeout=TIMES), Story()
-    followers = follow_all(client)
-    authors = [Author(etcd.url, story, name, 700, 0.002) for name in ("a", "b")]
-    sleep(0.7)
-    etcd.kill()
-    etcd.start()
-    sleep(0.7)
-    etcd.pause()
-    sleep(1.3)
-    etcd.resume()
-    written(authors)
-    finish(story, followers, client)
-    assert len(story.told) > 700
-
-
-@pytest.mark.load
-def test_every_kind_of_watch_tells_the_story_of_a_cluster_in_trouble(connect: Connect, etcd_cluster: Cluster) -> None:
-    client, story = connect(etcd_cluster.endpoints, timeout=TIMES), Story()
-    followers = follow_all(client)
-    authors = [Author(etcd_cluster.endpoints, story, name, 700, 0.006) for name in ("a", "b")]
-    for member in etcd_cluster.members:
-        member.pause()
-        sleep(1.1)
-        member.resume()
-        sleep(0.2)
-        member.kill()
-        sleep(0.2)
-        member.start(wait=False)
-        sleep(0.7)
-    written(authors)
-    etcd_cluster.heal()
-    finish(story, followers, client)
-    assert len(story.told) > 500
-
-
-@pytest.mark.load
-def test_unpaced_writers_are_followed_or_the_hole_is_named(connect: Connect, etcd: Server) -> None:
-    client = connect(etcd.url)
-    followers = [
-        IndexMonitor(client.keys.watch("/w", recursive=True, snapshots=True), True),
-        IndexMonitor(client.keys.watch("/w", recursive=True, snapshots=True, buffer=20), True, rest=0.005),
-        IndexMonitor(client.keys.watch("/w/0/7", snapshots=True), False),
-    ]
-    for follower in followers:
-        follower.begin()
-    plain: Any = client.keys.watch("/w", recursive=True)
-    plain.next(timeout=0.01)
-    writers = [Writing(etcd.port, [put(f"/w/{w}/{n % 10}", f"{n}") for n in range(2500)]) for w in range(8)]
-    taken: list[Any] = []
-    cleared: HistoryCleared | None = None
-    try:
-        while not taken or len(taken) < 20_000:
-            item = plain.next(timeout=2)
-            if item is None:
-                break
-            taken.append(item)
-    except HistoryCleared as error:
-        cleared = error
-    story = Story()
-    for writer in writers:
-        until(lambda one=writer: one.ended, 30, "the writer does not end")
-        for done in writer.done:
-            story.tell(done)
-    assert len(story.told) == 20_000
-    indexes = sorted(story.told)
-    assert [item.index for item in taken] == indexes[: len(taken)]
-    if cleared is None:
-        assert len(taken) == 20_000
-    else:
-        assert plain.index == (taken[-1].index if taken else followers[0].start)
-        assert cleared.index > plain.index + 1000
-    plain.close()
-    finish(story, followers, client, holes=True)
 
 
 @pytest.mark.load
@@ -335,21 +159,6 @@ def test_small_buffer_and_a_slow_consumer_lose_nothing_within_the_history(client
             seen.append(event.index)
             if len(seen) in (40, 200):
                 sleep(0.7)
-        assert seen == [done.index for done in writing.done]
-
-
-@pytest.mark.load
-def test_two_thousand_events_at_once_against_a_consumer_that_sleeps(client: Client, etcd: Server) -> None:
-    with client.keys.watch("/b", recursive=True) as watcher:
-        writing = Writing(etcd.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **BUSY)
-        sleep(0.5)
-        seen: list[int] = []
-        while len(seen) < 2000:
-            event: Any = watcher.next(timeout=SOON)
-            assert event is not None, f"only {len(seen)}"
-            seen.append(event.index)
-            if len(seen) % 100 == 0:
-                sleep(0.02)
         assert seen == [done.index for done in writing.done]
 
 

@@ -14,8 +14,8 @@ from etcdv2._runtime.primitives import sleep
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Peer, TcpProxy
-from tests.tools.foreign import foreign_writes
 from tests.tools.scripted_store import END, ScriptedStore
+from tests.tools.writers import foreign_writes
 
 SOON = 5.0
 """Seconds within which an item must come."""

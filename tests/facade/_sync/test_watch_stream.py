@@ -14,7 +14,7 @@ from etcdv2._core.watch.renewal import State
 from etcdv2._runtime.primitives import Worker, sleep
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Peer
-from tests.tools.foreign import workers
+from tests.tools.leftovers import workers
 from tests.tools.scripted_store import Poll, ScriptedStore, chunk, silent
 
 SOON = 5.0

@@ -8,8 +8,8 @@ import pytest
 
 from etcdv2 import Event, Snapshot
 from etcdv2_api import Node
-from tests.tools.long_history import Cleared, History, Item, objections
-from tests.tools.written import Done
+from tests.tools.history import Cleared, History, Item, objections
+from tests.tools.writers import Done
 
 DONE = [Done(n, "set", f"/s/{n % 5}", f"{n}") for n in range(10, 1300)] + [
     Done(1300, "delete", "/s/1", None),

@@ -1,17 +1,21 @@
 """What happened in a store, replayed change by change, and what is wrong with what a watch has told of it.
 
-Owns what "exactly, or the hole named exactly" means. Knows no server and no client.
+`HistoryReader` reads it from the server beside the writers, and `reconcile` holds the two against
+each other: every index is accounted for. Owns what "exactly, or the hole named exactly" means.
+Knows no client, no faults and no watches.
 """
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from etcdv2 import Event, Snapshot
-from tests.tools.authors import REMOVALS, is_told
-from tests.tools.written import Done
+from tests.tools.writers import HELD, REMOVALS, Done, Ports, Record, Write, write_all
 
 FORGOTTEN = 1000
 """Events that a server keeps: a hole that is smaller is none."""
@@ -71,6 +75,16 @@ def _apply(state: State, done: Done) -> Change:
     return Change(done.index, done.action, key, done.value, old, took)
 
 
+def is_told(key: str, recursive: bool, told: str, action: str) -> bool:
+    """Whether a watch of `key` tells a change of the key `told`."""
+    if told == key:
+        return True
+    if key.startswith(f"{told}/"):
+        return action in REMOVALS
+    start = "/" if key == "/" else f"{key}/"
+    return recursive and told.startswith(start) and "/_" not in told[len(start) - 1 :]
+
+
 class Cleared(NamedTuple):
     """The watch raised HistoryCleared of `index` when it stood at `after`, and was begun anew after `index`."""
 
@@ -123,3 +137,85 @@ def _seen(event: Event) -> tuple[str, str, str | None, str | None, bool]:
 
 def _files(snapshot: Snapshot) -> State:
     return {node.key: node.value for node in snapshot.leaves()}
+
+
+# --- the store's own history -----------------------------------------------------------------------------------------
+
+
+class HistoryReader:
+    """A thread that reads the store's own history, each index asked for by itself, not far behind the writers.
+
+    Reads only what is past: that has the hidden keys too, which a waiting watch does not get (spec/protocol.md
+    section 11).
+    """
+
+    def __init__(self, ports: Ports, record: Record, first: int) -> None:
+        self.known: dict[int, Done] = {}
+        self.next = first + 1
+        self._ports, self._record = ports, record
+        self._stop = threading.Event()
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Read what is left, and end."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(0.05):
+                self._read_up_to(self._record.last)
+            self._read_up_to(self._record.last)
+        except BaseException as error:
+            self.failure = error
+
+    def _read_up_to(self, last: int) -> None:
+        ends = time.monotonic() + HELD
+        while self.next <= last:
+            until = min(last + 1, self.next + 200)
+            try:
+                self._read(random.choice(self._ports()), range(self.next, until))
+                self.next = until
+            except (OSError, ValueError, IndexError):  # it went away within an answer, or nobody is there
+                assert time.monotonic() < ends, "the history cannot be read"
+                time.sleep(0.05)
+
+    def _read(self, port: int, indexes: Iterable[int]) -> None:
+        missing = list(indexes)
+        for _ in range(2):  # a member that lags tells of a later one first
+            found = write_all(port, [_first_event_from(index) for index in missing], at_once=50)
+            assert len(found) == len(missing), "the reader was too slow"
+            self.known |= {done.index: done for done in found}
+            missing = [index for index in missing if index not in self.known]
+
+
+def _first_event_from(index: int) -> Write:
+    return Write("GET", f"/?wait=true&recursive=true&waitIndex={index}", {})
+
+
+def reconcile(record: Record, reader: HistoryReader, first: int) -> tuple[list[Done], int]:
+    """All changes after `first`, and how many indexes nobody knows. Fails where history and writers do not agree."""
+    told = {index: done for index, done in reader.known.items() if first < index}
+    for done in record.done.values():
+        assert done.index <= first or told.get(done.index) == done, f"{done} is {told.get(done.index)} in the history"
+    unknown = list(record.unknown)
+    for index in sorted(told.keys() - record.done.keys()):
+        done = told[index]
+        if done.action == "expire":
+            assert done.key in record.mortal, f"{done} has no TTL"
+            continue
+        mine = next((write for write in unknown if _may_be(write, done)), None)
+        assert mine is not None, f"nobody made {done}"
+        unknown.remove(mine)
+    assert record.refreshed.isdisjoint(told), "a refresh has no event"
+    nameless = set(range(first + 1, max(told) + 1)) - told.keys() - record.refreshed
+    return [told[index] for index in sorted(told)], len(nameless)
+
+
+def _may_be(write: Write, done: Done) -> bool:
+    if "elete" in done.action:
+        return write.method == "DELETE" and write.key == done.key
+    in_place = done.key == write.key or (write.method == "POST" and done.key.startswith(f"{write.key}/"))
+    return write.method != "DELETE" and in_place and write.form.get("value") == done.value
