@@ -49,5 +49,5 @@ def reset_on_close(sock: HasOptions, on: bool = True) -> None:
     After an ordinary close the kernel goes on sending for minutes: when a line that dropped packets
     is mended, the server gets a request whose caller was told long ago that it had timed out.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # it may be closed; uvloop says so by the latter
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))

@@ -54,11 +54,11 @@ def tracer() -> counts.Strace:
 @pytest.mark.parametrize(
     ("name", "most", "samples"),
     [
-        ("get", 4, SAMPLES),
-        ("set", 4, SAMPLES),
-        ("async-get-1", 5, SAMPLES),
-        ("async-set-1", 5, SAMPLES),
-        ("async-get-32", 3.1, BATCHED),
+        ("get", 2, SAMPLES),
+        ("set", 3, SAMPLES),
+        ("async-get-1", 4, SAMPLES),
+        ("async-set-1", 4, SAMPLES),
+        ("async-get-32", 2.1, BATCHED),
     ],
 )
 def test_a_call_makes_no_more_system_calls_than_these(

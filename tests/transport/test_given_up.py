@@ -10,10 +10,11 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import trustme
+import uvloop
 
 from etcdv2._async.httpx_transport import AsyncHttpxTransport
 from etcdv2._core.deadline import Deadline
@@ -29,6 +30,12 @@ from tests.tools.transport_drivers import GET, SOON, LaneName, start_lane
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"the end"
 WRITE = Request("PUT", "/v2/keys/a", (), "application/x-www-form-urlencoded", b"value=" + b"x" * 150_000 + END)
+ON_LOOP: dict[str, tuple[Callable[..., AsyncTransport], Callable[[], asyncio.AbstractEventLoop]]] = {
+    "loop": (AsyncFastTransport, asyncio.new_event_loop),
+    "loop, uvloop": (AsyncFastTransport, uvloop.new_event_loop),
+    "httpx": (AsyncHttpxTransport, asyncio.new_event_loop),
+    "httpx, uvloop": (AsyncHttpxTransport, uvloop.new_event_loop),
+}
 LATER = 0.15
 """Seconds in which what the kernel still held would have come."""
 
@@ -106,27 +113,32 @@ def test_blocking_call_that_another_thread_aborts_is_taken_back(
 
 
 @pytest.mark.parametrize("way", ["time is over", "cancelled", "closed"])
-@pytest.mark.parametrize("kind", ["loop", "httpx"])
-async def test_task_that_is_given_up_is_taken_back(
+@pytest.mark.parametrize("kind", ON_LOOP)
+def test_task_that_is_given_up_is_taken_back(
     server: DeafServer, client_tls: ssl.SSLContext | None, kind: str, way: str
 ) -> None:
-    if kind == "httpx" and way == "closed":
+    make, factory = ON_LOOP[kind]
+    if make is AsyncHttpxTransport and way == "closed":
         return  # it does not end what is under way
-    make = AsyncFastTransport if kind == "loop" else AsyncHttpxTransport
-    transport: AsyncTransport = make(ssl_context=client_tls)
-    closing = asyncio.create_task(_close_soon(server, transport)) if way == "closed" else None
-    with pytest.raises((TransportFailure, TimeoutError)):
-        async with asyncio.timeout(0.3 if way == "cancelled" else None):
-            await transport.send(server.endpoint, WRITE, until_deadline(0.3 if way == "time is over" else 5))
 
-    # Now its caller knows. From here on it holds the loop up.
-    server.hears.set()
-    time.sleep(LATER)  # noqa: ASYNC251
-    assert END not in server.received
-    check_taken_back(server)
-    if closing is not None:
-        await closing
-    await transport.close()
+    async def give_up() -> None:
+        transport = make(ssl_context=client_tls)
+        closing = asyncio.create_task(_close_soon(server, transport)) if way == "closed" else None
+        with pytest.raises((TransportFailure, TimeoutError)):
+            async with asyncio.timeout(0.3 if way == "cancelled" else None):
+                await transport.send(server.endpoint, WRITE, until_deadline(0.3 if way == "time is over" else 5))
+
+        # Now its caller knows. From here on it holds the loop up.
+        server.hears.set()
+        time.sleep(LATER)  # noqa: ASYNC251
+        assert END not in server.received
+        check_taken_back(server)
+        if closing is not None:
+            await closing
+        await transport.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(give_up())
 
 
 async def _close_soon(server: DeafServer, transport: AsyncTransport) -> None:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import trustme
+import uvloop
 from anyio._backends import _asyncio as backend  # httpcore's way to the socket on asyncio
 
 from etcdv2._async.httpx_transport import AsyncHttpxTransport
@@ -200,8 +201,11 @@ def test_blocking_call_interrupted_at_any_system_call_claims_no_less_than_what_a
 # -- asyncio ---------------------------------------------------------------------------------------
 
 
-def on_loop(kind: str, context: ssl.SSLContext | None) -> AsyncTransport:
-    return AsyncFastTransport(ssl_context=context) if kind == "loop" else AsyncHttpxTransport(ssl_context=context)
+ON_LOOP: dict[str, tuple[Callable[..., AsyncTransport], Callable[[], asyncio.AbstractEventLoop]]] = {
+    "loop": (AsyncFastTransport, asyncio.new_event_loop),
+    "uvloop": (AsyncFastTransport, uvloop.new_event_loop),
+    "httpx": (AsyncHttpxTransport, asyncio.new_event_loop),
+}
 
 
 async def steps(task: asyncio.Task[Any], number: int) -> int:
@@ -213,16 +217,17 @@ async def steps(task: asyncio.Task[Any], number: int) -> int:
     return number
 
 
-@pytest.mark.parametrize("kind", ["loop", pytest.param("httpx", marks=LEAKS)])
+@pytest.mark.parametrize("kind", ["loop", "uvloop", pytest.param("httpx", marks=LEAKS)])
 @pytest.mark.parametrize("way", ["time is over", "closed", "cancelled"])
-async def test_task_interrupted_at_any_step_claims_no_less_than_what_arrived(
+def test_task_interrupted_at_any_step_claims_no_less_than_what_arrived(
     ground: Ground, request_: Request, kept: bool, kind: str, way: str
 ) -> None:
+    make, factory = ON_LOOP[kind]
     if kind == "httpx" and way == "closed":
         return  # what is under way may go on
 
     async def play(at: int) -> tuple[int, Sent]:
-        transport = on_loop(kind, ground.context)
+        transport = make(ssl_context=ground.context)
         claimed = Sent.WHOLE
         if kept:
             await transport.send(ground.endpoint, WARM, limits())
@@ -246,15 +251,14 @@ async def test_task_interrupted_at_any_step_claims_no_less_than_what_arrived(
             await transport.close()
         return done, claimed
 
-    number = (await play(10_000))[0]
-    before = await asyncio.to_thread(ground.arrived)
-    less = 0
-    for at in sorted({*range(min(number, 6)), *some(number)}):
-        _, claimed = await play(at)
-        total = await asyncio.to_thread(ground.arrived)
-        assert claimed is Sent.WHOLE or total == before, f"step {at} of {number}: {claimed}"
-        before = total
-        less += claimed is not Sent.WHOLE
+    with asyncio.Runner(loop_factory=factory) as runner:
+        number = runner.run(play(10_000))[0]
+        before, less = ground.arrived(), 0
+        for at in sorted({*range(min(number, 6)), *some(number)}):
+            _, claimed = runner.run(play(at))
+            arrived, before = ground.arrived() - before, ground.arrived()
+            assert claimed is Sent.WHOLE or arrived == 0, f"step {at} of {number}: {claimed}"
+            less += claimed is not Sent.WHOLE
 
     # The claim is worth something.
     assert less or kept or way == "cancelled"
@@ -265,7 +269,7 @@ async def test_handler_that_raises_while_a_task_sends_does_not_lessen_the_claim(
     ground: Ground, request_: Request, kept: bool, kind: str
 ) -> None:
     async def play(at: int) -> tuple[Interrupt, Sent]:
-        transport = on_loop(kind, ground.context)
+        transport = ON_LOOP[kind][0](ssl_context=ground.context)
         interrupt = Interrupt(_raise, at, only="send")
         claimed = Sent.WHOLE
         try:
