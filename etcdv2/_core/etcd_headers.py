@@ -56,6 +56,6 @@ def member_of(stats: bytes) -> str:
     """
     try:
         found: object = json.loads(stats)["id"] if stats else ""
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ""
     return found if isinstance(found, str) else ""
