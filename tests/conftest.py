@@ -144,7 +144,7 @@ def guarded(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
 @pytest.fixture
 def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that every endpoint fails do not pause before they ask again."""
-    monkeypatch.setattr("etcdv2._core.call.route.SECOND_ROUND_WITHIN", 0.01)
+    monkeypatch.setattr("etcdv2._core.call.route.SECOND_ROUND_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -179,7 +179,7 @@ class AsyncClient:
         repeat_writes: bool | None = None,
         timeout: TimeoutLike | Unset = UNSET,
     ) -> Answer:
-        """Send any generated call, with failover, the rules for writes, and the errors of the tree."""
+        """Send any generated call, with failover, the rules for writes, the errors of the tree."""
         repeat = self._dispatcher.repeat_writes if repeat_writes is None else repeat_writes
         quorum = ("quorum", "true") in call.query
         policy = policy_for(call, repeat=repeat, quorum=quorum)
@@ -206,7 +206,7 @@ class AsyncClient:
         return tuple(part.strip() for part in text.split(",") if part.strip())
 
     async def version(self, *, timeout: TimeoutLike | Unset = UNSET) -> Version:
-        """The versions of the member that answers and of the cluster; also where the v2 API is off."""
+        """The versions of the answering member and of the cluster; also where the v2 API is off."""
         return (await self._dispatcher.perform(operations.get_version(), LOCAL_READ, timeout)).answer
 
     async def health(self) -> ClusterHealth:

@@ -183,7 +183,7 @@ class AsyncDispatcher:
         return self.view.is_foreign(reply.headers.get(CLUSTER_ID, ""))
 
     def switch_to(self, cluster_id: str) -> None:
-        """The store is another one, or was put back: no index that was seen before counts any more."""
+        """The store is another one, or was put back: no index seen before counts any more."""
         self.view.switch_to(cluster_id)
 
     # --- calls -----------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class TLS:
         """A context that trusts what these settings say, without a client certificate yet."""
         # 1. Anybody.
         if not self.verify:
-            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=4)
+            warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=5)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdv2._core.call.endpoint_pool import FIRST_REST, LONGEST_REST, EndpointPool
+from etcdv2._core.call.endpoint_pool import FIRST_REST_SECONDS, LONGEST_REST_SECONDS, EndpointPool
 from etcdv2._core.endpoints import Endpoint
 from tests.tools.course import Straight
 
@@ -71,15 +71,15 @@ def test_rest_ends_by_itself() -> None:
     pool = pool_of(A, B)
     pool.failed(B, 0, WHY)
     pool.failed(A, 0, WHY)
-    assert set(pool.order(FIRST_REST)) == {A, B}
-    pool.failed(A, FIRST_REST, WHY)
-    assert pool.order(FIRST_REST) == [B, A]
+    assert set(pool.order(FIRST_REST_SECONDS)) == {A, B}
+    pool.failed(A, FIRST_REST_SECONDS, WHY)
+    assert pool.order(FIRST_REST_SECONDS) == [B, A]
 
 
 def rest_of(pool: EndpointPool, now: float) -> float:
     """Seconds from `now` until A, in a pool of A, B and C, comes before B again."""
     pool.prefer(C)
-    low, high = 0.0, 2 * LONGEST_REST
+    low, high = 0.0, 2 * LONGEST_REST_SECONDS
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if pool.order(now + middle)[-1] == A else (low, middle)
@@ -92,16 +92,16 @@ def test_rest_doubles_with_each_failure_up_to_the_longest() -> None:
     for _ in range(9):
         pool.failed(A, now, WHY)
         rests.append(rest_of(pool, now))
-        now += LONGEST_REST + 1
+        now += LONGEST_REST_SECONDS + 1
     assert rests[:6] == pytest.approx([0.5, 1, 2, 4, 8, 16], abs=0.01)
-    assert rests[6:] == pytest.approx([LONGEST_REST] * 3, abs=0.01)
+    assert rests[6:] == pytest.approx([30, 30, 30], abs=0.01)
 
 
 def test_failures_of_calls_that_were_under_way_together_count_as_one() -> None:
     pool = pool_of(A, B, C)
     for _ in range(20):
         pool.failed(A, 0, WHY)
-    assert rest_of(pool, 0) <= 2 * FIRST_REST
+    assert rest_of(pool, 0) <= 2 * FIRST_REST_SECONDS
 
 
 def test_rest_is_never_the_same_for_two_clients() -> None:
@@ -111,7 +111,7 @@ def test_rest_is_never_the_same_for_two_clients() -> None:
         pool.failed(A, 0, WHY)
         found.add(round(rest_of(pool, 0), 6))
     assert len(found) == 5
-    assert all(FIRST_REST / 2 <= rest <= FIRST_REST + 0.001 for rest in found)
+    assert all(FIRST_REST_SECONDS / 2 <= rest <= FIRST_REST_SECONDS + 0.001 for rest in found)
 
 
 def test_answer_ends_the_rest_and_the_next_one_is_short_again() -> None:
@@ -121,14 +121,14 @@ def test_answer_ends_the_rest_and_the_next_one_is_short_again() -> None:
     pool.succeeded(A)
     assert pool.order(200)[0] == A
     pool.failed(A, 300, WHY)
-    assert rest_of(pool, 300) == pytest.approx(FIRST_REST, abs=0.01)
+    assert rest_of(pool, 300) == pytest.approx(0.5, abs=0.01)
 
 
 def test_endpoint_without_v2_is_skipped_for_long_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     pool = pool_of(A, B)
     pool.without_v2(A, 0)
     pool.without_v2(A, 10)
-    assert pool.order(10 + LONGEST_REST - 1) == [B, A]
+    assert pool.order(10 + LONGEST_REST_SECONDS - 1) == [B, A]
     assert len(caplog.records) == 1
     assert caplog.records[0].levelno == logging.WARNING
 

@@ -140,11 +140,11 @@ def test_states_are_not_called_too_old_while_there_is_no_leader() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "waits"),
+    ("attempts", "recovers"),
     [([REFUSED_AT_A], False), ([ODD_AT_A], False), ([LEADERLESS_AT_A], True), ([OLDER_AT_A], True)],
 )
-def test_waiting_helps_without_leader_and_behind(attempts: list[Any], waits: bool) -> None:
-    assert ledger_of(*attempts).waits is waits
+def test_waiting_helps_without_leader_and_behind(attempts: list[Any], recovers: bool) -> None:
+    assert ledger_of(*attempts).may_recover is recovers
 
 
 def test_the_same_odd_answer_of_all_is_the_error() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from etcdv2._core.deadline import backoff
+from etcdv2._core.deadline import Deadline, backoff
 from etcdv2._runtime.primitives import AsyncPulse
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead, UnexpectedAnswer
 
@@ -62,6 +62,7 @@ class AsyncReconnect:
     async def endure(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
         """What `attempt` returns at last, None when closed. Raises its error when that lasts or patience is over."""
         since = time.monotonic()
+        patience = Deadline.after(self._patience, since)
         failures = 0
         while not self.closed:
             try:
@@ -70,16 +71,17 @@ class AsyncReconnect:
                 if self.closed:
                     return None
                 lasting = isinstance(error, UnexpectedAnswer) and error.status < 500
-                left = None if self._patience is None else self._patience - (time.monotonic() - since)
-                if lasting or not self.begun or (left is not None and left <= 0):
+                if lasting or not self.begun or time.monotonic() >= patience:
                     raise
+
                 failures += 1
                 if self.unreachable_since is None:
                     self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
                 pause = backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
-                await self._stop.wait(pause if left is None else min(pause, left))
+                await self._stop.wait(patience.cut(pause, time.monotonic()))
                 continue
+
             if self.unreachable_since is not None:  # perhaps from a call before, which ended with a loss
                 self.unreachable_since = None
                 logger.info("watch of %s goes on", self._key)

@@ -15,9 +15,9 @@ from etcdv2._core.endpoints import Endpoint
 
 logger = logging.getLogger("etcdv2")
 
-FIRST_REST = 0.5
+FIRST_REST_SECONDS = 0.5
 """Seconds an endpoint rests after its first failure; doubled by each further one."""
-LONGEST_REST = 30.0
+LONGEST_REST_SECONDS = 30.0
 
 
 class _Health:
@@ -132,7 +132,7 @@ class EndpointPool:
         self._first = endpoint
 
     def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
-        """It did not answer, or uselessly: it rests, longer each time, and another one comes first."""
+        """It did not answer, or uselessly: it rests, longer each time; another one comes first."""
         state = self._known(endpoint)
         if state is None:
             return
@@ -142,7 +142,9 @@ class EndpointPool:
         # Calls that were under way together fail together: that counts once.
         if now >= state.resting_until:
             state.failures += 1
-            state.resting_until = now + backoff(state.failures, FIRST_REST, LONGEST_REST, uniform=self._rng.uniform)
+            state.resting_until = now + backoff(
+                state.failures, FIRST_REST_SECONDS, LONGEST_REST_SECONDS, uniform=self._rng.uniform
+            )
         self._leave(endpoint, now)
 
     def without_v2(self, endpoint: Endpoint, now: float) -> None:
@@ -153,7 +155,7 @@ class EndpointPool:
         if not state.without_v2:
             logger.warning("endpoint %s does not serve the v2 API and is skipped", endpoint)
         state.without_v2 = True
-        state.resting_until = now + LONGEST_REST
+        state.resting_until = now + LONGEST_REST_SECONDS
         self._leave(endpoint, now)
 
     def quarantine(self, endpoint: Endpoint, now: float, cluster_id: str) -> None:

@@ -46,8 +46,9 @@ class Ledger:
     """The furthest of the states that were too old; 0 when none was."""
     _cause: Exception | None = None
     _alike: Exception | None = None
-    """The refusal that the last attempts had in common, and how many."""
+    """The odd answer, or the refusal, that the last attempts had in common."""
     _alike_count = 0
+    """How many these were."""
 
     def __init__(self, call: Call[Any, Any], view: ClusterView, now: float) -> None:
         self._call = call
@@ -60,14 +61,15 @@ class Ledger:
         return f"<Ledger of {self._call.method} {self._call.path}: {len(self.attempts)} attempts>"
 
     def add(self, verdict: Verdict, finding: Finding, url: str, elapsed: float) -> None:
-        """Note an attempt that was not the end of the call, or was a bad one."""
+        """Note an attempt that did not end the call well."""
+        # 1. The list of attempts, and the cause of what may end the call later.
         self.attempts += (Attempt(url, finding.phase, finding.text, elapsed, finding.status),)
         if finding.error is not None:
             self._cause = finding.error
-
         if verdict.then in (Then.UNKNOWN, Then.REMEMBER):
             self.lost_at = url
 
+        # 2. What it shows of the endpoint, where that decides about the end.
         match verdict.shows:
             case Shows.LEADERLESS:
                 self.leaderless = True
@@ -87,8 +89,8 @@ class Ledger:
         self.foreign = {}
 
     @property
-    def waits(self) -> bool:
-        """Whether there may be a usable answer later: there is no leader now, or the members lag."""
+    def may_recover(self) -> bool:
+        """Whether there may be an answer later: there is no leader now, or the members lag."""
         return self.leaderless or self.found_index > 0
 
     # --- the end of the call ---------------------------------------------------------------------------------------
@@ -100,11 +102,15 @@ class Ledger:
                 return None
             case Then.RAISE:
                 return finding.error
+
+            # A write was sent, and nobody knows what became of it.
             case Then.UNKNOWN:
                 return self._unknown(url, finding.lost, finding.error, timed_out=finding.timed_out)
             case Then.STILL_UNKNOWN:
                 text = f"its answer was lost, and a later try was answered: {finding.error}"
                 return self._unknown(self.lost_at, text, finding.error, timed_out=False)
+
+            # The cluster was replaced; the client was closed.
             case Then.CHANGED:
                 return ClusterChanged(self._old_cluster, finding.cluster_id, url, finding.response)
             case Then.CLOSED:
@@ -115,6 +121,7 @@ class Ledger:
         said = self._together(out_of_time=True)
         if said is not None:
             return said
+
         if not self.attempts:
             return _caused(DeadlineExceeded("the deadline passed before the first attempt"), self._cause)
         text = f"no usable answer within {deadline - self._started:.3g} s"

@@ -43,9 +43,9 @@ from etcdv2_api import Call, KeysError, Message
 
 Answer = TypeVar("Answer")
 
-SECOND_ROUND_WITHIN = 0.5
+SECOND_ROUND_SECONDS = 0.5
 """Seconds between the first round over all endpoints and the second, at most."""
-LONGEST_PAUSE = 2.0
+LONGEST_PAUSE_SECONDS = 2.0
 ROUNDS: Final = 2
 ROUNDS_WITHOUT_TOTAL = 8
 """Rounds for a cluster that has no leader, when there is no total time."""
@@ -101,7 +101,7 @@ class Route(Generic[Answer]):
         if self._queue is None:
             self._queue = self._pool.order(now, write=self._policy.write)
         elif not self._queue:
-            pause = backoff(self._round, SECOND_ROUND_WITHIN, LONGEST_PAUSE, uniform=self._rng.uniform)
+            pause = backoff(self._round, SECOND_ROUND_SECONDS, LONGEST_PAUSE_SECONDS, uniform=self._rng.uniform)
             error = self._end_of_rounds(now + pause)
             if error is not None:
                 raise error
@@ -149,7 +149,7 @@ class Route(Generic[Answer]):
             return changed
 
         # 3. Two rounds in any case; while there may be an answer later, until the deadline or for some rounds more.
-        if ledger.waits:
+        if ledger.may_recover:
             over = self.deadline == NEVER and self._round >= ROUNDS_WITHOUT_TOTAL
         else:
             over = self._round >= ROUNDS or resumed >= self.deadline
@@ -229,7 +229,7 @@ class Route(Generic[Answer]):
             self._pool.succeeded(self._trying[0])
 
     def _carry_out(self, verdict: Verdict, found: Finding, now: float) -> Exception | None:
-        """Note the attempt and what it shows of its endpoint. The error that ends the call, if any."""
+        """Note the attempt and what it shows. Returns the error that ends the call, if any."""
         endpoint, since = self._trying
         self._ledger.add(verdict, found, endpoint.url, now - since)
 

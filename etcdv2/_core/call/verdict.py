@@ -149,8 +149,8 @@ NO_LEADER = Row(
     write=Verdict(Then.UNKNOWN, Shows.NOTHING),
     repeat=Verdict(Then.REMEMBER, Shows.LEADERLESS),
 )
-"""One of NO_LEADER_CODES, or an error without code from 500 on: the write may be in the raft log yet
-(spec/protocol.md section 14).
+"""One of NO_LEADER_CODES, or an error without code from 500 on: the write may still be applied
+(spec/protocol.md section 14). Where that ends the call its endpoint does not rest: it answered.
 """
 
 NOTHING_FORWARDED = _any(Shows.LEADERLESS, Then.NEXT)
@@ -163,7 +163,7 @@ NOT_LEADING = _reads(Shows.NOT_LEADING, Then.NEXT)
 """The refusal of one of LEADER_ONLY_OPERATIONS; at last, when all refuse, it is the error."""
 
 OLDER = _reads(Shows.BEHIND, Then.NEXT)
-"""A success or an error, to a session read, from a member behind what was seen; at last StaleRead."""
+"""To a session read, success or error, from a member behind what was seen; at last StaleRead."""
 
 # --- the table: answers of another cluster ----------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ def judge_answer(
 
     `lost`: whether an attempt before may have been applied.
     """
-    # 1. What counts in another cluster, or in an older state of ours, is for neither to say.
+    # 1. An answer of another cluster, or of an older state, is not about ours as it is now.
     refused = isinstance(answer, (KeysError, Message))
     if view.is_foreign(meta.cluster_id):
         if not refused:
@@ -270,7 +270,7 @@ def judge_undescribed(
 
 
 def judge_headers(meta: Meta | None, view: ClusterView) -> Verdict:
-    """Of the headers of a watch with status 200; None for such that are not etcd's."""
+    """Of the headers of a watch with status 200; `meta` is None when they are not etcd's."""
     if meta is None or not meta.cluster_id:
         return UNREADABLE.read
     return FOREIGN_SUCCESS.read if view.is_foreign(meta.cluster_id) else DONE

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from etcdv2._core.deadline import backoff
+from etcdv2._core.deadline import Deadline, backoff
 from etcdv2._runtime.primitives import Pulse
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead, UnexpectedAnswer
 
@@ -63,6 +63,7 @@ class Reconnect:
     def endure(self, attempt: Callable[[], R]) -> R | None:
         """What `attempt` returns at last, None when closed. Raises its error when that lasts or patience is over."""
         since = time.monotonic()
+        patience = Deadline.after(self._patience, since)
         failures = 0
         while not self.closed:
             try:
@@ -71,16 +72,17 @@ class Reconnect:
                 if self.closed:
                     return None
                 lasting = isinstance(error, UnexpectedAnswer) and error.status < 500
-                left = None if self._patience is None else self._patience - (time.monotonic() - since)
-                if lasting or not self.begun or (left is not None and left <= 0):
+                if lasting or not self.begun or time.monotonic() >= patience:
                     raise
+
                 failures += 1
                 if self.unreachable_since is None:
                     self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
                 pause = backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
-                self._stop.wait(pause if left is None else min(pause, left))
+                self._stop.wait(patience.cut(pause, time.monotonic()))
                 continue
+
             if self.unreachable_since is not None:  # perhaps from a call before, which ended with a loss
                 self.unreachable_since = None
                 logger.info("watch of %s goes on", self._key)
