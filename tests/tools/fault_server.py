@@ -275,7 +275,8 @@ class TcpProxy(Listener):
                 sink.sendall(data)
             else:
                 # One half has ended properly: pass that on, as balancers of TCP do, and leave the other half alone.
-                self._going.wait()
+                if self._ended == ended:
+                    self._going.wait()
                 if self._ended == ended and not self.stopping.is_set():
                     sink.shutdown(socket.SHUT_WR)
                     return
