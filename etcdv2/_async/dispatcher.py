@@ -15,7 +15,7 @@ from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
 from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.etcd_headers import Meta, meta_of
+from etcdv2._core.etcd_headers import Meta, member_of, meta_of
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import AsyncStream, AsyncTransport, Headers, Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.forks import Forked, tell_after_fork
@@ -28,12 +28,18 @@ from etcdv2_api import Call, KeysError, Message, operations
 Answer = TypeVar("Answer")
 
 
+MEMBER = operations.get_self_stats().target
+"""What tells which member a connection goes to: behind a balancer two of them need not go to the same one."""
+
+
 class AsyncPoll(NamedTuple):
     """A watch that the server has registered."""
 
     stream: AsyncStream
     meta: Meta
     endpoint: Endpoint
+    member: str
+    """The id of the member that the connection goes to, "" where that is not known."""
 
 
 class AsyncCloseable(Forked, Protocol):
@@ -117,7 +123,7 @@ class AsyncDispatcher:
     async def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> AsyncPoll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
         attempts = self._begin(call, LOCAL_READ, timeout, NEVER)
-        request = self._request(call)
+        request = self._request(call)._replace(greeting=MEMBER)
         while True:
             step = await self._step(attempts, call)
             try:
@@ -131,18 +137,19 @@ class AsyncDispatcher:
                 continue
             meta = attempts.opened(stream.headers, time.monotonic())
             if meta is not None:
-                return AsyncPoll(stream, meta, step.endpoint)
+                return AsyncPoll(stream, meta, step.endpoint, member_of(stream.greeting))
             await stream.close()
 
     async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> AsyncPoll | None:
         """Register a watch at this endpoint only; None when it does not take it. Raises TransportFailure."""
-        stream = await self._open(call, self._request(call), Try(endpoint, 1, self._limits()))
+        request = self._request(call)._replace(greeting=MEMBER)
+        stream = await self._open(call, request, Try(endpoint, 1, self._limits()))
         try:
             meta = meta_of(stream.headers)
         except ValueError:
             meta = Meta(0, 0, 0, "")
         if stream.status == 200 and meta.index:
-            return AsyncPoll(stream, meta, endpoint)
+            return AsyncPoll(stream, meta, endpoint, member_of(stream.greeting))
         await stream.close()
         return None
 

@@ -4,6 +4,8 @@ What httpx cannot promise, all in this one place:
 - `Limits.answer` and `Limits.deadline` hold for each socket operation, not for their sum: a server that drips a byte
   now and then stretches a blocking call. The async transport is ended on time by asyncio.
 - `read(timeout)` does not time out: it waits for bytes, the end, or `abort()`.
+- Which member a connection goes to is known of httpx's own transports only, so elsewhere the silence of a watch proves
+  less (`Request.greeting`).
 - `abort()` wakes a blocked read where the transport shows its socket (httpx's own do); it does not wake a thread that
   still connects or waits for the first byte: `Limits` end that.
 - `close()` does not wake calls of other threads; their `Limits` end them.
@@ -102,6 +104,34 @@ class _Progress:
         return TransportFailure(reason, phase, sent, timed_out=timed_out)
 
 
+class _Greetings:
+    """What idle connections have answered to a greeting, by the socket; bounded, for httpx tells of
+    no connection's end.
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[Endpoint, list[tuple[object, bytes]]] = {}
+
+    def has_idle(self, endpoint: Endpoint) -> bool:
+        return bool(self._idle.get(endpoint))
+
+    def keep(self, endpoint: Endpoint, sock: object, body: bytes) -> None:
+        """The connection is idle again."""
+        if sock is not None:
+            idle = self._idle.setdefault(endpoint, [])
+            idle.append((sock, body))
+            del idle[:-32]
+
+    def taken(self, endpoint: Endpoint, sock: object) -> bytes:
+        """What this connection answered, empty when it was not asked: then httpcore has taken another one."""
+        idle = self._idle.pop(endpoint, [])
+        found = next((body for other, body in idle if other is sock), b"")
+        rest = [one for one in idle if one[0] is not sock]
+        if found and rest:
+            self._idle[endpoint] = rest
+        return found
+
+
 class AsyncHttpxTransport:
     """`AsyncTransport` over one httpx client for calls and one, without a connection limit, for watches."""
 
@@ -130,6 +160,7 @@ class AsyncHttpxTransport:
                 limits=httpx.Limits(max_connections=limit, max_keepalive_connections=max_connections),
             )
 
+        self._greetings = _Greetings()
         self._calls = client(max_connections)
         self._watches = self._calls if transport is not None else client(None)
 
@@ -140,7 +171,7 @@ class AsyncHttpxTransport:
             async with async_deadline(limits.deadline):
                 response = await self._calls.send(built, stream=True)
                 # httpcore 1.0.9 loses a connection whose answer it was closing when the caller was cancelled.
-                give_up = AsyncHttpxStream(response, progress).abort
+                give_up = AsyncHttpxStream(response, progress, endpoint, _Greetings()).abort
                 body = await async_see_through(self._body(response, request.cluster_id, limits), give_up)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise progress.failure(error) from error
@@ -167,6 +198,8 @@ class AsyncHttpxTransport:
             await response.aclose()
 
     async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncStream:
+        if request.greeting and self._told and not self._greetings.has_idle(endpoint):
+            await self._greet(endpoint, request, limits)
         progress = self._progress(request)
         built = self._build(self._watches, endpoint, request, limits, progress)
         try:
@@ -182,7 +215,23 @@ class AsyncHttpxTransport:
         except TransportFailure:
             await response.aclose()
             raise
-        return AsyncHttpxStream(response, progress)
+        return AsyncHttpxStream(response, progress, endpoint, self._greetings)
+
+    async def _greet(self, endpoint: Endpoint, request: Request, limits: Limits) -> None:
+        """Ask the greeting; the connection, idle then, is mostly the one that httpcore takes next.
+
+        Raises as `open` does.
+        """
+        progress = self._progress(request)
+        greeting = request._replace(target=request.greeting, greeting="")
+        built = self._build(self._watches, endpoint, greeting, limits, progress)
+        try:
+            async with async_deadline(limits.deadline):
+                response = await self._watches.send(built, stream=True)
+                body = await async_see_through(self._body(response, "", limits), lambda: None)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            raise progress.failure(error) from error
+        self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")
 
     async def close(self) -> None:
         if os.getpid() == self._process:
@@ -233,7 +282,9 @@ class AsyncHttpxTransport:
 class AsyncHttpxStream:
     """`AsyncStream` over an httpx response."""
 
-    def __init__(self, response: httpx.Response, progress: _Progress) -> None:
+    def __init__(
+        self, response: httpx.Response, progress: _Progress, endpoint: Endpoint, greetings: _Greetings
+    ) -> None:
         self._response = response
         self._progress = progress
         self._parts: AsyncIterator[bytes] = response.aiter_raw()
@@ -242,6 +293,10 @@ class AsyncHttpxStream:
         self._process = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = _lower(response)
+        self._endpoint = endpoint
+        self._greetings = greetings
+        self._half_closed = False
+        self.greeting = greetings.taken(endpoint, _socket_of(response))
 
     async def read(self, timeout: float | None = None) -> bytes | None:
         del timeout
@@ -250,6 +305,8 @@ class AsyncHttpxStream:
             return await anext(self._parts)
         except StopAsyncIteration:
             self._ended = True
+            if not self._half_closed:
+                self._greetings.keep(self._endpoint, _socket_of(self._response), self.greeting)
             return b""
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:
             if self._aborted:
@@ -271,6 +328,24 @@ class AsyncHttpxStream:
         except OSError:
             return
 
+    def half_close(self) -> bool:
+        """False where the transport does not show its socket (httpx's own do)."""
+        if self._ended or self._aborted or os.getpid() != self._process:
+            return False
+        stream = self._response.extensions.get("network_stream")
+        raw = None if stream is None else stream.get_extra_info("socket")
+        if raw is None:
+            return False
+        self._half_closed = True
+        try:
+            if isinstance(raw, socket.socket):
+                socket.socket.shutdown(raw, socket.SHUT_WR)
+            else:
+                raw.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
+
     async def close(self) -> None:
         if not self._ended:
             self.abort()
@@ -280,6 +355,13 @@ class AsyncHttpxStream:
             await self._response.aclose()
         except (httpx.HTTPError, RuntimeError, OSError):
             return
+
+
+def _socket_of(response: httpx.Response) -> object:
+    """The socket of its connection, one object as long as that lives; None where the transport does not show it."""
+    stream = response.extensions.get("network_stream")
+    sock = None if stream is None else stream.get_extra_info("socket")
+    return getattr(sock, "_sock", sock)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -30,6 +30,8 @@ class Request(NamedTuple):
     body: bytes = b""
     cluster_id: str = ""
     """For a read: the X-Etcd-Cluster-Id to expect. The body of an answer with another one is not waited for."""
+    greeting: str = ""
+    """For `open`: a target to GET before, once on each connection; its answer stays with the connection."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"  # headers and body can hold a password
@@ -94,6 +96,10 @@ class AsyncStream(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def greeting(self) -> bytes:
+        """The body of the 200 that this connection gave to the request's `greeting`; empty where there is none."""
+        ...
 
     async def read(self, timeout: float | None = None) -> bytes | None:
         """The next bytes of the body, `b""` at its proper end, `None` when nothing came within `timeout` seconds.
@@ -106,6 +112,13 @@ class AsyncStream(Protocol):
         """End it now. Safe from any thread, any number of times.
 
         A `read` under way gives what had come before, then fails as aborted. After `close` it does nothing.
+        """
+        ...
+
+    def half_close(self) -> bool:
+        """Close the sending half: etcd then ends the body properly, behind all that it has sent. Reading goes on.
+
+        Safe from any thread. False where that cannot be done; True does not say that the peer answers to it.
         """
         ...
 
@@ -140,10 +153,14 @@ class Stream(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def greeting(self) -> bytes: ...
 
     def read(self, timeout: float | None = None) -> bytes | None: ...
 
     def abort(self) -> None: ...
+
+    def half_close(self) -> bool: ...
 
     def close(self) -> None: ...
 

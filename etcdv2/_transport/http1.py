@@ -214,7 +214,7 @@ class RequestEncoder:
 
     def encode(self, request: Request) -> bytes:
         """Raises ValueError for what would not be one request with exactly these parts."""
-        method, target, headers, content_type, body, _ = request
+        method, target, headers, content_type, body = request[:5]
         if headers is not self._headers:
             self._remember(headers)
         if not target.isascii() or not target.isprintable() or " " in target or target[:1] != "/":

@@ -117,6 +117,8 @@ class AsyncFastTransport:
         data = pool.encoder.encode(request)
         ends = begin(limits)
         connection = _idle_connection(pool) or await self._connect(transport, pool, request, limits, ends)
+        if request.greeting and connection.greeting is None:
+            connection = await self._greeted(transport, pool, connection, request, limits, ends)
         try:
             await connection.start(data, limits, ends, streaming=True)
             connection.finish()
@@ -242,11 +244,39 @@ class AsyncFastTransport:
             bad = BadAnswer("the server keeps no connection, and takes a request line this long only on a used one")
             raise failure(bad, "connect", Sent.NOTHING) from bad
 
+    async def _greeted(
+        self,
+        transport: _LoopConnections,
+        pool: _Idle,
+        connection: AsyncConnection,
+        request: Request,
+        limits: Limits,
+        ends: float,
+    ) -> AsyncConnection:
+        """The connection, or another one where it does not outlast the greeting, which is asked here."""
+        greeting = request._replace(target=request.greeting, greeting="")
+        try:
+            await connection.start(pool.encoder.encode(greeting), limits, ends, streaming=False)
+            connection.finish()
+        except BaseException as error:
+            connection.end(Aborted())
+            if isinstance(error, TransportFailure):
+                raise before_request(error) from error.__cause__
+            raise
+        reply = connection.reader.reply()
+        connection.greeting = reply.body if reply.status == 200 else b""
+        if connection.is_reusable():
+            return connection
+        connection.end(Aborted())
+        connection = await self._connect(transport, pool, request, limits, ends)
+        connection.greeting = b""
+        return connection
+
 
 class AsyncFastStream:
     """An answer whose body is still arriving. One task reads; any thread may `abort()`."""
 
-    __slots__ = ("_aborted", "_connection", "_ended", "_loop", "_pool", "_transport", "headers", "status")
+    __slots__ = ("_aborted", "_connection", "_ended", "_loop", "_pool", "_transport", "greeting", "headers", "status")
 
     def __init__(
         self, transport: AsyncFastTransport, pool: _Idle, connection: AsyncConnection, loop: asyncio.AbstractEventLoop
@@ -259,6 +289,7 @@ class AsyncFastStream:
         self._ended = False
         self.status: int = connection.reader.status
         self.headers: Mapping[str, str] = connection.reader.headers
+        self.greeting = connection.greeting or b""
 
     async def read(self, timeout: float | None = None) -> bytes | None:
         """The next bytes, `b""` at the proper end, `None` when nothing came within `timeout` seconds.
@@ -305,6 +336,10 @@ class AsyncFastStream:
     def _abort_here(self) -> None:
         if not self._ended:  # else the connection may serve another call already
             self._connection.end(Aborted())
+
+    def half_close(self) -> bool:
+        """Close the sending half: etcd then ends the body properly, behind all that it has sent. From any thread."""
+        return not self._ended and self._connection.half_close()
 
     async def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 import socket
 import ssl
@@ -57,6 +58,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         "_view",
         "_waiter",
         "error",
+        "greeting",
         "idle_since",
         "reader",
     )
@@ -73,6 +75,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self.reader = reader
         self.error: BaseException | None = None
         self.idle_since = 0.0
+        self.greeting: bytes | None = None
+        """What it answered to the greeting; None when that was not asked yet."""
         self._loop = loop
         self._view = view
         self._on_end = on_end
@@ -193,6 +197,21 @@ class AsyncConnection(asyncio.BufferedProtocol):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
         return data
+
+    def half_close(self) -> bool:
+        """Close the sending half; nothing can be sent after that, and reading goes on. From any thread."""
+        transport = self._transport
+        if transport is None or self.error is not None:
+            return False
+        self.reader.reusable = False
+        try:
+            # A second descriptor of the same socket: asyncio's TLS and uvloop have no way of their own to say this.
+            number = os.dup(cast(socket.socket, transport.get_extra_info("socket")).fileno())
+            with socket.socket(fileno=number) as sock:
+                sock.shutdown(socket.SHUT_WR)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def end(self, error: BaseException) -> None:
         """Close at once, for this reason unless there was one before, and wake whoever waits."""

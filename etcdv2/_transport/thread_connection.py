@@ -48,6 +48,7 @@ class Connection:
         "_tls",
         "_total",
         "_unsent",
+        "greeting",
         "idle_since",
         "reader",
     )
@@ -55,6 +56,8 @@ class Connection:
     def __init__(self, reader: AnswerReader) -> None:
         self.reader = reader
         self.idle_since = 0.0
+        self.greeting: bytes | None = None
+        """What it answered to the greeting; None when that was not asked yet."""
         self._sock: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
         self._poll = select.poll()
@@ -192,6 +195,19 @@ class Connection:
                 with contextlib.suppress(OSError):
                     # The plain socket's own method: SSLSocket.shutdown would let the reader see ciphertext.
                     socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def half_close(self) -> bool:
+        """Close the sending half; nothing can be sent after that. From any thread, also while another one reads."""
+        with _ending:
+            if self._sock is None or self._aborted:
+                return False
+            self.reader.reusable = False
+            try:
+                # The plain socket's own method, as in `abort`: TLS records can still be read.
+                socket.socket.shutdown(self._sock, socket.SHUT_WR)
+            except OSError:
+                return False
+            return True
 
     def close(self) -> None:
         """Also from another thread than the one that uses it, which will then fail."""

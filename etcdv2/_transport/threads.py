@@ -79,6 +79,8 @@ class FastTransport:
         if self._closed:
             raise failure(Aborted(), "pool", Sent.NOTHING)
         connection = self._idle_connection(pool) or self._connect(pool, request, limits, ends)
+        if request.greeting and connection.greeting is None:
+            connection = self._greeted(pool, connection, request, limits, ends)
         try:
             connection.exchange(data, limits, ends, streaming=True)
         except BaseException:
@@ -194,6 +196,27 @@ class FastTransport:
             bad = BadAnswer("the server keeps no connection, and takes a request line this long only on a used one")
             raise failure(bad, "connect", Sent.NOTHING) from bad
 
+    def _greeted(
+        self, pool: _Idle, connection: Connection, request: Request, limits: Limits, ends: float
+    ) -> Connection:
+        """The connection, or another one where it does not outlast the greeting, which is asked here."""
+        greeting = request._replace(target=request.greeting, greeting="")
+        try:
+            connection.exchange(pool.encoder.encode(greeting), limits, ends, streaming=False)
+        except BaseException as error:
+            self._drop(connection)
+            if isinstance(error, TransportFailure):
+                raise before_request(error) from error.__cause__
+            raise
+        reply = connection.reader.reply()
+        connection.greeting = reply.body if reply.status == 200 else b""
+        if connection.is_reusable():
+            return connection
+        self._drop(connection)
+        connection = self._connect(pool, request, limits, ends)
+        connection.greeting = b""
+        return connection
+
     def _give_back(self, pool: _Idle, connection: Connection) -> None:
         if connection.is_reusable():
             connection.idle_since = now = monotonic()
@@ -216,7 +239,7 @@ class FastTransport:
 class FastStream:
     """An answer whose body is still arriving. One thread reads; any may `abort()`."""
 
-    __slots__ = ("_connection", "_ended", "_failure", "_lock", "_pool", "_transport", "headers", "status")
+    __slots__ = ("_connection", "_ended", "_failure", "_lock", "_pool", "_transport", "greeting", "headers", "status")
 
     def __init__(self, transport: FastTransport, pool: _Idle, connection: Connection) -> None:
         self._transport = transport
@@ -227,6 +250,7 @@ class FastStream:
         self._lock = threading.RLock()  # as in connection.py
         self.status: int = connection.reader.status
         self.headers: Mapping[str, str] = connection.reader.headers
+        self.greeting = connection.greeting or b""
 
     def read(self, timeout: float | None = None) -> bytes | None:
         """The next bytes, `b""` at the proper end, `None` when nothing came within `timeout` seconds."""
@@ -247,6 +271,11 @@ class FastStream:
         with self._lock:
             if not self._ended:  # else the connection may serve another call already
                 self._connection.abort()
+
+    def half_close(self) -> bool:
+        """Close the sending half: etcd then ends the body properly, behind all that it has sent."""
+        with self._lock:
+            return not self._ended and self._connection.half_close()
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""

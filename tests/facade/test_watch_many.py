@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import AsyncClient, Event
+from etcdv2._core.watch.renewal import State
 from etcdv2.testing import Server
 from tests.chaos.links import Link
 from tests.tools.foreign import async_foreign_writes, workers
@@ -121,12 +122,12 @@ async def test_cancelled_task_leaves_nothing(store: ScriptedStore, how: str) -> 
         for _ in range(600):
             store.happen(count=3)
             await asyncio.sleep(0.002)
-            if watchers[0]._feed._streaming:
+            if watchers[0]._feed._polls._renewal.state is State.STREAMING:
                 break
-        assert watchers[0]._feed._streaming
+        assert watchers[0]._feed._polls._renewal.state is State.STREAMING
     elif how == "renewing":
         store.happen(count=0, foreign=500)
-        await settled(lambda: watchers[0]._feed._spare is not None, lambda: "no renewal")
+        await settled(lambda: watchers[0]._feed._polls._second is not None, lambda: "no renewal")
     elif how == "away":
         store.away = True
         store.hang_up()

@@ -272,6 +272,12 @@ class TcpProxy(Listener):
                 if self._ended != ended:
                     break
                 sink.sendall(data)
+            else:
+                # One half has ended properly: pass that on, as balancers of TCP do, and leave the other half alone.
+                self._going.wait()
+                if self._ended == ended and not self.stopping.is_set():
+                    sink.shutdown(socket.SHUT_WR)
+                    return
         for sock in (source, sink):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RD)

@@ -1,6 +1,6 @@
 """A made-up member for faults in the middle of a watch: its index, its history and its silence are the test's.
 
-Answers as etcd does (PROTOCOL section 11) unless told otherwise; keys are flat, and only sets happen.
+Answers as etcd does (`spec/protocol.md` section 11) unless told otherwise; keys are flat, and only sets happen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ HEAD = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 END = b"0\r\n\r\n"
+MEMBER = b'{"id":"f00d"}'
+"""All connections go to this one."""
 
 
 def line(index: int, key: str = "/k", action: str = "set") -> bytes:
@@ -94,6 +96,9 @@ class ScriptedStore(FaultServer):
             return silent(peer)
         target = urlsplit(peer.received.target)
         asked = {name: values[0] for name, values in parse_qs(target.query).items()}
+        if target.path == "/v2/stats/self":
+            peer.send(answer_bytes(200, {"Content-Type": "application/json"}, MEMBER))
+            return True
         if "wait" not in asked:
             self._read(peer, target.path.removeprefix("/v2/keys"), quorum="quorum" in asked)
             return True
@@ -146,7 +151,10 @@ class ScriptedStore(FaultServer):
         while True:
             with self._happened:
                 while not (found := self.lines(last, key)):
-                    if self.stopping.is_set() or has_gone(peer):
+                    if self.stopping.is_set():
+                        return False
+                    if has_gone(peer):
+                        peer.send(END)  # as etcd does when the client closes its sending half
                         return False
                     self._happened.wait(0.05)
             if not stream:

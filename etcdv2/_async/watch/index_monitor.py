@@ -1,7 +1,8 @@
-"""Follows each watched member's store index with one small read for all watchers of a client, and renews their polls.
+"""Watches each member's store index by one small read for all watches of a client, and renews their polls in time.
 
-A poll's own header index grows as old as the poll, and a poll that breaks can be resumed within 1,000 events only. Also
-finds members that have stopped answering while a watch waits silently.
+Owns the pace of these probes, and who is due. Also finds members that have stopped answering, that
+do not follow the cluster, or that were caught up by a snapshot, while a watch waits silently. What
+a renewal proves is `renewal`'s affair.
 """
 
 from __future__ import annotations
@@ -9,28 +10,34 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
-from etcdv2._async.dispatcher import AsyncDispatcher
+from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.watch.snapshot import async_cluster_index
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
-from etcdv2._core.watch.probe_interval import FASTEST, SURELY_QUIET, ProbeInterval
+from etcdv2._core.watch.probe_interval import FASTEST_PROBE_SECONDS, ProbeInterval
+from etcdv2._core.watch.raft_chain import RaftChain
+from etcdv2._core.watch.renewal import Registered
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.forks import tell_after_fork
 from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker, async_call_each
 from etcdv2_api import operations
 
-COMPARE_EVERY = 2.0
-"""Seconds between two looks at another member, to see whether the watched one still follows the cluster."""
-COMPARE_WITHIN = 0.5
-SOME = 50
-"""Polls that are renewed after one look; an eighth of those that are due when that is more."""
-LINGER = 1.0
-"""Seconds that the looks go on without a poll: mostly the next one follows at once."""
+COMPARE_SECONDS = 2.0
+"""Seconds between two probes of another member, to see whether the watched one still follows the cluster."""
+COMPARE_WITHIN_SECONDS = 0.5
+RENEWALS_PER_PROBE = 50
+"""Polls that are renewed after one probe; an eighth of those that are due when that is more."""
+RENEWING_PROBE_SECONDS = 0.25
+"""Seconds between two probes while a poll is on its way out, or a stream is read."""
+IDLE_GRACE_SECONDS = 1.0
+"""Seconds that the probes go on without a poll: mostly the next one follows at once."""
 
 
 class AsyncMonitored(Protocol):
-    """A waiting poll, as the index monitor sees it."""
+    """The polls of one watch, as the index monitor sees them."""
 
     @property
     def probes(self) -> tuple[str, ...]:
@@ -44,7 +51,12 @@ class AsyncMonitored(Protocol):
 
     @property
     def settled(self) -> int:
-        """Up to this index the poll has nothing more to bring; from there a renewed one asks."""
+        """Up to this index nothing is missing; from there a second poll asks."""
+        ...
+
+    @property
+    def first(self) -> Registered | None:
+        """The poll that is read now."""
         ...
 
     @property
@@ -60,11 +72,19 @@ class AsyncMonitored(Protocol):
         ...
 
     async def renew(self, store_index: int) -> None:
-        """Go over to a newer poll, in two calls."""
+        """One step towards a younger poll."""
+        ...
+
+    def looked(self, first: Registered | None) -> None:
+        """A probe was answered that was sent while `first` was the first poll."""
         ...
 
     def lost(self, why: str) -> None:
         """The member does not answer: go on elsewhere."""
+        ...
+
+    def leapt(self, member: str, leaps: int) -> None:
+        """The member's raft index has leapt, as often as `leaps` by now."""
         ...
 
 
@@ -76,25 +96,67 @@ class AsyncIndexMonitor:
         self.after_fork()
         tell_after_fork(self)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {list(self._members.values())}>"
+
     def after_fork(self) -> None:
         """Also in a forked child: the workers are the parent's, and so may be who holds the lock."""
         self._members: dict[Endpoint, AsyncMemberMonitor] = {}
+        self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
+        self._answering: set[Endpoint] = set()
         self._lock = threading.Lock()
 
-    def add(self, poll: AsyncMonitored, endpoint: Endpoint) -> None:
+    def chain(self, poll: AsyncPoll) -> RaftChain:
+        """What the answers of its member say of snapshots; behind a balancer one endpoint may have many."""
+        with self._lock:
+            return self._chains.setdefault((poll.endpoint, poll.member, poll.meta.cluster_id), RaftChain())
+
+    def note(self, poll: AsyncPoll, asked_at: float) -> int:
+        """The headers of a watch, asked for at `asked_at`.
+
+        Returns how often its member's raft index has leapt by now.
+        """
+        chain = self.chain(poll)
+        with self._lock:
+            return chain.note(poll.meta.index, poll.meta.raft_index, asked_at)
+
+    async def follow_leap(self, poll: AsyncPoll, probes: Iterable[str]) -> None:
+        """Where the raft index of its member is in a leap: ask the cluster how far the store has to come."""
+        chain = self.chain(poll)
+        leaping = chain.leaping
+        if chain.asks_cluster:
+            index = 0
+            for probe in probes:
+                index = index or await async_cluster_index(self._dispatcher, probe)
+            with self._lock:
+                chain.reached(index, leaping)
+                chain.note(poll.meta.index, poll.meta.raft_index, chain.asked_at)
+
+    def answers_ends(self, endpoint: Endpoint) -> bool:
+        """Whether a half-close was seen to be answered there."""
+        return endpoint in self._answering
+
+    def end_answered(self, endpoint: Endpoint) -> None:
+        """A poll there ended properly when it was asked to."""
+        self._answering.add(endpoint)
+
+    def add(self, polls: AsyncMonitored, endpoint: Endpoint) -> None:
+        """Its first poll waits there from now on."""
         with self._lock:
             member = self._members.get(endpoint)
-            if member is None or not member.add(poll):
-                self._members[endpoint] = member = AsyncMemberMonitor(self._dispatcher, endpoint, self._lock)
-                member.add(poll)
+            if member is None or not member.add(polls):
+                # Entered when it runs: a thread that cannot be started must not leave one behind that never looks.
+                member = AsyncMemberMonitor(self._dispatcher, self, endpoint, self._lock)
+                member.add(polls)
                 member.start()
+                self._members[endpoint] = member
 
-    def remove(self, poll: AsyncMonitored, endpoint: Endpoint, *, for_good: bool) -> None:
-        """`for_good` when its watch has ended; else another poll of it will follow, so the looks go on for a while."""
+    def remove(self, polls: AsyncMonitored, endpoint: Endpoint, *, for_good: bool) -> None:
+        """`for_good` when its watch has ended; else another poll of it will follow, so the probes go on for a while."""
         with self._lock:
             member = self._members.get(endpoint)
             if member is not None:
-                member.remove(poll, for_good=for_good)
+                member.remove(polls, for_good=for_good)
 
     async def close(self) -> None:
         with self._lock:
@@ -105,44 +167,52 @@ class AsyncIndexMonitor:
 
 
 class AsyncMemberMonitor:
-    """The looks at one member; ends soon after no poll waits there any more."""
+    """The probes of one endpoint; ends soon after no poll waits there any more."""
 
-    def __init__(self, dispatcher: AsyncDispatcher, endpoint: Endpoint, lock: threading.Lock) -> None:
-        self._lock = lock
-        self._idle_since = 0.0
+    def __init__(
+        self, dispatcher: AsyncDispatcher, monitor: AsyncIndexMonitor, endpoint: Endpoint, lock: threading.Lock
+    ) -> None:
         self._dispatcher = dispatcher
+        self._monitor = monitor
         self._endpoint = endpoint
-        self._polls: dict[AsyncMonitored, None] = {}
-        self._pace = ProbeInterval()
-        self._probe: str | None = None
+        self._lock = lock
+        self._watched: dict[AsyncMonitored, None] = {}
+        self._interval = ProbeInterval()
+        self._chain = RaftChain()
+        """Of the member that was observed last."""
+        self._probe_key: str | None = None
         self._ended = False
         self._pulse = AsyncPulse()
+        self._idle_since = 0.0
         self._compared_at = time.monotonic()
-        self._last = 0
+        self._last_index = 0
         self._others_had = 0
         self._more_due = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._endpoint}: {len(self._watched)} polls, index {self._last_index}>"
 
     def start(self) -> None:
         self._worker = AsyncWorker(self._run, "etcdv2-index")
 
-    def add(self, poll: AsyncMonitored) -> bool:
+    def add(self, polls: AsyncMonitored) -> bool:
         """False when it has ended already."""
         if self._ended:
             return False
-        self._polls[poll] = None
-        if poll.renewing:  # a stream, to be looked after more often than the interval under way
+        self._watched[polls] = None
+        if polls.renewing:  # a stream, to be looked after more often than the interval under way
             self._pulse.set()
         return True
 
-    def remove(self, poll: AsyncMonitored, *, for_good: bool) -> None:
-        self._polls.pop(poll, None)
-        if not self._polls:
+    def remove(self, polls: AsyncMonitored, *, for_good: bool) -> None:
+        self._watched.pop(polls, None)
+        if not self._watched:
             self._idle_since = time.monotonic()
             if for_good:
                 self._ended = True
                 self._pulse.set()
-        if for_good and self._probe in poll.probes:
-            self._probe = None
+        if for_good and self._probe_key in polls.probes:
+            self._probe_key = None
 
     async def close(self) -> None:
         self._ended = True
@@ -152,74 +222,112 @@ class AsyncMemberMonitor:
 
     async def _run(self) -> None:
         try:
-            await self._look_on()
+            while await self._next_turn():
+                try:
+                    await self._turn()
+                except TransportFailure as failure:
+                    if not self._ended:
+                        self._give_up(f"does not answer: {failure}", str(failure))
         finally:
             self._ended = True
 
-    async def _look_on(self) -> None:
+    async def _next_turn(self) -> bool:
+        """Wait for the time of the next probe. False when there is nothing to look after any more."""
         while True:
             await self._pulse.wait(self._until_next())
             if self._ended:
-                return
+                return False
             self._pulse.clear()
-            if not self._polls:
-                with self._lock:
-                    if not self._polls and time.monotonic() - self._idle_since > LINGER:
-                        self._ended = True
-                        return
-                continue
-            try:
-                meta = await self._look()
-                index = meta.index
-                self._pace.saw(index, time.monotonic())
-                if index and await self._is_left_behind(index):
-                    self._dispatcher.pool.failed(self._endpoint, time.monotonic(), "does not follow the cluster")
-                    for poll in list(self._polls):
-                        poll.lost(f"{self._endpoint} does not follow the cluster")
-                    continue
-                before, self._last = self._last, index
-                due: list[AsyncMonitored] = []
-                for poll in list(self._polls):
-                    # Twice in a row: one look alone may have met another member, behind a balancer.
-                    went_back = 0 < before < poll.registered and 0 < index < poll.registered
-                    if went_back or (index and meta.cluster_id != poll.cluster_id):
-                        poll.lost(f"{self._endpoint} is another cluster, or was put back")
-                    elif poll.is_due(index):
-                        due.append(poll)
-                # The oldest first, and not all at once: their events would wait as long as that takes.
-                due.sort(key=lambda poll: poll.settled)
-                self._more_due = len(due) > (some := max(SOME, len(due) // 8))
-                await async_call_each([poll.renew for poll in due[:some]], index)
-            except TransportFailure as failure:
-                if not self._ended:
-                    self._dispatcher.pool.failed(self._endpoint, time.monotonic(), str(failure))
-                    for poll in list(self._polls):
-                        poll.lost(f"{self._endpoint} does not answer: {failure}")
+            if self._watched:
+                return True
+            with self._lock:
+                if not self._watched and time.monotonic() - self._idle_since > IDLE_GRACE_SECONDS:
+                    self._ended = True
+                    return False
+
+    async def _turn(self) -> None:
+        """One probe, and what follows from it for each watch. Raises TransportFailure."""
+        waiting = [(polls, polls.first) for polls in list(self._watched)]
+        meta = await self._look()
+        index = meta.index
+        self._interval.saw(index, time.monotonic())
+
+        # 1. The member has lost its leader, or was put back, or is another one: its polls are worth nothing.
+        if index and await self._is_left_behind(index):
+            self._give_up("does not follow the cluster", "does not follow the cluster")
+            return
+        before, self._last_index = self._last_index, index
+        for polls, first in waiting:
+            polls.looked(first)
+            # Twice in a row: one probe alone may have met another member, behind a balancer.
+            went_back = 0 < before < polls.registered and 0 < index < polls.registered
+            if went_back or (index and meta.cluster_id != polls.cluster_id):
+                polls.lost(f"{self._endpoint} is another cluster, or was put back")
+
+        # 2. The oldest first, and not all at once: their events would wait as long as that takes.
+        due = sorted((polls for polls, _ in waiting if polls.is_due(index)), key=lambda polls: polls.settled)
+        some = max(RENEWALS_PER_PROBE, len(due) // 8)
+        self._more_due = len(due) > some
+        await async_call_each([polls.renew for polls in due[:some]], index)
+
+    def _give_up(self, told: str, noted: str) -> None:
+        """All polls go on elsewhere, and the endpoint rests."""
+        self._dispatcher.pool.failed(self._endpoint, time.monotonic(), noted)
+        for polls in list(self._watched):
+            polls.lost(f"{self._endpoint} {told}")
 
     def _until_next(self) -> float:
-        if not self._polls:
-            return LINGER
+        if not self._watched:
+            return IDLE_GRACE_SECONDS
         if self._more_due:
-            return FASTEST
-        soon = any(poll.renewing for poll in list(self._polls))
-        return min(self._pace.interval, SURELY_QUIET) if soon else self._pace.interval
+            return FASTEST_PROBE_SECONDS
+        soon = any(polls.renewing for polls in list(self._watched))
+        interval = min(self._interval.interval, self._chain.interval_of_busy)
+        return min(interval, RENEWING_PROBE_SECONDS) if soon else interval
 
     async def _look(self) -> Meta:
-        """The member's store index; 0 when none of the watchers' users may read beside its key."""
-        if self._probe is not None:
-            meta = await self._read(self._probe)
+        """The member's store index; 0 when none of the watches' users may read beside its key.
+
+        Raises TransportFailure.
+        """
+        # 1. Where the raft index is due, a watch: a read of what is not there does not show it.
+        if self._probe_key is not None and self._chain.due(self._last_index, time.monotonic()):
+            meta = await self._observe(self._probe_key)
+            if meta is not None:
+                return meta
+
+        # 2. The key that served the last time, else the first that one of the users may read.
+        if self._probe_key is not None:
+            meta = await self._read(self._probe_key)
             if meta.index:
                 return meta
-        for poll in list(self._polls):
-            for probe in poll.probes:
-                meta = await self._read(probe)
+        for polls in list(self._watched):
+            for key in polls.probes:
+                meta = await self._read(key)
                 if meta.index:
-                    self._probe = probe
+                    self._probe_key = key
                     return meta
         return Meta(0, 0, 0, "")
 
-    async def _read(self, probe: str) -> Meta:
-        return await self._dispatcher.look(self._endpoint, operations.get_key(probe))
+    async def _observe(self, key: str) -> Meta | None:
+        """Store index and raft index, by the headers of a watch; None where that is refused.
+
+        Raises TransportFailure.
+        """
+        asked_at = time.monotonic()
+        poll = await self._dispatcher.watch_at(self._endpoint, operations.get_key(key, wait=True))
+        if poll is None:
+            return None
+        await poll.stream.close()
+        self._monitor.note(poll, asked_at)
+        await self._monitor.follow_leap(poll, (key,))
+        self._chain = self._monitor.chain(poll)
+        for polls in list(self._watched):
+            polls.leapt(poll.member, self._chain.leaps)
+        return poll.meta
+
+    async def _read(self, key: str) -> Meta:
+        return await self._dispatcher.look(self._endpoint, operations.get_key(key))
 
     async def _is_left_behind(self, index: int) -> bool:
         """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
@@ -227,19 +335,22 @@ class AsyncMemberMonitor:
         A watch there would wait for ever without an error (seen on 3.5.1, 3.4.23).
         """
         now = time.monotonic()
-        if now - self._compared_at < COMPARE_EVERY:
+        if now - self._compared_at < COMPARE_SECONDS:
             return False
         if 0 < index < self._others_had:
             self._others_had = 0
             return True
+
         self._compared_at = now
         self._others_had = 0
         others = [one for one in self._dispatcher.pool.well(now) if one != self._endpoint]
-        if others and self._probe is not None:
+        if others and self._probe_key is not None:
             other = random.choice(others)
             try:
-                # Shortly: meanwhile nobody looks at the watched member.
-                found = await self._dispatcher.look(other, operations.get_key(self._probe), within=COMPARE_WITHIN)
+                # Shortly: meanwhile nobody probes the watched member.
+                found = await self._dispatcher.look(
+                    other, operations.get_key(self._probe_key), within=COMPARE_WITHIN_SECONDS
+                )
                 self._others_had = found.index
             except TransportFailure as failure:
                 self._dispatcher.pool.failed(other, time.monotonic(), str(failure))

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
-from etcdv2._core.keys import KeysCall
-from etcdv2._types.api_errors import EtcdError
+from etcdv2._async.watch.polls import AsyncHeldPoll, AsyncPolls
+from etcdv2._core.endpoints import Endpoint
 
 
 class AsyncPendingStream:
     """None or one stream, not read from yet."""
 
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
-        self._dispatcher = dispatcher
-        self.poll: AsyncPoll | None = None
+    def __init__(self) -> None:
+        self.held: AsyncHeldPoll | None = None
 
-    async def open(self, call: KeysCall, cluster_id: str) -> None:
+    async def open(self, polls: AsyncPolls, endpoint: Endpoint) -> None:
         """Open one from now on, unless there is one; where that fails, polls go on."""
-        if self.poll is not None:
-            return
-        try:
-            opened = await self._dispatcher.open_watch(call, self._dispatcher.timeout.attempt)
-        except EtcdError:
-            return
-        if opened.meta.cluster_id != cluster_id:
-            await opened.stream.close()
-        else:
-            self.poll = opened
+        if self.held is None:
+            self.held = await polls.open_at(endpoint, None, stream=True)
 
-    def reached(self, wait_index: int | None) -> AsyncPoll | None:
+    def reached(self, wait_index: int | None) -> AsyncHeldPoll | None:
         """The stream, when a poll has brought an event later than its beginning: nothing between can be missing."""
-        poll = self.poll
-        if poll is None or (wait_index or 0) <= poll.meta.index + 1:
+        held = self.held
+        if held is None or (wait_index or 0) <= held.at.index + 1:
             return None
-        self.poll = None
-        return poll
+        self.held = None
+        return held
 
     async def drop(self) -> None:
         """Close it: it was not needed."""
-        unused, self.poll = self.poll, None
+        unused, self.held = self.held, None
         if unused is not None:
-            await unused.stream.close()
+            await unused.poll.stream.close()
 
     def abort(self) -> None:
         """From any thread, without waiting."""
-        poll = self.poll
-        if poll is not None:
-            poll.stream.abort()
+        held = self.held
+        if held is not None:
+            held.poll.stream.abort()

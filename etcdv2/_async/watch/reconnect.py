@@ -30,7 +30,7 @@ class AsyncReconnect:
         self.closed = False
         self.unreachable_since: float | None = None
         self.beginnings = 0
-        """Route in a row to begin that ended with a history that is gone, or with another cluster."""
+        """Attempts in a row to begin that ended with a history that is gone, or with another cluster."""
 
     def forget(self) -> None:
         """In a forked child: closed; the parent's pulse is left alone."""
@@ -43,7 +43,7 @@ class AsyncReconnect:
         self.closed = True
         self._stop.set()
 
-    async def may_begin_anew(self) -> bool:
+    async def may_begin_again(self) -> bool:
         """Whether to try another beginning: not without pauses, and not without end where nothing has begun yet."""
         self.beginnings += 1
         if self.begun and self.beginnings > 1:

@@ -1,13 +1,13 @@
 """Where a watch stands, and which of the server's events belong to it.
 
-Owns the resume rule and the filters for the server's false positives (PROTOCOL section 11). No I/O, no clock.
+Owns the resume rule and the filters for the server's false positives (`spec/protocol.md` section 11). No I/O, no clock.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from etcdv2._core.watch.probe_interval import RENEW_AFTER
 from etcdv2._types.results import Event
 from etcdv2_api import KeysEvent
 
@@ -58,17 +58,21 @@ class Cursor:
         self.wait_index = max(int(found[1]), (self.wait_index or 0) + 1)
         return True
 
-    def stayed_quiet(self) -> None:
-        """The last poll ended properly without an event: everything up to its registration was looked through.
-
-        Where that is not far it is asked for again: a proxy may have ended it before an event of the past came.
-        """
-        if self._registered - (self.wait_index or 0) >= RENEW_AFTER:
-            self.moved_to(self._registered)
-
     def moved_to(self, index: int) -> None:
-        """Everything up to `index` was looked through, or has come by an earlier poll; what comes late is still new."""
+        """It is proved that nothing is missing up to `index` (`renewal` has the rules); what comes
+        late is still new.
+        """
         self.wait_index = max(self.wait_index or 0, index + 1)
+
+    def follows_on(self, changes: Iterable[KeysEvent]) -> bool:
+        """Whether no event of the whole store lies between these changes, nor before the first of them."""
+        expected = self.wait_index or 0
+        for change in changes:
+            index = 0 if change.node is None else change.node.modified_index
+            if index > expected:
+                return False
+            expected = max(expected, index + 1)
+        return True
 
     def accept(self, change: KeysEvent) -> Event | None:
         """Moves on behind `change`. Returns it as an event, or None when it was seen before or is not of this watch."""

@@ -3,47 +3,37 @@
 
 from __future__ import annotations
 
-from etcdv2._core.keys import KeysCall
-from etcdv2._sync.dispatcher import Dispatcher, Poll
-from etcdv2._types.api_errors import EtcdError
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._sync.watch.polls import HeldPoll, Polls
 
 
 class PendingStream:
     """None or one stream, not read from yet."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-        self.poll: Poll | None = None
+    def __init__(self) -> None:
+        self.held: HeldPoll | None = None
 
-    def open(self, call: KeysCall, cluster_id: str) -> None:
+    def open(self, polls: Polls, endpoint: Endpoint) -> None:
         """Open one from now on, unless there is one; where that fails, polls go on."""
-        if self.poll is not None:
-            return
-        try:
-            opened = self._dispatcher.open_watch(call, self._dispatcher.timeout.attempt)
-        except EtcdError:
-            return
-        if opened.meta.cluster_id != cluster_id:
-            opened.stream.close()
-        else:
-            self.poll = opened
+        if self.held is None:
+            self.held = polls.open_at(endpoint, None, stream=True)
 
-    def reached(self, wait_index: int | None) -> Poll | None:
+    def reached(self, wait_index: int | None) -> HeldPoll | None:
         """The stream, when a poll has brought an event later than its beginning: nothing between can be missing."""
-        poll = self.poll
-        if poll is None or (wait_index or 0) <= poll.meta.index + 1:
+        held = self.held
+        if held is None or (wait_index or 0) <= held.at.index + 1:
             return None
-        self.poll = None
-        return poll
+        self.held = None
+        return held
 
     def drop(self) -> None:
         """Close it: it was not needed."""
-        unused, self.poll = self.poll, None
+        unused, self.held = self.held, None
         if unused is not None:
-            unused.stream.close()
+            unused.poll.stream.close()
 
     def abort(self) -> None:
         """From any thread, without waiting."""
-        poll = self.poll
-        if poll is not None:
-            poll.stream.abort()
+        held = self.held
+        if held is not None:
+            held.poll.stream.abort()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import Event
+from etcdv2._core.watch.renewal import State
 from etcdv2._runtime.primitives import AsyncWorker, async_sleep
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import Peer
@@ -49,7 +50,7 @@ async def streaming(store: ScriptedStore, watcher: Any, key: str = "k") -> int:
         assert time.monotonic() < ends, store.asked
         store.happen()
         await async_sleep(0.002)
-    while not watcher._feed._streaming:
+    while watcher._feed._polls._renewal.state is not State.STREAMING:
         assert time.monotonic() < ends, store.asked
         store.happen()
         await async_sleep(0.002)
@@ -127,7 +128,7 @@ async def test_dead_stream_is_found_soon_also_where_a_quiet_watch_had_made_the_l
     client = connect(store.endpoint.url)
     async with client.keys.watch("/quiet"), client.keys.watch("/k") as watcher:
         (member,) = client._monitor._members.values()
-        member._pace.interval = 5.0
+        member._interval.interval = 5.0
         await async_sleep(0.3)  # the wait under way
         await nothing_is_lost(watcher, store, within=FOUND)
 
@@ -204,7 +205,7 @@ async def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: Scr
     client = connect(store.endpoint.url)
     async with client.keys.watch("/k") as watcher:
         await nothing_is_lost(watcher, store)
-        assert watcher._feed._streaming
+        assert watcher._feed._polls._renewal.state is State.STREAMING
 
 
 async def test_stream_that_begins_too_late_is_not_trusted(connect: Connect, store: ScriptedStore) -> None:
@@ -284,7 +285,7 @@ async def test_closing_leaves_no_worker_and_no_connection(connect: Connect, how:
             elif how == "renewing":
                 store.happen(count=0, foreign=500)
                 ends = time.monotonic() + SOON
-                while watcher._feed._spare is None:
+                while watcher._feed._polls._second is None:
                     assert time.monotonic() < ends
                     await async_sleep(0.005)
             elif how == "away":

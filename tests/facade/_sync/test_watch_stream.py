@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import Event
+from etcdv2._core.watch.renewal import State
 from etcdv2._runtime.primitives import Worker, sleep
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Peer
@@ -50,7 +51,7 @@ def streaming(store: ScriptedStore, watcher: Any, key: str = "k") -> int:
         assert time.monotonic() < ends, store.asked
         store.happen()
         sleep(0.002)
-    while not watcher._feed._streaming:
+    while watcher._feed._polls._renewal.state is not State.STREAMING:
         assert time.monotonic() < ends, store.asked
         store.happen()
         sleep(0.002)
@@ -128,7 +129,7 @@ def test_dead_stream_is_found_soon_also_where_a_quiet_watch_had_made_the_looks_r
     client = connect(store.endpoint.url)
     with client.keys.watch("/quiet"), client.keys.watch("/k") as watcher:
         (member,) = client._monitor._members.values()
-        member._pace.interval = 5.0
+        member._interval.interval = 5.0
         sleep(0.3)  # the wait under way
         nothing_is_lost(watcher, store, within=FOUND)
 
@@ -203,7 +204,7 @@ def test_lines_of_a_stream_need_not_be_chunks(connect: Connect, store: ScriptedS
     client = connect(store.endpoint.url)
     with client.keys.watch("/k") as watcher:
         nothing_is_lost(watcher, store)
-        assert watcher._feed._streaming
+        assert watcher._feed._polls._renewal.state is State.STREAMING
 
 
 def test_stream_that_begins_too_late_is_not_trusted(connect: Connect, store: ScriptedStore) -> None:
@@ -283,7 +284,7 @@ def test_closing_leaves_no_worker_and_no_connection(connect: Connect, how: str) 
             elif how == "renewing":
                 store.happen(count=0, foreign=500)
                 ends = time.monotonic() + SOON
-                while watcher._feed._spare is None:
+                while watcher._feed._polls._second is None:
                     assert time.monotonic() < ends
                     sleep(0.005)
             elif how == "away":
