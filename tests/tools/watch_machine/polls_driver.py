@@ -175,7 +175,7 @@ class PollsDriver:
         return self.chains.setdefault(key, self.chain_class())
 
     def note(self, endpoint: int, flow: Flow) -> int:
-        self.world.observed.add(flow.member.name)
+        self.world.observed(flow)
         return self.chain(endpoint, flow).note(flow.headers.index, flow.headers.raft, self.world.now)
 
     def follow_leap(self, endpoint: int, flow: Flow) -> Steps:

@@ -92,8 +92,8 @@ class World:
         for member in self.members:
             member.speed = self.rng.choice(MEMBER_SPEEDS)
         self.flows: list[Flow] = []
-        self.observed: set[str] = set()
-        """Members of whose raft index the client has heard."""
+        self._observed: set[str] = set()
+        """Members of whose raft index, in this history, the client has heard."""
         self.faulty: set[int] = set()
         """Polls that lose what they have."""
         self.draining = False
@@ -135,6 +135,11 @@ class World:
                 other.answers += 1
                 if other.answers >= 2 and self.ground.prompt:
                     self._hurry(other)
+
+    def observed(self, flow: Flow) -> None:
+        """The client heeds the raft index of its headers."""
+        if flow.history is self.history:
+            self._observed.add(flow.member.name)
 
     def poll_begun(self, flow: Flow, number: int) -> None:
         """It is the watch's first poll from now on."""
@@ -279,7 +284,7 @@ class World:
                 self._commit_one()
             if self.rng.random() < 0.5:
                 return
-        if (self.ground.first_contact or member.name in self.observed) and member.receive_snapshot():
+        if (self.ground.first_contact or member.name in self._observed) and member.receive_snapshot():
             self.note("snapshot for", member)
 
     def _kill(self, flow: Flow) -> None:
@@ -295,7 +300,7 @@ class World:
         same = self.ground.swaps == "same id"
         self.history = self._begin_history(self.history.cluster_id if same else f"c{self._step}")
         self.note("another history:", self.history.cluster_id)
-        self.observed.clear()
+        self._observed.clear()
         for member in self.members:
             member.begin(self.history)
         for flow in self.flows:
