@@ -42,6 +42,22 @@ def test_after_an_event_the_next_index_is_asked_for() -> None:
     assert cursor.wait_index == 10
 
 
+def test_watch_goes_on_behind_what_is_proved() -> None:
+    cursor = at("/a", wait_index=5)
+    cursor.opened(300)
+    assert cursor.wait_index == 5  # a registration alone proves nothing
+    cursor.moved_to(300)
+    assert cursor.wait_index == 301
+
+
+def test_what_is_proved_never_takes_it_back() -> None:
+    cursor = at("/a", wait_index=500)
+    cursor.opened(400)
+    cursor.moved_to(400)
+    assert cursor.wait_index == 500
+    assert cursor.seen == 400
+
+
 def test_poll_that_was_cut_off_is_asked_again_from_the_same_index() -> None:
     cursor = at("/a", wait_index=5)
     cursor.opened(400)
@@ -177,7 +193,7 @@ STEP = st.one_of(
 def test_each_matching_event_is_delivered_once_and_in_order(
     steps: list[tuple[str, str, int]], recursive: bool, wait_index: int | None
 ) -> None:
-    """Polls that deliver, polls that are cut off, quiet polls that are renewed, answers that come twice."""
+    """Polls that deliver, polls that are cut off, quiet polls that prove something, answers that come twice."""
     store, cursor, got = Store(), at("/w", recursive=recursive, wait_index=wait_index), list[Event]()
     cursor.opened(store.index)
     start = cursor.wait_index or 0
@@ -211,6 +227,25 @@ def test_each_matching_event_is_delivered_once_and_in_order(
         if event.node is not None and event.node.key in visible and event.node.modified_index >= start
     ]
     assert [event.index for event in got] == wanted
+
+
+@pytest.mark.parametrize(
+    ("indexes", "follows"),
+    [
+        ([], True),
+        ([5], True),
+        ([5, 6, 7], True),
+        ([5, 5, 6], True),  # deletions come twice
+        ([3, 5], True),
+        ([6], False),
+        ([5, 7], False),
+        ([5, 6, 8, 9], False),
+    ],
+)
+def test_changes_follow_on_when_no_event_of_the_store_lies_between(indexes: list[int], follows: bool) -> None:
+    cursor = at("/a", wait_index=5)
+    assert cursor.follows_on([change("/a", index) for index in indexes]) is follows
+    assert cursor.wait_index == 5
 
 
 def test_event_that_comes_later_than_was_thought_possible_is_told_and_gone_on_from() -> None:

@@ -36,7 +36,7 @@ SILENT_STREAM_SECONDS = 0.25
 SHORT_POLL_SECONDS = 1.0
 """Polls that end sooner than this, with nothing, are followed by pauses."""
 CLEARANCE_SECONDS = 0.05
-"""How long what a stream brings is taken before the member is asked whether it was caught up by a snapshot."""
+"""Between two questions whether a stream's member was caught up by a snapshot; what it brings waits for the answer."""
 
 
 class AsyncFeed:
@@ -192,11 +192,11 @@ class AsyncFeed:
                 return await self._tell(held, body, began)
 
             # 2. The end of a poll that was renewed: what does it prove?
-            ended = polls.ended(properly=failure is None)
+            ended = polls.ended(held, properly=failure is None)
             if ended is Ended.GO_ON and second is not None:
                 second, went_on = None, second
                 return went_on
-            if ended in (Ended.LOST, Ended.LEAPT):
+            if ended is Ended.LEAPT:
                 raise polls.loss(held, ended)
         finally:
             if second is not None:
@@ -240,12 +240,15 @@ class AsyncFeed:
             return None
         received = time.monotonic()
         after: AsyncHeldPoll | None = None
-        if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index, received):
+        if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
             # meanwhile.
             after = await self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
             if after is None:
-                return None  # not told: it is asked for again, from the index before
+                return None  # not told: it is asked for again, from the index before, and found in the history
+            if after.at.member != held.at.member:
+                await after.poll.stream.close()
+                return None  # the same: another member says nothing of this one
             if after.at.leaps != held.at.leaps:
                 await after.poll.stream.close()
                 raise self._polls.loss(held, Ended.LEAPT)
@@ -268,29 +271,48 @@ class AsyncFeed:
         """
         buffer = EventBuffer()
         polls, poll = self._polls, stream.poll
+        changes: list[KeysEvent] = []
+        asked_at = -inf
         polls.begin_stream(stream)
         try:
-            while not self.closed:
+            sound = True
+            while sound and not self.closed:
                 polls.came_at = time.monotonic()
-                part = await poll.stream.read(SILENT_STREAM_SECONDS)
-                if not part:  # silent, or ended
-                    break
+                part = await poll.stream.read(CLEARANCE_SECONDS if changes else SILENT_STREAM_SECONDS)
+                if part == b"" or (part is None and not changes):
+                    break  # ended, or silent; what is not told yet a poll asks for again
                 polls.came_at = inf  # the monitor ends a silent stream where reads do not, but not while this is busy
-                lines = [line for line in buffer.lines(part) if line.strip()]
-                if not await polls.is_clear(stream, CLEARANCE_SECONDS):
-                    return  # not told: a poll asks for it again, from the index before
-                for line in lines:
-                    change = self._read_change(poll, line)
-                    if change is None:
-                        # What it was is not known, so nothing behind it may be taken: a poll asks for it again.
-                        self._dispatcher.endpoint_failed(poll.endpoint, "sent what is no event")
+                sound = self._add_lines(poll, buffer.lines(part or b""), changes)
+
+                # What came after foreign events waits until a look back has been asked for after it came.
+                if not self._cursor.follows_on(changes):
+                    if sound and time.monotonic() - asked_at < CLEARANCE_SECONDS:
+                        continue
+                    asked_at = time.monotonic()
+                    if not await polls.is_clear(stream):
                         return
+                for change in changes:
                     await self._accept(change)
+                changes.clear()
         except TransportFailure as failure:
             if not failure.aborted:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
             await polls.finish(stream)
+
+    def _add_lines(self, poll: AsyncPoll, lines: list[bytes], changes: list[KeysEvent]) -> bool:
+        """Read the lines of a stream.
+
+        False for one that is no event: what it was is not known, so nothing behind it may be taken.
+        """
+        for line in lines:
+            change = self._read_change(poll, line) if line.strip() else None
+            if change is not None:
+                changes.append(change)
+            elif line.strip():
+                self._dispatcher.endpoint_failed(poll.endpoint, "sent what is no event")
+                return False
+        return True
 
     def _read_change(self, poll: AsyncPoll, body: bytes) -> KeysEvent | None:
         try:

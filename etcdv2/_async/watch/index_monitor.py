@@ -10,9 +10,11 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
-from etcdv2._async.dispatcher import AsyncDispatcher
+from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.watch.snapshot import async_cluster_index
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.watch.probe_interval import FASTEST_PROBE_SECONDS, ProbeInterval
@@ -81,7 +83,7 @@ class AsyncMonitored(Protocol):
         """The member does not answer: go on elsewhere."""
         ...
 
-    def leapt(self, leaps: int) -> None:
+    def leapt(self, member: str, leaps: int) -> None:
         """The member's raft index has leapt, as often as `leaps` by now."""
         ...
 
@@ -100,18 +102,43 @@ class AsyncIndexMonitor:
     def after_fork(self) -> None:
         """Also in a forked child: the workers are the parent's, and so may be who holds the lock."""
         self._members: dict[Endpoint, AsyncMemberMonitor] = {}
-        self._chains: dict[Endpoint, RaftChain] = {}
+        self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
+        self._answering: set[Endpoint] = set()
         self._lock = threading.Lock()
 
-    def chain(self, endpoint: Endpoint) -> RaftChain:
-        """What the answers of this endpoint say of snapshots."""
+    def chain(self, poll: AsyncPoll) -> RaftChain:
+        """What the answers of its member say of snapshots; behind a balancer one endpoint may have many."""
         with self._lock:
-            return self._chains.setdefault(endpoint, RaftChain())
+            return self._chains.setdefault((poll.endpoint, poll.member, poll.meta.cluster_id), RaftChain())
 
-    def note(self, endpoint: Endpoint, meta: Meta, asked_at: float) -> int:
-        """An answer of this endpoint, asked for at `asked_at`. Returns how often its raft index has leapt by now."""
+    def note(self, poll: AsyncPoll, asked_at: float) -> int:
+        """The headers of a watch, asked for at `asked_at`.
+
+        Returns how often its member's raft index has leapt by now.
+        """
+        chain = self.chain(poll)
         with self._lock:
-            return self._chains.setdefault(endpoint, RaftChain()).note(meta.index, meta.raft_index, asked_at)
+            return chain.note(poll.meta.index, poll.meta.raft_index, asked_at)
+
+    async def follow_leap(self, poll: AsyncPoll, probes: Iterable[str]) -> None:
+        """Where the raft index of its member is in a leap: ask the cluster how far the store has to come."""
+        chain = self.chain(poll)
+        leaping = chain.leaping
+        if chain.asks_cluster:
+            index = 0
+            for probe in probes:
+                index = index or await async_cluster_index(self._dispatcher, probe)
+            with self._lock:
+                chain.reached(index, leaping)
+                chain.note(poll.meta.index, poll.meta.raft_index, chain.asked_at)
+
+    def answers_ends(self, endpoint: Endpoint) -> bool:
+        """Whether a half-close was seen to be answered there."""
+        return endpoint in self._answering
+
+    def end_answered(self, endpoint: Endpoint) -> None:
+        """A poll there ended properly when it was asked to."""
+        self._answering.add(endpoint)
 
     def add(self, polls: AsyncMonitored, endpoint: Endpoint) -> None:
         """Its first poll waits there from now on."""
@@ -151,6 +178,8 @@ class AsyncMemberMonitor:
         self._lock = lock
         self._watched: dict[AsyncMonitored, None] = {}
         self._interval = ProbeInterval()
+        self._chain = RaftChain()
+        """Of the member that was observed last."""
         self._probe_key: str | None = None
         self._ended = False
         self._pulse = AsyncPulse()
@@ -253,7 +282,8 @@ class AsyncMemberMonitor:
         if self._more_due:
             return FASTEST_PROBE_SECONDS
         soon = any(polls.renewing for polls in list(self._watched))
-        return min(self._interval.interval, RENEWING_PROBE_SECONDS) if soon else self._interval.interval
+        interval = min(self._interval.interval, self._chain.interval_of_busy)
+        return min(interval, RENEWING_PROBE_SECONDS) if soon else interval
 
     async def _look(self) -> Meta:
         """The member's store index; 0 when none of the watches' users may read beside its key.
@@ -261,8 +291,7 @@ class AsyncMemberMonitor:
         Raises TransportFailure.
         """
         # 1. Where the raft index is due, a watch: a read of what is not there does not show it.
-        chain = self._monitor.chain(self._endpoint)
-        if self._probe_key is not None and chain.due(self._last_index, time.monotonic()):
+        if self._probe_key is not None and self._chain.due(self._last_index, time.monotonic()):
             meta = await self._observe(self._probe_key)
             if meta is not None:
                 return meta
@@ -290,9 +319,11 @@ class AsyncMemberMonitor:
         if poll is None:
             return None
         await poll.stream.close()
-        leaps = self._monitor.note(self._endpoint, poll.meta, asked_at)
+        self._monitor.note(poll, asked_at)
+        await self._monitor.follow_leap(poll, (key,))
+        self._chain = self._monitor.chain(poll)
         for polls in list(self._watched):
-            polls.leapt(leaps)
+            polls.leapt(poll.member, self._chain.leaps)
         return poll.meta
 
     async def _read(self, key: str) -> Meta:

@@ -6,6 +6,7 @@ Owns the resume rule and the filters for the server's false positives (`spec/pro
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from etcdv2._types.results import Event
 from etcdv2_api import KeysEvent
@@ -62,6 +63,16 @@ class Cursor:
         late is still new.
         """
         self.wait_index = max(self.wait_index or 0, index + 1)
+
+    def follows_on(self, changes: Iterable[KeysEvent]) -> bool:
+        """Whether no event of the whole store lies between these changes, nor before the first of them."""
+        expected = self.wait_index or 0
+        for change in changes:
+            index = 0 if change.node is None else change.node.modified_index
+            if index > expected:
+                return False
+            expected = max(expected, index + 1)
+        return True
 
     def accept(self, change: KeysEvent) -> Event | None:
         """Moves on behind `change`. Returns it as an event, or None when it was seen before or is not of this watch."""

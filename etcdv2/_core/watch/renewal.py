@@ -17,33 +17,37 @@ for as long as it likes. What counts is what happened before what:
    given up. While either lives, nothing is lost.
 2. *The proper end.* The older poll is ended by closing the sending half of its connection. etcd
    then ends the body properly; that end comes on the same connection, behind everything that this
-   poll was given. A poll that ended so, empty, has proved that there was no event up to its
-   registration, whoever was stopped, wherever, for however long. If the younger poll is known to be
-   at the same member, and no snapshot was applied meanwhile, all up to the registration of the
-   younger one is proved: whatever was told to the older one was put before it by then.
-   One thing more is needed: the handler of the older poll must have come from its headers to where
-   it waits, since between the two it could find the end and an event at once, and take either. So
-   the member must have answered two looks at its index since those headers, the second begun after
-   the first was answered: a server that is stopped or starved answers none.
-3. *Two in a row.* Where the end is not answered (a proxy, another transport), two polls in a row
-   have to be silent, on two connections, both asked from the settled index, with two looks answered
-   after the headers of each. That proves as much as that two connections do not both lose what
-   comes directly behind their headers.
-4. *No snapshot.* A member that is caught up by a snapshot tells its polls nothing of what that
+   poll's handler has written. Nothing can come late any more, whoever was stopped, wherever, for
+   however long. An event can still be missing: a handler that gets as far as its wait when event
+   and end are both there picks one at random (seen on 3.4.23 and 3.5.1, also with the event found
+   in the history, and after three looks).
+3. *Two in a row.* Therefore one silent poll proves nothing, and two do, one directly after the
+   other, for what both had: each had to find it in the history, or to be told it. That is all up
+   to the registration of the later one where both are known to be at one member and the earlier
+   was ended properly, for what it was told while it waited was put before it by then; else it is
+   all up to the earlier of the two registrations. What is taken for granted is that not both of
+   two polls in a row lose what they have.
+4. *Where the end is not answered* (a proxy, another transport) a poll that was aborted counts as
+   silent as well: two requests, the look and the younger poll, were answered that were begun after
+   its headers had come. Only there: on a path that was seen to answer, a missing end means that
+   somebody is slow.
+5. *No snapshot.* A member that is caught up by a snapshot tells its polls nothing of what that
    brought, and what it keeps as history may be wrong. Its raft index leaps by 5,000 or more then. A
-   poll over which it leapt proves nothing: the loss is named. The same holds before an event is
-   told that came live after foreign ones.
-5. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the watch
-   raises HistoryCleared, or reads the state again.
+   poll over which it leapt proves nothing, and one that searches history from before the leap finds
+   nothing for sure: the loss is named. The same holds before an event is told that came live after
+   foreign ones.
+6. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the poll is
+   ended and asked for again, and the server's refusal (HistoryCleared) goes to the user, or the state is read again.
 
     state               what happens                              next       what is done
     ------------------  ----------------------------------------  ---------  --------------------------------------
     NONE                a poll is registered                      POLLING    cursor opened; the monitor watches it
     POLLING             the store has gone on far enough          POLLING    a second poll from the settled index
     POLLING             the second poll is registered             ENDING     sending half of the first is closed
-    ENDING              the first ends, empty                     POLLING    go on with the second; settle what is
-                                                                             proved
-    ENDING              it does not end                           ENDING     it is aborted: that proves nothing
+    POLLING             the second is refused: history is gone    ENDING     the same, with no second
+    ENDING              the first ends, empty                     NONE       settle what is proved; go on with the
+                                                                             second, or ask again without one
+    ENDING              it does not end                           ENDING     it is aborted
     POLLING, ENDING     first bytes of the first poll             RECEIVING  it finishes; no second is needed
     RECEIVING           the event is whole                        NONE       deliver; if it came at once, open a
                                                                              stream too
@@ -60,23 +64,20 @@ from enum import Enum
 
 from etcdv2._core.watch.cursor import Cursor
 
-KEPT_EVENTS = 1000
-"""So many events of the whole store the server keeps (2.3 to 3.5)."""
-RENEW_AFTER_EVENTS = 400
-"""Events after which a waiting poll is renewed. How often, never whether: what comes late is asked for, or named."""
+RENEW_AFTER_EVENTS = 300
+"""Events after which a waiting poll is renewed. How often, never whether: what comes late is asked for, or named.
+
+A poll asks from where the one before the last was registered: of the server's 1,000 events that leaves 400 for looks
+that come late.
+"""
 RENEW_SOONER_EVENTS = 200
-"""The same where the end of a poll proves less, so that the settled index follows one or two polls behind."""
-LOOKS_BEFORE_PROOF = 2
-"""Looks at the member's index, one after the other, that have to be answered after a poll's headers (rules 2, 3)."""
+"""The same where the end of a poll proves less, so that the settled index follows three polls behind."""
 URGENT_EVENTS = 600
 """Events behind which the settled index may not stay for want of a second silent poll: then one is asked for early."""
+LOOKS_BEFORE_RENEWAL = 1
+"""Looks at the index that have to be answered, and begun after a poll's headers, before it is renewed (rules 2, 4)."""
 END_SECONDS = 1.0
 """How long a first poll may take to end when it was asked to, before it is aborted. A matter of pace."""
-FASTEST_LEAP_SECONDS = 0.05
-"""A member cannot have missed 5,000 entries and been caught up in less: 100,000 entries a second.
-
-A stop makes it longer.
-"""
 
 
 class State(Enum):
@@ -94,16 +95,12 @@ class State(Enum):
 class Registered:
     """What is known of a poll from its request and its headers."""
 
-    asked_from: int | None
-    """`waitIndex`; None is "from now"."""
     index: int
     """X-Etcd-Index: where the store was when the poll was registered. Everything before was searched."""
     leaps: int = 0
-    """How often the raft index of its endpoint had leapt by then (`raft_chain`)."""
+    """How often the raft index of its member had leapt by then (`raft_chain`)."""
     member: str = ""
     """Which member it is at, "" where that is not known."""
-    asked_at: float = 0.0
-    """When it was asked for, on the clock of `time.monotonic`."""
 
 
 class Ended(Enum):
@@ -111,25 +108,26 @@ class Ended(Enum):
 
     AGAIN = "ask from the settled index again"
     GO_ON = "go on with the second poll"
-    LOST = "what the first poll was told cannot be known, and the history no longer has it"
     LEAPT = "the member was caught up by a snapshot"
 
 
 class Renewal:
     """The polls of one watch. Not locked: the feed holds its lock around each call."""
 
-    __slots__ = ("_cursor", "_ending_since", "_looks", "_silent", "first", "second", "state")
+    __slots__ = ("_cursor", "_ending_since", "_looks", "_silent_to", "first", "path_answers", "second", "state")
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
         self.state = State.NONE
         self.first: Registered | None = None
         self.second: Registered | None = None
+        self.path_answers = False
+        """Whether the path to the first poll was seen to answer a half-close."""
         self._looks = 0
-        """Answered since the first poll's headers."""
+        """Answered, and begun after the first poll's headers had come."""
         self._ending_since = 0.0
-        self._silent: int | None = None
-        """Registration index of a poll before the first that was silent too, asked from the same index, unproved."""
+        self._silent_to: int | None = None
+        """Up to here the poll before the first was silent, and the first one has to be: that proves it (rule 3)."""
 
     def __repr__(self) -> str:
         return f"<Renewal {self.state.value}, settled {self.settled}, first {self.first}, second {self.second}>"
@@ -141,10 +139,13 @@ class Renewal:
 
     # --- polls come and go -------------------------------------------------------------------------------------------
 
-    def begin(self, first: Registered) -> None:
+    def begin(self, first: Registered, *, path_answers: bool) -> None:
         """`first` is read from now on; the cursor knows its index already."""
+        if self.state is State.CLOSED:
+            return
         self.state = State.POLLING
         self.first, self.second = first, None
+        self.path_answers = path_answers
         self._looks = 0
 
     def due(self, store_index: int) -> bool:
@@ -153,22 +154,21 @@ class Renewal:
             return True
         if self.state is not State.POLLING or self.first is None:
             return False
-        # Rule 2: before that its end would prove nothing.
-        if self._looks < LOOKS_BEFORE_PROOF:
+
+        if self._looks < LOOKS_BEFORE_RENEWAL:
             return False
         if store_index == 0:
             return True
-        behind = not self.first.member or self._silent is not None
-        after = RENEW_SOONER_EVENTS if behind else RENEW_AFTER_EVENTS
-        urgent = store_index - self.settled >= URGENT_EVENTS
-        return store_index - self.first.index >= after or (behind and urgent)
 
-    def asks_from(self, store_index: int) -> int | None:
-        """What to ask the second poll from: the settled index, or "from now" when the history has left that."""
-        return self.settled + 1 if store_index - self.settled < KEPT_EVENTS else None
+        slow = not (self.path_answers and self.first.member)
+        after = RENEW_SOONER_EVENTS if slow else RENEW_AFTER_EVENTS
+        return store_index - self.first.index >= after or store_index - self.settled >= URGENT_EVENTS
 
-    def overlap(self, second: Registered, now: float) -> bool:
-        """The second poll is registered. True: now the end of the first is to be asked for. False: it is not needed."""
+    def overlap(self, second: Registered | None, now: float) -> bool:
+        """The second poll is registered; None: it was refused, as the history has left the settled index.
+
+        True: now the end of the first is to be asked for. False: the second is not needed.
+        """
         if self.state is not State.POLLING:
             return False
         self.second = second
@@ -197,52 +197,43 @@ class Renewal:
 
         Moves the cursor as far as is proved.
         """
-        first, second, state = self.first, self.second, self.state
+        first, second, state, silent_to = self.first, self.second, self.state, self._silent_to
         if state is State.CLOSED:
             return Ended.AGAIN
-        self.state, self.first, self.second = State.NONE, None, None
+        self.state, self.first, self.second, self._silent_to = State.NONE, None, None, None
+
+        # 1. An end that nobody asked for (a proxy's, a member that stops): an event may have been on its way. Or there
+        #    is no second poll to go on with.
         if state is not State.ENDING or first is None or second is None:
-            # An end that nobody asked for: a proxy's, a member that stops. An event may have been on its way.
-            self._silent = None
             return Ended.AGAIN
 
-        # Rule 4. What the polls of this member say of the time before the leap is worth nothing.
-        if second.leaps != first.leaps:
-            self._silent = None
+        # 2. Rule 5. What the polls of this member say of the time before the leap is worth nothing.
+        together = second.member == first.member
+        if together and second.leaps != first.leaps:
             return Ended.LEAPT
 
-        # Rules 2 and 3.
-        proved = self._proved(first, second, properly=properly)
-        if second.asked_from is None and proved < second.index:
-            self._silent = None
-            return Ended.LOST
-        if proved > self.settled:
-            self._cursor.moved_to(proved)
-            self._silent = None
-        if not properly:
-            self._silent = first.index
-        return Ended.GO_ON
+        # 3. Whether it was silent: rules 2 and 4. If not, the next two will have to be.
+        if not properly and self.path_answers:
+            return Ended.GO_ON
 
-    def _proved(self, first: Registered, second: Registered, *, properly: bool) -> int:
-        """Up to which index it is proved that there was no event."""
-        if properly and first.member and first.member == second.member:
-            return second.index
-        if properly:
-            return first.index  # the second may be at another member, which is further
-        if self._silent is not None:
-            return self._silent
-        return self.settled
+        # 4. Rule 3, with the poll before; and how far it can be applied to the next one.
+        if silent_to is not None:
+            self._cursor.moved_to(silent_to)
+        told_all = properly and together and first.member
+        self._silent_to = second.index if told_all else min(first.index, second.index)
+        return Ended.GO_ON
 
     def heard(self) -> None:
         """An event was told, or the state was read: what was silent before counts no more."""
-        self.first = self.second = self._silent = None
-        if self.state is not State.STREAMING:
+        self.first = self.second = self._silent_to = None
+        if self.state not in (State.STREAMING, State.CLOSED):
             self.state = State.NONE
 
     def streaming(self) -> None:
         """A stream is read from now on."""
         self.heard()
-        self.state = State.STREAMING
+        if self.state is not State.CLOSED:
+            self.state = State.STREAMING
 
     def stream_ended(self) -> None:
         """Polls go on, from the last event that the stream brought."""
@@ -254,10 +245,9 @@ class Renewal:
         self.state = State.CLOSED
 
     @staticmethod
-    def needs_look_back(poll: Registered, event_index: int, now: float) -> bool:
-        """Whether an event, received `now`, may have had one before it that a snapshot brought: rule 4.
+    def needs_look_back(poll: Registered, event_index: int) -> bool:
+        """Whether an event may have had one before it that a snapshot brought: rule 5.
 
-        Not one that was found in the history, nor the next of the whole store, nor one that came before a snapshot can
-        have been applied since the poll was asked for.
+        Not one that was found in the history, nor the next of the whole store.
         """
-        return event_index > poll.index + 1 and now - poll.asked_at >= FASTEST_LEAP_SECONDS
+        return event_index > poll.index + 1

@@ -21,7 +21,7 @@ from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._sync.watch.snapshot import check_not_restored
 from etcdv2._types.api_errors import HistoryCleared
-from etcdv2._types.call_errors import ClusterChanged
+from etcdv2._types.call_errors import ClusterChanged, StaleRead
 from etcdv2._types.settings import UNSET
 from etcdv2_api import operations
 
@@ -53,8 +53,6 @@ class Polls:
         self._second: HeldPoll | None = None
         self._lost = self._leapt = False
         """Why the monitor has aborted the first poll, if it has."""
-        self._before: HeldPoll | None = None
-        """The poll that was read last."""
         self.came_at = inf
         """When the stream under way last brought something."""
         self.cluster_id = ""
@@ -74,32 +72,34 @@ class Polls:
     def register(self) -> HeldPoll:
         """A poll from the settled index on, at whichever endpoint takes it.
 
-        Raises as `perform` does, and ClusterChanged.
+        Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, and HistoryCleared.
         """
         asked_from, asked_at = self._cursor.wait_index, time.monotonic()
         poll = self._dispatcher.open_watch(self.call(asked_from), UNSET)
+        self._monitor.note(poll, asked_at)
         try:
             if self.cluster_id and poll.meta.cluster_id != self.cluster_id:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
                 raise ClusterChanged(self.cluster_id, poll.meta.cluster_id, poll.endpoint.url)
             if self.cluster_id and poll.meta.index < self._cursor.seen:
                 check_not_restored(self._dispatcher, self.probes, self._cursor.seen, poll)
+            self._monitor.follow_leap(poll, self.probes)
+            held = self._held(poll)
+            if held is None:
+                raise StaleRead(poll.meta.index + 1, poll.meta.index)
+            if self._is_behind_leap(held, asked_from):
+                raise self.loss(held, Ended.LEAPT)
         except BaseException:
             poll.stream.close()
             raise
         self.cluster_id = poll.meta.cluster_id
-        held = self._held(poll, asked_from, asked_at)
-
-        # A member that was caught up by a snapshot may pass over events of its history (section 11.8).
-        before = self._before
-        leapt = before is not None and before.poll.endpoint == poll.endpoint and before.at.leaps != held.at.leaps
-        if leapt and asked_from is not None and asked_from <= held.at.index:
-            poll.stream.close()
-            raise self.loss(held, Ended.LEAPT)
         return held
 
     def open_at(self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None) -> HeldPoll | None:
-        """A poll at this endpoint; None where it does not take it, fails, or belongs to another cluster."""
+        """A poll at this endpoint.
+
+        None where it does not take it, fails, belongs to another cluster, or has a history that may be wrong.
+        """
         asked_at = time.monotonic()
         try:
             poll = self._dispatcher.watch_at(endpoint, self.call(wait_index, stream))
@@ -108,15 +108,23 @@ class Polls:
             return None
         if poll is None:
             return None
-        if poll.meta.cluster_id != self.cluster_id:
+        self._monitor.note(poll, asked_at)
+        held = self._held(poll)
+        if held is None or poll.meta.cluster_id != self.cluster_id or self._is_behind_leap(held, wait_index):
             poll.stream.close()
             return None
-        return self._held(poll, wait_index, asked_at)
+        return held
 
-    def _held(self, poll: Poll, asked_from: int | None, asked_at: float) -> HeldPoll:
-        meta = poll.meta
-        leaps = self._monitor.note(poll.endpoint, meta, asked_at)
-        return HeldPoll(poll, Registered(asked_from, meta.index, leaps, poll.member, asked_at))
+    def _held(self, poll: Poll) -> HeldPoll | None:
+        """What is known of it; None when its member was being caught up by a snapshot, or that was not yet seen."""
+        chain = self._monitor.chain(poll)
+        if chain.leaping or poll.meta.index < chain.leapt_to:
+            return None
+        return HeldPoll(poll, Registered(poll.meta.index, chain.leaps, poll.member))
+
+    def _is_behind_leap(self, held: HeldPoll, asked_from: int | None) -> bool:
+        """Whether it searched a history that came with a snapshot: that may pass over events (rule 5 of `renewal`)."""
+        return asked_from is not None and asked_from <= self._monitor.chain(held.poll).leapt_to
 
     # --- what the worker does ----------------------------------------------------------------------------------------
 
@@ -124,9 +132,8 @@ class Polls:
         """The poll is read from now on."""
         with self._lock:
             self._cursor.opened(held.at.index)
-            self._before = held
             self._first, self._lost, self._leapt = held, False, False
-            self._renewal.begin(held.at)
+            self._renewal.begin(held.at, path_answers=self._monitor.answers_ends(held.poll.endpoint))
         self._monitor.add(self, held.poll.endpoint)
 
     def begin_stream(self, held: HeldPoll) -> None:
@@ -151,28 +158,32 @@ class Polls:
         held.poll.stream.close()
         return second
 
-    def ended(self, *, properly: bool) -> Ended:
+    def ended(self, held: HeldPoll, *, properly: bool) -> Ended:
         """What follows from the end of a poll that brought nothing."""
         with self._lock:
             if self._lost or self._leapt:
                 self._renewal.heard()
                 return Ended.LEAPT if self._leapt else Ended.AGAIN
+            if properly and self._renewal.state is State.ENDING:
+                self._monitor.end_answered(held.poll.endpoint)
             return self._renewal.ended(properly=properly)
 
-    def needs_look_back(self, held: HeldPoll, event_index: int, now: float) -> bool:
-        return self._renewal.needs_look_back(held.at, event_index, now)
+    def needs_look_back(self, held: HeldPoll, event_index: int) -> bool:
+        return self._renewal.needs_look_back(held.at, event_index)
 
-    def is_clear(self, stream: HeldPoll, within: float) -> bool:
-        """Whether no snapshot was applied at the stream's member before what has come; asked at most so often."""
-        chain = self._monitor.chain(stream.poll.endpoint)
-        if time.monotonic() - chain.asked_at < within:
-            return True
+    def is_clear(self, stream: HeldPoll) -> bool:
+        """Whether no snapshot was applied at the stream's member before what has come by now.
+
+        That has to be asked after it came: a member may be late already when the stream is registered.
+        """
         for key in self.probes:
             asked_at = time.monotonic()
             seen = self._dispatcher.watch_at(stream.poll.endpoint, operations.get_key(key, wait=True))
             if seen is not None:
                 seen.stream.close()
-                return self._monitor.note(seen.endpoint, seen.meta, asked_at) == stream.at.leaps
+                leaps = self._monitor.note(seen, asked_at)
+                chain = self._monitor.chain(stream.poll)
+                return seen.member == stream.at.member and leaps == stream.at.leaps and not chain.leaping
         return False
 
     def loss(self, held: HeldPoll, ended: Ended) -> HistoryCleared:
@@ -184,9 +195,7 @@ class Polls:
     def state_was_read(self) -> None:
         """An event was told, or the state was read: what was silent before counts no more."""
         with self._lock:
-            self._before = None
-            if self._renewal.state is not State.CLOSED:
-                self._renewal.heard()
+            self._renewal.heard()
 
     def close(self) -> None:
         """From any thread, without waiting."""
@@ -234,10 +243,10 @@ class Polls:
                 self._lost = True
                 self._first.poll.stream.abort()
 
-    def leapt(self, leaps: int) -> None:
+    def leapt(self, member: str, leaps: int) -> None:
         """The member's raft index leapt: a poll that was registered before is ended, and proves nothing."""
         with self._lock:
-            if self._first is not None and self._first.at.leaps < leaps:
+            if self._first is not None and self._first.at.member == member and self._first.at.leaps < leaps:
                 self._leapt = True
                 self._first.poll.stream.abort()
 
@@ -264,22 +273,28 @@ class Polls:
         if state is State.STREAMING or overdue:
             first.poll.stream.abort()
 
-        # 2. A second poll beside the first: from the settled index, or where the history has left that, from now on.
         elif state is State.POLLING:
-            asks_from = self._renewal.asks_from(store_index)
-            second = self.open_at(first.poll.endpoint, asks_from)
-            if second is None and asks_from is not None:
-                second = self.open_at(first.poll.endpoint, None)
+            # 2. A second poll beside the first, from the settled index on.
+            second = self.open_at(first.poll.endpoint, self._renewal.settled + 1)
             if second is not None:
                 self._overlap(first, second)
+                return
 
-    def _overlap(self, first: HeldPoll, second: HeldPoll) -> None:
+            # 3. Refused, and not for want of an answer: the history has left that index. So the first is ended, and
+            #    what it was told comes, or its watch asks again and hears of the loss.
+            now_on = self.open_at(first.poll.endpoint, None)
+            if now_on is not None:
+                now_on.poll.stream.close()
+                self._overlap(first, None)
+
+    def _overlap(self, first: HeldPoll, second: HeldPoll | None) -> None:
         """The second poll is registered: ask for the end of the first, unless it has begun to receive its event."""
         with self._lock:
-            wanted = self._first is first and self._renewal.overlap(second.at, time.monotonic())
+            at = None if second is None else second.at
+            wanted = self._first is first and self._renewal.overlap(at, time.monotonic())
             if wanted:
                 self._second = second
                 if not first.poll.stream.half_close():
                     first.poll.stream.abort()
-        if not wanted:
+        if second is not None and not wanted:
             second.poll.stream.close()
