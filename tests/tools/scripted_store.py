@@ -165,6 +165,24 @@ class ScriptedStore(FaultServer):
                 last = json.loads(data)["node"]["modifiedIndex"]
 
 
+class DeafPoll:
+    """A poll that does not end when its client closes the sending half, as behind a proxy; only for a full close."""
+
+    def __init__(self, store: ScriptedStore) -> None:
+        self._store = store
+        self.released = threading.Event()
+        """From here on it looks whether the client has gone for good: by sending, which that would read."""
+
+    def __call__(self, peer: Peer) -> bool:
+        peer.send(self._store.head())
+        while not self.released.wait(0.02):
+            if peer.stopping.is_set():
+                return False
+        while not peer.stopping.wait(0.01):
+            peer.send(b"0")  # fails when the client has closed both halves
+        return False
+
+
 def has_gone(peer: Peer) -> bool:
     """Whether the client has closed its side."""
     try:

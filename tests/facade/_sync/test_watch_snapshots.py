@@ -15,10 +15,9 @@ from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Peer, TcpProxy
 from tests.tools.scripted_store import END, ScriptedStore
+from tests.tools.waiting import SOON
 from tests.tools.writers import foreign_writes
 
-SOON = 5.0
-"""Seconds within which an item must come."""
 QUIET = 0.15
 """Seconds to wait for one that must not come."""
 QUICK = Timeout(connect=0.5, attempt=0.3, commit=0.5, total=2)
