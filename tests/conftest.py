@@ -1,4 +1,4 @@
-"""Which etcd versions and which lanes the tests run over; the check of every answer; what pytest prints of it."""
+"""Which etcd versions and which transports the tests run over; the check of every answer; what pytest prints of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BINARIES = [Path(path).absolute() for path in os.environ.get("ETCDV2_TEST_BINARI
 VERSIONS = [server_version(path) for path in BINARIES]
 SUPPORTED = ["3.4", "3.5"]
 LEFT_OUT = [wanted for wanted in SUPPORTED if not any(version.startswith(f"{wanted}.") for version in VERSIONS)]
-LANES = ["fast", "httpx"]
+TRANSPORTS = ["fast", "httpx"]
 FIRST_VERSION = pytest.mark.parametrize("etcd_binary", BINARIES[:1], ids=VERSIONS[:1], indirect=True)
 """For what no server's version has a part in, such as forks, cancellation and what a client's process leaves behind."""
 
@@ -101,7 +101,7 @@ def _place(item: pytest.Item) -> tuple[str, Sides]:
     face = "async" if "/_async/" in item.nodeid else "sync" if "/_sync/" in item.nodeid else params.get("kind")
     face = face if face in ("async", "sync") else None
     binary = params.get("etcd_binary")
-    sides = (face, params.get("lane"), VERSIONS[BINARIES.index(binary)] if binary else None)
+    sides = (face, params.get("transport"), VERSIONS[BINARIES.index(binary)] if binary else None)
 
     test, _, ids = item.nodeid.replace("/_async/", "/").replace("/_sync/", "/").partition("[")
     case = [one for one in ids.removesuffix("]").split("-") if one not in sides]
@@ -114,8 +114,8 @@ def etcd_binary(request: pytest.FixtureRequest) -> Path:
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=LANES)
-def lane(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
     """Which transport a test's clients use."""
     return request.param  # type: ignore[no-any-return]
 

@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15.0, help="for each etcd; 15 if not given")
     parser.add_argument("--seed", type=int, help="of the fault schedule; a random one if not given")
-    parser.add_argument("--lane", choices=["fast", "httpx", "mixed"], default="mixed", help="the clients' transport")
+    parser.add_argument("--transport", choices=["fast", "httpx", "mixed"], default="mixed", help="of the clients")
     parser.add_argument("--repeat-writes", action="store_true", help="to see it fail: clients that repeat writes")
     parser.add_argument(
         "--ground",
@@ -37,10 +37,10 @@ def main() -> int:
     for binary in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep):
         arena = ground(binary or None)
         what = f"etcd {arena.version}, seed {seed}"
-        tell(f"{what}, {options.minutes:g} minutes, lane {options.lane}, ground {arena.name}")
+        tell(f"{what}, {options.minutes:g} minutes, transport {options.transport}, ground {arena.name}")
         try:
             with arena:
-                run = Run(arena, seed, tell, lane=options.lane, repeat_writes=options.repeat_writes)
+                run = Run(arena, seed, tell, transport_name=options.transport, repeat_writes=options.repeat_writes)
                 report = run.carry_out(options.minutes * 60)
             ends.append(str(report))
             sound &= report.sound

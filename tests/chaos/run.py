@@ -30,7 +30,7 @@ by `sync`, and one with a client directly on the members, whose own ports stay."
 ENDS_WITHIN = 30.0
 PROGRESS = 60.0
 """Seconds between two lines that say how it stands."""
-Lane = Literal["fast", "httpx", "mixed"]
+TransportChoice = Literal["fast", "httpx", "mixed"]
 
 
 class Seat(NamedTuple):
@@ -43,10 +43,10 @@ class Seat(NamedTuple):
     def on_links(self) -> bool:
         return self.number % 2 == 0
 
-    def lane(self, lane: Lane, seed: int) -> Lane:
-        """Of mixed lanes each has two of the four clients; the seed says which."""
+    def transport_name(self, transport_name: TransportChoice, seed: int) -> TransportChoice:
+        """Of mixed transports each has two of the four clients; the seed says which."""
         odd = (self.number + (self.kind == "task") + seed) % 2 == 1
-        return ("httpx" if odd else "fast") if lane == "mixed" else lane
+        return ("httpx" if odd else "fast") if transport_name == "mixed" else transport_name
 
     def __str__(self) -> str:
         return f"{self.kind}{self.number}"
@@ -106,11 +106,11 @@ class Run:
         seed: int,
         tell: Callable[[str], None] = print,
         *,
-        lane: Lane = "mixed",
+        transport_name: TransportChoice = "mixed",
         repeat_writes: bool = False,
     ) -> None:
         self._settings: dict[str, Any] = {"timeout": TIMES, "repeat_writes": repeat_writes}
-        self._arena, self._seed, self._lane, self._out = arena, seed, lane, tell
+        self._arena, self._seed, self._transport_name, self._out = arena, seed, transport_name, tell
         self._journal = Journal()
         self._book = Book(journal=self._journal)
         self._schedule = Schedule(arena, seed, self._tell)
@@ -187,7 +187,7 @@ class Run:
     def _open(self, seat: Seat, stack: contextlib.ExitStack) -> None:
         """An async client does nothing before its first call, which is in the loop that closes it."""
         urls = self._arena.endpoints if seat.on_links else self._arena.direct
-        transport: Any = "httpx" if seat.lane(self._lane, self._seed) == "httpx" else None
+        transport: Any = "httpx" if seat.transport_name(self._transport_name, self._seed) == "httpx" else None
         if seat.kind == "task":
             self._clients[seat] = etcdv2.AsyncClient(urls, transport=transport, **self._settings)
         else:
@@ -214,7 +214,7 @@ class Run:
 
     def _start(self, worker: Worker, workload: str, seat: Seat, done: threading.Event, *, keys: bool = True) -> None:
         client = self._clients[seat]
-        api, by = client.keys if keys else client, f"{seat} ({seat.lane(self._lane, self._seed)})"
+        api, by = client.keys if keys else client, f"{seat} ({seat.transport_name(self._transport_name, self._seed)})"
 
         def body() -> None:
             try:

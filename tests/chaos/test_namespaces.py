@@ -74,12 +74,12 @@ def sound(ground: Ground) -> Iterator[etcdv2.Client]:
 
 
 @pytest.fixture
-def client(ground: Ground, lane: str) -> Iterator[Client]:
+def client(ground: Ground, transport_name: str) -> Iterator[Client]:
     """Makes clients on the ways that faults hit, which prefer the member that falls silent: the first."""
     with contextlib.ExitStack() as stack:
 
         def make(timeout: etcdv2.Timeout = TIMES) -> etcdv2.Client:
-            transport: Any = "httpx" if lane == "httpx" else None
+            transport: Any = "httpx" if transport_name == "httpx" else None
             made = stack.enter_context(etcdv2.Client(ground.endpoints, timeout=timeout, transport=transport))
             made._dispatcher.pool.prefer(parse_endpoint(ground.endpoints[0]))
             return made

@@ -227,9 +227,9 @@ def guarded(etcd_binary: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("lane", ["fast", "httpx"])
+@pytest.mark.parametrize("transport", ["fast", "httpx"])
 def test_no_password_is_shown_by_a_run_with_failures(
-    guarded: Server, lane: str, caplog: pytest.LogCaptureFixture
+    guarded: Server, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(1)
     errors: list[EtcdError] = []
@@ -239,12 +239,12 @@ def test_no_password_is_shown_by_a_run_with_failures(
             work()
         errors.append(caught.value)
 
-    with Client([guarded.url, "http://127.0.0.1:1"], **CREDENTIALS, **over(lane)) as client:
+    with Client([guarded.url, "http://127.0.0.1:1"], **CREDENTIALS, **over(transport)) as client:
         made = client.auth.users.create("amy", NEW_PASSWORD)
         changed = client.auth.users.change_password("amy", f"{NEW_PASSWORD}!")
         listed = client.auth.users.list()
         shown = {"answers": repr((made, changed, listed))}
-        with Client(guarded.url, username="amy", password=NEW_PASSWORD, **over(lane)) as wrong:
+        with Client(guarded.url, username="amy", password=NEW_PASSWORD, **over(transport)) as wrong:
             fails(etcdv2.Unauthorized, lambda: wrong.keys.get("/a"))
             fails(etcdv2.Unauthorized, lambda: wrong.keys.watch("/a").next(timeout=1))
         fails(etcdv2.Conflict, lambda: client.auth.users.create("amy", NEW_PASSWORD))
@@ -288,11 +288,11 @@ def ours(root: object) -> Iterator[object]:
             ahead += [*one, *one.values()]
 
 
-@pytest.mark.parametrize("lane", ["fast", "httpx"])
-def test_no_object_of_a_client_shows_a_password(locked: Pair, lane: str) -> None:
+@pytest.mark.parametrize("transport", ["fast", "httpx"])
+def test_no_object_of_a_client_shows_a_password(locked: Pair, transport: str) -> None:
     tls = TLS(cert_file=locked.cert_file, key_file=locked.key_file, key_password=f"{MARK}-of-the-key")
     for client_type in (Client, AsyncClient):
-        client: Any = client_type("https://127.0.0.1:1", tls=tls, **CREDENTIALS, **over(lane))
+        client: Any = client_type("https://127.0.0.1:1", tls=tls, **CREDENTIALS, **over(transport))
         parts = (client, client.keys.at("/app"), client.keys.watch("/a"), client.keys.mirror("/a"), tls, Timeout())
         found = [*ours(parts)]
         assert {"EndpointPool", "TLS", "Timeout"} <= {type(one).__name__ for one in found}

@@ -135,16 +135,19 @@ def test_environment_leads_nowhere_when_it_is_not_trusted(side: str, no_proxies:
     with FaultServer() as proxy, FaultServer(default=NO_USERS) as server:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             no_proxies.setenv(name, proxy.endpoint.url)
-        for lane in ("fast", "httpx"):
-            kind = Kind(side, lane)
+        for transport in ("fast", "httpx"):
+            kind = Kind(side, transport)
             assert kind.end(server.endpoint.url, lambda c: c.auth.users.list(), trust_env=False, **CREDENTIALS) is None
         assert len(server.requests) == 2
         assert proxy.connections == 0
 
 
-@pytest.mark.parametrize("lane", ["fast", "httpx"])
-def test_credentials_that_were_taken_back_are_sent_no_more(lane: str) -> None:
-    with FaultServer(default=NO_USERS) as server, Client(server.endpoint.url, **CREDENTIALS, **over(lane)) as client:
+@pytest.mark.parametrize("transport", ["fast", "httpx"])
+def test_credentials_that_were_taken_back_are_sent_no_more(transport: str) -> None:
+    with (
+        FaultServer(default=NO_USERS) as server,
+        Client(server.endpoint.url, **CREDENTIALS, **over(transport)) as client,
+    ):
         client.auth.users.list()
         client.set_credentials(None)
         client.auth.users.list()

@@ -193,8 +193,8 @@ def given_up_again_and_again(server: Server, client: Client, times: int) -> None
         given_up(server, client)
 
 
-def test_answer_that_comes_after_its_call_was_given_up_is_given_to_nobody(etcd: Server, lane: str) -> None:
-    with Client(etcd.url, max_connections=1, **over(lane)) as client:
+def test_answer_that_comes_after_its_call_was_given_up_is_given_to_nobody(etcd: Server, transport: str) -> None:
+    with Client(etcd.url, max_connections=1, **over(transport)) as client:
         given_up_again_and_again(etcd, client, 3)
 
 

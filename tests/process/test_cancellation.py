@@ -67,9 +67,10 @@ async def auth(client: AsyncClient) -> None:
 
 
 async def watch(client: AsyncClient) -> None:
-    async with client.keys.watch("/tree", recursive=True, after_index=0) as watcher:
+    written = await client.keys.get("/tree/a")  # long ago, or by the test before, others were
+    async with client.keys.watch("/tree", recursive=True, after_index=written.node.modified_index - 1) as watcher:
         for name in ("a", "b"):
-            event = await watcher.next(timeout=5)
+            event = await watcher.next(timeout=SOON)
             assert event is not None
             assert event.value == name
 
@@ -115,12 +116,12 @@ async def prepare(client: AsyncClient) -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("work", WORKS + WATCHING)
 async def test_call_cancelled_at_any_await_leaves_the_client_sound(
-    etcd: Server, lane: str, work: Work, moment: Moment
+    etcd: Server, transport: str, work: Work, moment: Moment
 ) -> None:
-    if work is long_line and lane == "httpx":
+    if work is long_line and transport == "httpx":
         work = get  # httpx does not say whether a connection is fresh, so such a line is refused
     before = held()
-    async with AsyncClient(etcd.url, max_connections=1, **over(lane)) as client:
+    async with AsyncClient(etcd.url, max_connections=1, **over(transport)) as client:
         await prepare(client)
         assert await series(client, work, moment) >= 1
     await async_nothing_left(before)
@@ -146,11 +147,11 @@ async def test_first_call_cancelled_at_any_await_leaves_nothing_over_tls(
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_close_cancelled_at_any_await_can_be_called_again(etcd: Server, lane: str, moment: Moment) -> None:
+async def test_close_cancelled_at_any_await_can_be_called_again(etcd: Server, transport: str, moment: Moment) -> None:
     before = held()
     number, more = 1, True
     while more:
-        client = AsyncClient(etcd.url, **over(lane))
+        client = AsyncClient(etcd.url, **over(transport))
         await prepare(client)
         watcher = await client.keys.watch("/tree").__aenter__()
         copy = await client.keys.mirror("/tree").__aenter__()
@@ -189,8 +190,8 @@ async def turns() -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_answer_that_comes_after_its_call_was_cancelled_is_given_to_nobody(etcd: Server, lane: str) -> None:
-    async with AsyncClient(etcd.url, max_connections=1, **over(lane)) as client:
+async def test_answer_that_comes_after_its_call_was_cancelled_is_given_to_nobody(etcd: Server, transport: str) -> None:
+    async with AsyncClient(etcd.url, max_connections=1, **over(transport)) as client:
         await prepare(client)
         await late_answer(etcd, client)
 
@@ -226,7 +227,7 @@ async def random_ends(client: AsyncClient, tasks: int, rng: random.Random) -> in
     return ended
 
 
-async def test_calls_ended_at_random_moments_under_load_never_mix_answers(etcd: Server, lane: str) -> None:
+async def test_calls_ended_at_random_moments_under_load_never_mix_answers(etcd: Server, transport: str) -> None:
     before = held()
     errors: list[AttemptInfo] = []
 
@@ -234,9 +235,11 @@ async def test_calls_ended_at_random_moments_under_load_never_mix_answers(etcd: 
         if info.error not in (None, "CancelledError"):
             errors.append(info)
 
-    settings: dict[str, Any] = {"after_attempt": note} if lane == "fast" else {}  # httpx tells its own end as a failure
-    async with AsyncClient(etcd.url, max_connections=3, **settings, **over(lane)) as client:
-        tasks = 24 if lane == "fast" else 6
+    settings: dict[str, Any] = (
+        {"after_attempt": note} if transport == "fast" else {}
+    )  # httpx tells its own end as a failure
+    async with AsyncClient(etcd.url, max_connections=3, **settings, **over(transport)) as client:
+        tasks = 24 if transport == "fast" else 6
         assert await random_ends(client, tasks, random.Random(7)) > tasks
         await sound(client, 0)
         await alone()
@@ -244,9 +247,9 @@ async def test_calls_ended_at_random_moments_under_load_never_mix_answers(etcd: 
     await async_nothing_left(before)
 
 
-async def test_failing_sibling_in_a_task_group_ends_all_calls_and_watches(etcd: Server, lane: str) -> None:
+async def test_failing_sibling_in_a_task_group_ends_all_calls_and_watches(etcd: Server, transport: str) -> None:
     before = held()
-    async with AsyncClient(etcd.url, max_connections=2, **over(lane)) as client:
+    async with AsyncClient(etcd.url, max_connections=2, **over(transport)) as client:
         await prepare(client)
 
         async def busy(who: int) -> None:
@@ -307,8 +310,8 @@ async def test_connection_kept_with_its_answer_unread_is_found_out(
 
     def keep(self: AsyncConnection, error: BaseException) -> None:
         if _cancelling():
-            lane: Any = self._on_end.__self__  # type: ignore[attr-defined]
-            next(iter(lane.pools.values())).idle.append(self)
+            transport: Any = self._on_end.__self__  # type: ignore[attr-defined]
+            next(iter(transport.pools.values())).idle.append(self)
         else:
             end(self, error)
 

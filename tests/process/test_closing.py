@@ -46,8 +46,8 @@ def helpers(before: Held) -> Iterator[ThreadPoolExecutor]:
     nothing_left(before)
 
 
-def options(lane: str) -> dict[str, Any]:
-    return {"timeout": SHORT if lane == "httpx" else PATIENT, **over(lane)}
+def options(transport: str) -> dict[str, Any]:
+    return {"timeout": SHORT if transport == "httpx" else PATIENT, **over(transport)}
 
 
 def outcome(call: Future[Any]) -> Any:
@@ -74,10 +74,12 @@ WRITES: dict[str, Callable[[Face], Any]] = {
 }
 
 
-def test_close_ends_every_call_that_waits_for_its_answer(kind: str, lane: str, helpers: ThreadPoolExecutor) -> None:
+def test_close_ends_every_call_that_waits_for_its_answer(
+    kind: str, transport: str, helpers: ThreadPoolExecutor
+) -> None:
     """One that may have been carried out says so; a read says that the client was closed."""
     works = READS | WRITES
-    with FaultServer(default=stall()) as server, Face(kind, server.endpoint.url, **options(lane)) as face:
+    with FaultServer(default=stall()) as server, Face(kind, server.endpoint.url, **options(transport)) as face:
         calls = {name: helpers.submit(face.do, lambda work=work: work(face)) for name, work in works.items()}  # type: ignore[misc]
         health = helpers.submit(face.do, face.client.health)
         until(lambda: len(server.requests) == len(works) + 1, lambda: server.requests)
@@ -87,9 +89,9 @@ def test_close_ends_every_call_that_waits_for_its_answer(kind: str, lane: str, h
         assert not outcome(health).healthy
         took = time.monotonic() - began
         assert took < SOON
-        assert len(server.requests) == len(works) + 1 or lane == "httpx"
+        assert len(server.requests) == len(works) + 1 or transport == "httpx"
     reads, writes = {ended[name] for name in READS}, {ended[name] for name in WRITES}
-    if lane == "fast":
+    if transport == "fast":
         assert (reads, writes) == ({ClusterUnavailable}, {OutcomeUnknown})
         text = str(calls["get"].exception())
         assert "the client was closed during the call" in text, text
@@ -140,9 +142,9 @@ def _waiting(face: Face) -> int:
 
 @FIRST_VERSION
 def test_close_ends_watchers_and_mirrors_without_an_error(
-    kind: str, lane: str, etcd: Server, helpers: ThreadPoolExecutor
+    kind: str, transport: str, etcd: Server, helpers: ThreadPoolExecutor
 ) -> None:
-    with Face(kind, etcd.url, **options(lane)) as face:
+    with Face(kind, etcd.url, **options(transport)) as face:
         face.do(lambda: face.keys.set("/m/a", "1"))
         watcher = face.enter(face.keys.watch("/m"))
         other = face.enter(face.keys.watch("/m", snapshots=True))
@@ -164,8 +166,8 @@ def test_close_ends_watchers_and_mirrors_without_an_error(
         assert mirror["/m/a"].value == "1"
 
 
-def test_close_ends_whoever_enters_a_watch_or_a_mirror(kind: str, lane: str, helpers: ThreadPoolExecutor) -> None:
-    with FaultServer(default=stall()) as server, Face(kind, server.endpoint.url, **options(lane)) as face:
+def test_close_ends_whoever_enters_a_watch_or_a_mirror(kind: str, transport: str, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(default=stall()) as server, Face(kind, server.endpoint.url, **options(transport)) as face:
         watch = helpers.submit(face.enter, face.keys.watch("/m"))
         mirror = helpers.submit(face.enter, face.keys.mirror("/m"))
         until(lambda: len(server.requests) == 2, lambda: server.requests)
@@ -174,7 +176,7 @@ def test_close_ends_whoever_enters_a_watch_or_a_mirror(kind: str, lane: str, hel
         for call in (watch, mirror):
             error = call.exception(timeout=SOON)
             assert isinstance(error, (ClusterUnavailable, ValueError)), error
-            assert "closed" in str(error) or lane == "httpx", error
+            assert "closed" in str(error) or transport == "httpx", error
         assert time.monotonic() - began < SOON
 
 
@@ -205,8 +207,8 @@ AFTERWARDS: dict[str, Callable[[Face], Any]] = {
 
 @FIRST_VERSION
 @pytest.mark.parametrize("name", AFTERWARDS)
-def test_calls_after_close_are_refused(kind: str, lane: str, etcd: Server, name: str, before: Held) -> None:
-    with Face(kind, etcd.url, **options(lane)) as face:
+def test_calls_after_close_are_refused(kind: str, transport: str, etcd: Server, name: str, before: Held) -> None:
+    with Face(kind, etcd.url, **options(transport)) as face:
         face.do(lambda: face.keys.set("/a", "1"))
         face.close()
         with pytest.raises(ValueError, match="closed"):
@@ -219,10 +221,10 @@ def test_calls_after_close_are_refused(kind: str, lane: str, etcd: Server, name:
 
 @FIRST_VERSION
 def test_close_twice_and_by_many_at_once_is_as_once(
-    kind: str, lane: str, etcd: Server, helpers: ThreadPoolExecutor
+    kind: str, transport: str, etcd: Server, helpers: ThreadPoolExecutor
 ) -> None:
     for _ in range(5):
-        with Face(kind, etcd.url, **options(lane)) as face:
+        with Face(kind, etcd.url, **options(transport)) as face:
             face.do(lambda: face.keys.set("/a", "1"))
             watcher = face.enter(face.keys.watch("/a"))
             mirror = face.enter(face.keys.mirror("/"))
@@ -266,12 +268,12 @@ def leave(url: str, settings: dict[str, Any], *, watching: bool) -> None:
 @FIRST_VERSION
 @pytest.mark.parametrize("watching", [False, True])
 def test_client_left_to_the_collector_gives_its_sockets_back(
-    lane: str, etcd: Server, before: Held, watching: bool
+    transport: str, etcd: Server, before: Held, watching: bool
 ) -> None:
     """A ResourceWarning of Python's says that there were sockets; nothing else is said."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        leave(etcd.url, options(lane), watching=watching)
+        leave(etcd.url, options(transport), watching=watching)
         ends = time.monotonic() + 5
         while len(sockets()) > before.sockets or threading.active_count() > before.threads:
             gc.collect()

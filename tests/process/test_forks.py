@@ -28,15 +28,15 @@ THREADS_AT_FORK = "ignore:This process:DeprecationWarning"
 pytestmark = FIRST_VERSION
 
 
-def run(case: str, server: Server, lane: str, ca: object = "") -> subprocess.CompletedProcess[str]:
+def run(case: str, server: Server, transport: str, ca: object = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-W", THREADS_AT_FORK, "-m", "tests.tools.forking"]
     return subprocess.run(
-        [*command, case, server.url, lane, str(ca)], check=False, timeout=200, capture_output=True, text=True
+        [*command, case, server.url, transport, str(ca)], check=False, timeout=200, capture_output=True, text=True
     )
 
 
-def goes_well(case: str, server: Server, lane: str = "fast", ca: object = "") -> None:
-    done = run(case, server, lane, ca)
+def goes_well(case: str, server: Server, transport: str = "fast", ca: object = "") -> None:
+    done = run(case, server, transport, ca)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -66,16 +66,16 @@ def test_child_is_not_locked_by_what_another_thread_did_at_the_fork(etcd: Server
 
 
 @pytest.mark.parametrize("how", ["close", "client", "collect", "exit"])
-def test_child_that_ends_its_copy_of_a_watch_leaves_the_parents_alone(etcd: Server, lane: str, how: str) -> None:
-    goes_well(f"watching-{how}", etcd, lane)
+def test_child_that_ends_its_copy_of_a_watch_leaves_the_parents_alone(etcd: Server, transport: str, how: str) -> None:
+    goes_well(f"watching-{how}", etcd, transport)
 
 
 def test_child_opens_watches_of_its_own_which_are_looked_after(etcd: Server) -> None:
     goes_well("watching-own", etcd)
 
 
-def test_watches_of_the_parent_have_ended_in_the_child(etcd: Server, lane: str) -> None:
-    goes_well("watching-ended", etcd, lane)
+def test_watches_of_the_parent_have_ended_in_the_child(etcd: Server, transport: str) -> None:
+    goes_well("watching-ended", etcd, transport)
 
 
 def test_async_client_is_used_by_the_child_in_a_loop_of_its_own(etcd: Server) -> None:

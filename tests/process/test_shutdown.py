@@ -30,15 +30,15 @@ EVENTS = ["blocked_watch", "blocked_iteration", "blocked_mirror", "async_blocked
 ANSWERS = ["blocked_get", "async_blocked_get"]
 
 
-def lanes_and(names: list[str], *over_httpx: str) -> list[tuple[str, str]]:
+def transports_and(names: list[str], *over_httpx: str) -> list[tuple[str, str]]:
     return [("fast", name) for name in names] + [("httpx", name) for name in over_httpx]
 
 
 @contextmanager
-def program(name: str, url: str, lane: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
+def program(name: str, url: str, transport: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """One that has said "ready"."""
     assert name in PROGRAMS
-    command = [sys.executable, *flags, "-m", "tests.tools.ending", name, url, lane]
+    command = [sys.executable, *flags, "-m", "tests.tools.ending", name, url, transport]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -66,18 +66,20 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str, float]:
 
 
 @FIRST_VERSION
-@pytest.mark.parametrize(("lane", "name"), lanes_and(CLOSED, "exit_within", "async_watching"))
-def test_program_that_closes_its_client_ends_silently_in_development_mode(etcd: Server, lane: str, name: str) -> None:
-    with program(name, etcd.url, lane, "-X", "dev", "-W", "error") as process:
+@pytest.mark.parametrize(("transport", "name"), transports_and(CLOSED, "exit_within", "async_watching"))
+def test_program_that_closes_its_client_ends_silently_in_development_mode(
+    etcd: Server, transport: str, name: str
+) -> None:
+    with program(name, etcd.url, transport, "-X", "dev", "-W", "error") as process:
         code, said, took = end(process)
     assert (code, said) == (0, "")
     assert took < QUICK
 
 
 @FIRST_VERSION
-@pytest.mark.parametrize(("lane", "name"), lanes_and(OPEN, "watching", "async_abandoned"))
-def test_program_that_leaves_everything_open_ends_silently_and_quickly(etcd: Server, lane: str, name: str) -> None:
-    with program(name, etcd.url, lane) as process:
+@pytest.mark.parametrize(("transport", "name"), transports_and(OPEN, "watching", "async_abandoned"))
+def test_program_that_leaves_everything_open_ends_silently_and_quickly(etcd: Server, transport: str, name: str) -> None:
+    with program(name, etcd.url, transport) as process:
         code, said, took = end(process)
     assert (code, said) == (0, "")
     assert took < QUICK
@@ -98,16 +100,16 @@ def interrupted(process: subprocess.Popen[str]) -> None:
 
 
 @FIRST_VERSION
-@pytest.mark.parametrize(("lane", "name"), lanes_and(EVENTS, "blocked_watch"))
-def test_interrupt_ends_whoever_waits_for_an_event(etcd: Server, lane: str, name: str) -> None:
-    with program(name, etcd.url, lane, "-W", "error") as process:
+@pytest.mark.parametrize(("transport", "name"), transports_and(EVENTS, "blocked_watch"))
+def test_interrupt_ends_whoever_waits_for_an_event(etcd: Server, transport: str, name: str) -> None:
+    with program(name, etcd.url, transport, "-W", "error") as process:
         interrupted(process)
 
 
-@pytest.mark.parametrize(("lane", "name"), lanes_and(ANSWERS, "blocked_get"))
-def test_interrupt_ends_whoever_waits_for_an_answer(lane: str, name: str) -> None:
+@pytest.mark.parametrize(("transport", "name"), transports_and(ANSWERS, "blocked_get"))
+def test_interrupt_ends_whoever_waits_for_an_answer(transport: str, name: str) -> None:
     with FaultServer(default=stall()) as server:
-        with program(name, server.endpoint.url, lane, "-W", "error") as process:
+        with program(name, server.endpoint.url, transport, "-W", "error") as process:
             interrupted(process)
 
 

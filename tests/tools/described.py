@@ -59,8 +59,8 @@ def _is_real(endpoint: Endpoint) -> bool:
     return (host, endpoint.port) in real_ports
 
 
-def _wrap_async(lane: type[Any]) -> None:
-    send, open_ = lane.send, lane.open
+def _wrap_async(transport: type[Any]) -> None:
+    send, open_ = transport.send, transport.open
 
     async def checked_send(self: Any, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
         reply: Reply = await send(self, endpoint, request, limits)
@@ -72,11 +72,11 @@ def _wrap_async(lane: type[Any]) -> None:
         stream = await open_(self, endpoint, request, limits)
         return _AsyncStream(stream, request) if _is_real(endpoint) else stream
 
-    lane.send, lane.open = checked_send, checked_open
+    transport.send, transport.open = checked_send, checked_open
 
 
-def _wrap(lane: type[Any]) -> None:
-    send, open_ = lane.send, lane.open
+def _wrap(transport: type[Any]) -> None:
+    send, open_ = transport.send, transport.open
 
     def checked_send(self: Any, endpoint: Endpoint, request: Request, limits: Limits) -> Reply:
         reply: Reply = send(self, endpoint, request, limits)
@@ -88,14 +88,14 @@ def _wrap(lane: type[Any]) -> None:
         stream = open_(self, endpoint, request, limits)
         return _BlockingStream(stream, request) if _is_real(endpoint) else stream
 
-    lane.send, lane.open = checked_send, checked_open
+    transport.send, transport.open = checked_send, checked_open
 
 
 @contextmanager
-def every_answer_checked(async_lanes: list[type[Any]], lanes: list[type[Any]]) -> Iterator[None]:
+def every_answer_checked(async_transports: list[type[Any]], transports: list[type[Any]]) -> Iterator[None]:
     """While open, each answer of an `etcdv2.testing.Server` must be as described."""
     start = Server.start
-    saved = [(lane, lane.send, lane.open) for lane in [*async_lanes, *lanes]]
+    saved = [(transport, transport.send, transport.open) for transport in [*async_transports, *transports]]
 
     def noted_start(self: Server, **options: Any) -> Any:
         result = start(self, **options)
@@ -103,13 +103,13 @@ def every_answer_checked(async_lanes: list[type[Any]], lanes: list[type[Any]]) -
         return result
 
     Server.start = noted_start  # type: ignore[method-assign]
-    for lane in async_lanes:
-        _wrap_async(lane)
-    for lane in lanes:
-        _wrap(lane)
+    for transport in async_transports:
+        _wrap_async(transport)
+    for transport in transports:
+        _wrap(transport)
     try:
         yield
     finally:
         Server.start = start  # type: ignore[method-assign]
-        for lane, send, open_ in saved:
-            lane.send, lane.open = send, open_
+        for transport, send, open_ in saved:
+            transport.send, transport.open = send, open_

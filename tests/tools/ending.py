@@ -1,4 +1,4 @@
-"""Programs whose end `tests.process.test_shutdown` looks at: `python -m tests.tools.ending PROGRAM URL LANE`.
+"""Programs whose end `tests.process.test_shutdown` looks at: `python -m tests.tools.ending PROGRAM URL TRANSPORT`.
 
 Each is a function. "ready" on the standard output says that the program has come to where it is to be ended.
 """
@@ -39,8 +39,8 @@ def in_daemon(work: Callable[[], object]) -> None:
 # -- sync ----------------------------------------------------------------------------------------------------------
 
 
-def closed(url: str, lane: str) -> None:
-    with Client(url, **over(lane)) as client:
+def closed(url: str, transport: str) -> None:
+    with Client(url, **over(transport)) as client:
         client.keys.set("/a", "1")
         with client.keys.watch("/a") as watcher, client.keys.mirror("/") as mirror:
             client.keys.set("/a", "2")
@@ -49,23 +49,23 @@ def closed(url: str, lane: str) -> None:
     ready()
 
 
-def used_and_kept(url: str, lane: str) -> None:
-    client = Client(url, **over(lane))
+def used_and_kept(url: str, transport: str) -> None:
+    client = Client(url, **over(transport))
     client.keys.set("/a", "1")
     kept.append(client)
     ready()
 
 
-def watching(url: str, lane: str) -> None:
-    client = Client(url, **over(lane))
+def watching(url: str, transport: str) -> None:
+    client = Client(url, **over(transport))
     watcher = client.keys.watch("/a").__enter__()
     in_daemon(watcher.next)
     kept.extend((client, watcher))
     ready()
 
 
-def mirroring(url: str, lane: str) -> None:
-    client = Client(url, **over(lane))
+def mirroring(url: str, transport: str) -> None:
+    client = Client(url, **over(transport))
     client.keys.set("/a", "1")
     mirror = client.keys.mirror("/").__enter__()
     in_daemon(lambda: mirror.wait_for(lambda state: False))
@@ -73,8 +73,8 @@ def mirroring(url: str, lane: str) -> None:
     ready()
 
 
-def calling(url: str, lane: str) -> None:
-    client = Client(url, **over(lane))
+def calling(url: str, transport: str) -> None:
+    client = Client(url, **over(transport))
 
     def talk() -> None:
         while True:
@@ -86,8 +86,8 @@ def calling(url: str, lane: str) -> None:
     ready()
 
 
-def exit_within(url: str, lane: str) -> None:
-    with Client(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
+def exit_within(url: str, transport: str) -> None:
+    with Client(url, **over(transport)) as client, client.keys.watch("/a") as watcher:
         in_daemon(watcher.next)
         client.keys.mirror("/").__enter__()
         ready()
@@ -97,9 +97,9 @@ def exit_within(url: str, lane: str) -> None:
 # -- async ---------------------------------------------------------------------------------------------------------
 
 
-def async_closed(url: str, lane: str) -> None:
+def async_closed(url: str, transport: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, **over(lane)) as client:
+        async with AsyncClient(url, **over(transport)) as client:
             await client.keys.set("/a", "1")
             async with client.keys.watch("/a") as watcher, client.keys.mirror("/"):
                 await client.keys.set("/a", "2")
@@ -109,11 +109,11 @@ def async_closed(url: str, lane: str) -> None:
     ready()
 
 
-def async_watching(url: str, lane: str) -> None:
+def async_watching(url: str, transport: str) -> None:
     """The loop ends with a watch and a mirror open and tasks that wait for them; the client is closed."""
 
     async def main() -> None:
-        async with AsyncClient(url, **over(lane)) as client:
+        async with AsyncClient(url, **over(transport)) as client:
             watcher = await client.keys.watch("/a").__aenter__()
             mirror = await client.keys.mirror("/").__aenter__()
             kept.append(asyncio.create_task(watcher.next()))
@@ -124,11 +124,11 @@ def async_watching(url: str, lane: str) -> None:
     asyncio.run(main())
 
 
-def async_abandoned(url: str, lane: str) -> None:
+def async_abandoned(url: str, transport: str) -> None:
     """As before, and nobody closes the client."""
 
     async def main() -> None:
-        client = AsyncClient(url, **over(lane))
+        client = AsyncClient(url, **over(transport))
         watcher = await client.keys.watch("/a").__aenter__()
         mirror = await client.keys.mirror("/").__aenter__()
         kept.append(asyncio.create_task(watcher.next()))
@@ -139,9 +139,9 @@ def async_abandoned(url: str, lane: str) -> None:
     asyncio.run(main())
 
 
-def async_exit_within(url: str, lane: str) -> None:
+def async_exit_within(url: str, transport: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
+        async with AsyncClient(url, **over(transport)) as client, client.keys.watch("/a") as watcher:
             kept.append(asyncio.create_task(watcher.next()))
             await client.keys.get("/")
             ready()
@@ -153,44 +153,44 @@ def async_exit_within(url: str, lane: str) -> None:
 # -- ended by SIGINT, in the main thread ---------------------------------------------------------------------------
 
 
-def blocked_get(url: str, lane: str) -> None:
-    with Client(url, timeout=60, **over(lane)) as client:
+def blocked_get(url: str, transport: str) -> None:
+    with Client(url, timeout=60, **over(transport)) as client:
         ready()
         client.keys.get("/a")
 
 
-def blocked_watch(url: str, lane: str) -> None:
-    with Client(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
+def blocked_watch(url: str, transport: str) -> None:
+    with Client(url, **over(transport)) as client, client.keys.watch("/a") as watcher:
         ready()
         watcher.next()
 
 
-def blocked_iteration(url: str, lane: str) -> None:
-    client = Client(url, **over(lane))
+def blocked_iteration(url: str, transport: str) -> None:
+    client = Client(url, **over(transport))
     client.keys.get("/")
     ready()
     for _ in client.keys.watch("/a", snapshots=True):
         pass
 
 
-def blocked_mirror(url: str, lane: str) -> None:
-    with Client(url, **over(lane)) as client, client.keys.mirror("/") as mirror:
+def blocked_mirror(url: str, transport: str) -> None:
+    with Client(url, **over(transport)) as client, client.keys.mirror("/") as mirror:
         ready()
         mirror.wait_for(lambda state: False)
 
 
-def async_blocked_get(url: str, lane: str) -> None:
+def async_blocked_get(url: str, transport: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, timeout=60, **over(lane)) as client:
+        async with AsyncClient(url, timeout=60, **over(transport)) as client:
             ready()
             await client.keys.get("/a")
 
     asyncio.run(main())
 
 
-def async_blocked_watch(url: str, lane: str) -> None:
+def async_blocked_watch(url: str, transport: str) -> None:
     async def main() -> None:
-        async with AsyncClient(url, **over(lane)) as client, client.keys.watch("/a") as watcher:
+        async with AsyncClient(url, **over(transport)) as client, client.keys.watch("/a") as watcher:
             ready()
             async for _ in watcher:
                 pass
@@ -201,9 +201,9 @@ def async_blocked_watch(url: str, lane: str) -> None:
 # -- the collector -------------------------------------------------------------------------------------------------
 
 
-def littered(url: str, lane: str) -> None:
+def littered(url: str, transport: str) -> None:
     """Threads forget watchers in cycles, while others of theirs are closed; the collector runs all the time."""
-    client = Client(url, **over(lane))
+    client = Client(url, **over(transport))
     ends = time.monotonic() + 2
 
     def litter(who: int) -> None:

@@ -1,6 +1,7 @@
 """A `Client` or an `AsyncClient` behind one blocking face, so that one test states a promise for both, from threads.
 
-Owns the event loop's thread and the settings of each lane; `transport_drivers` does the same for the lanes alone.
+Owns the event loop's thread and the settings of each transport; `transport_drivers` does the same
+for the transports alone.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any, Self
 from etcdv2 import AsyncClient, Client
 
 
-def over(lane: str) -> dict[str, Any]:
-    """Settings of a client over this lane."""
-    return {"transport": "httpx"} if lane == "httpx" else {}
+def over(transport: str) -> dict[str, Any]:
+    """Settings of a client over this transport."""
+    return {"transport": "httpx"} if transport == "httpx" else {}
 
 
 class Face:

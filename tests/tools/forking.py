@@ -1,4 +1,4 @@
-"""What `test_forks` runs in processes of its own, which fork: `python -m tests.tools.forking CASE URL LANE [CA]`.
+"""What `test_forks` runs in processes of its own, which fork: `python -m tests.tools.forking CASE URL TRANSPORT [CA]`.
 
 Each case is a function; `tests.tools.children` has what a child does, and how it reports.
 """
@@ -28,12 +28,12 @@ from tests.tools.waiting import SOON
 CHILDREN = 3
 
 
-def options(lane: str, ca: str) -> dict[str, Any]:
+def options(transport: str, ca: str) -> dict[str, Any]:
     patient = Timeout(connect=10, attempt=10, commit=10, total=30)
-    return {"timeout": patient, **over(lane), **({"tls": TLS(ca_file=ca)} if ca else {})}
+    return {"timeout": patient, **over(transport), **({"tls": TLS(ca_file=ca)} if ca else {})}
 
 
-def calls(url: str, lane: str, ca: str) -> None:
+def calls(url: str, transport: str, ca: str) -> None:
     """Parent and children talk at once, over a client that had connections before."""
     failed: list[str] = []
 
@@ -41,7 +41,7 @@ def calls(url: str, lane: str, ca: str) -> None:
         if info.error is not None:
             failed.append(info.error)
 
-    with Client(url, after_attempt=note, **options(lane, ca)) as client:
+    with Client(url, after_attempt=note, **options(transport, ca)) as client:
         while len(parents := sockets()) <= CHILDS_THREADS:  # children that keep them would not use them all
             talk_in_threads(client, "before")
 
@@ -64,9 +64,9 @@ def calls(url: str, lane: str, ca: str) -> None:
     assert not failed, failed
 
 
-def refused(url: str, lane: str, ca: str) -> None:
+def refused(url: str, transport: str, ca: str) -> None:
     """Over httpx a child is told to make a client of its own; the parent's calls and watch go on."""
-    with Client(url, **options(lane, ca)) as client, client.keys.watch("/refused") as watcher:
+    with Client(url, **options(transport, ca)) as client, client.keys.watch("/refused") as watcher:
         talk(client, "before")
 
         def child() -> None:
@@ -75,7 +75,7 @@ def refused(url: str, lane: str, ca: str) -> None:
             refuses(lambda: client.keys.watch("/own").__enter__())
             client.close()
             assert watcher.next() is None
-            with Client(url, **options(lane, ca)) as own:
+            with Client(url, **options(transport, ca)) as own:
                 talk(own, "own")
 
         pid = fork(child)
@@ -85,7 +85,7 @@ def refused(url: str, lane: str, ca: str) -> None:
         assert watcher.next(timeout=SOON) is not None
 
     async def parent() -> None:
-        async with AsyncClient(url, **options(lane, ca)) as one:
+        async with AsyncClient(url, **options(transport, ca)) as one:
             await one.keys.get("/")
             pid = fork(lambda: refuses(lambda: asyncio.run(one.keys.get("/"))))
             await one.keys.get("/")
@@ -103,13 +103,13 @@ def refuses(call: Callable[[], object]) -> None:
     assert "made before a fork: make one in each process" in said, said
 
 
-def without_check(url: str, lane: str, ca: str) -> None:
+def without_check(url: str, transport: str, ca: str) -> None:
     """`calls` of a client that a fork tells nothing, as long as its children live."""
     connection.Connection.forget = lambda self: None  # type: ignore[method-assign]
     from etcdv2._transport.threads import FastTransport
 
     FastTransport.after_fork = lambda self: None  # type: ignore[method-assign]
-    calls(url, lane, ca)
+    calls(url, transport, ca)
 
 
 @contextlib.contextmanager
@@ -154,9 +154,9 @@ def locks_of(*roots: object) -> list[Any]:
     return list(found.values())
 
 
-def locked(url: str, lane: str, ca: str) -> None:
+def locked(url: str, transport: str, ca: str) -> None:
     """Fork while another thread holds everything that calls, watches and mirrors take."""
-    with Client(url, **options(lane, ca)) as client:
+    with Client(url, **options(transport, ca)) as client:
         with client.keys.watch("/k") as watcher, client.keys.mirror("/k") as mirror:
 
             def child() -> None:
@@ -181,11 +181,11 @@ def locked(url: str, lane: str, ca: str) -> None:
             assert watcher.next(timeout=SOON) is not None
 
 
-def any_moment(url: str, lane: str, ca: str) -> None:
+def any_moment(url: str, transport: str, ca: str) -> None:
     """Fork again and again while threads do everything; each child calls and watches and closes."""
     stop = threading.Event()
     failures: list[BaseException] = []
-    with Client(url, **options(lane, ca)) as client:
+    with Client(url, **options(transport, ca)) as client:
         talk(client, "before")  # what Python imports at a first call is locked while it does, and a fork keeps that
 
         def busy(who: int) -> None:
@@ -248,7 +248,7 @@ def in_child(watcher: Any, mirror: Any, client: Client, how: str) -> None:
         assert mirror.stale_for is not None
 
 
-def watching(how: str, url: str, lane: str, ca: str) -> None:
+def watching(how: str, url: str, transport: str, ca: str) -> None:
     """A watcher and a mirror are open; whatever the child does with its copies, the parent's go on as they are."""
     polls: list[str] = []
 
@@ -256,7 +256,7 @@ def watching(how: str, url: str, lane: str, ca: str) -> None:
         if info.operation == "watch":
             polls.append(info.path)
 
-    with Client(url, before_attempt=note, **options(lane, ca)) as client:
+    with Client(url, before_attempt=note, **options(transport, ca)) as client:
         client.keys.set("/m/a", "0")
         watcher = client.keys.watch("/m", recursive=True).__enter__()
         mirror = client.keys.mirror("/m").__enter__()
@@ -289,7 +289,7 @@ def watching(how: str, url: str, lane: str, ca: str) -> None:
         assert mirror.wait_for(lambda state: state["/m/a"].value == "5", timeout=SOON)
 
 
-def looping(url: str, lane: str, ca: str) -> None:
+def looping(url: str, transport: str, ca: str) -> None:
     """An AsyncClient at the fork: the child uses it in a loop of its own, the parent goes on in its loop."""
 
     async def chat(client: AsyncClient, who: str) -> None:
@@ -308,7 +308,7 @@ def looping(url: str, lane: str, ca: str) -> None:
             if info.error is not None:
                 failed.append(info.error)
 
-        async with AsyncClient(url, after_attempt=note, **options(lane, ca)) as client:
+        async with AsyncClient(url, after_attempt=note, **options(transport, ca)) as client:
             await asyncio.gather(*(chat(client, f"before.{n}") for n in range(3)))
             async with client.keys.watch("/m") as watcher:
                 children = [
@@ -331,7 +331,7 @@ CASES: dict[str, Callable[[str, str, str], None]] = {
     case.__name__: case for case in (calls, refused, without_check, locked, any_moment, looping)
 }
 for one in ("close", "client", "collect", "own", "exit", "ended"):
-    CASES[f"watching-{one}"] = lambda url, lane, ca, one=one: watching(one, url, lane, ca)  # type: ignore[misc]
+    CASES[f"watching-{one}"] = lambda url, transport, ca, one=one: watching(one, url, transport, ca)  # type: ignore[misc]
 
 if __name__ == "__main__":
     CASES[sys.argv[1]](sys.argv[2], sys.argv[3], sys.argv[4])

@@ -90,11 +90,11 @@ def records(caplog: pytest.LogCaptureFixture) -> dict[str, str]:
 
 class Kind(NamedTuple):
     side: str
-    lane: str
+    transport: str
 
     def end(self, endpoints: Any, work: Work, **settings: Any) -> BaseException | None:
         """The error that the work ends with."""
-        settings |= over(self.lane)
+        settings |= over(self.transport)
         try:
             if self.side == "sync":
                 with Client(endpoints, **settings) as client:
@@ -110,5 +110,5 @@ class Kind(NamedTuple):
             await work(client)
 
 
-KINDS = [Kind(side, lane) for side in ("sync", "async") for lane in ("fast", "httpx")]
+KINDS = [Kind(side, transport) for side in ("sync", "async") for transport in ("fast", "httpx")]
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids="-".join)

@@ -1,6 +1,6 @@
-"""Both built-in lanes behind one blocking face, so that one test states a promise for both.
+"""Both built-in transports behind one blocking face, so that one test states a promise for both.
 
-Owns the event loop's thread of the async lane; promises nothing itself.
+Owns the event loop's thread of the async transport; promises nothing itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 
 T = TypeVar("T")
-LaneName = Literal["threads", "loop"]
+TransportName = Literal["threads", "loop"]
 
 HEADERS = (("User-Agent", "tests"), ("Authorization", "Basic c2VjcmV0"))
 GET = Request("GET", "/v2/keys/a", HEADERS)
@@ -101,5 +101,5 @@ class _LoopStream:
         self._driver.run(self._stream.close())
 
 
-def start_lane(name: LaneName, **options: Unpack[Options]) -> Driver:
+def start_transport(name: TransportName, **options: Unpack[Options]) -> Driver:
     return _Threads(**options) if name == "threads" else _Loop(**options)

@@ -1,4 +1,4 @@
-"""The same generated calls through the built-in lane and through httpx, on a real server: the same answers."""
+"""The same generated calls through the built-in transport and through httpx, on a real server: the same answers."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def calls(draw: st.DrawFn) -> Call[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def lanes() -> Iterator[list[Transport]]:
+def transports() -> Iterator[list[Transport]]:
     both: list[Transport] = [FastTransport(), HttpxTransport(trust_env=False)]
     yield both
-    for lane in both:
-        lane.close()
+    for transport in both:
+        transport.close()
 
 
 def plain(part: Any) -> Any:
@@ -70,22 +70,22 @@ def plain(part: Any) -> Any:
     return part
 
 
-def sent(lane: Transport, endpoint: Endpoint, call: Call[Any, Any]) -> Reply:
+def sent(transport: Transport, endpoint: Endpoint, call: Call[Any, Any]) -> Reply:
     request = Request(call.method, call.target, HEADERS, call.content_type, call.body or b"")
-    return lane.send(endpoint, request, SOON)
+    return transport.send(endpoint, request, SOON)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(course=st.lists(calls(), min_size=1, max_size=12))
 def test_same_course_of_calls_has_the_same_answers(
-    course: list[Call[Any, Any]], lanes: list[Transport], etcd: Server
+    course: list[Call[Any, Any]], transports: list[Transport], etcd: Server
 ) -> None:
     endpoint = parse_endpoint(etcd.url)
     told: list[list[Any]] = []
-    for lane in lanes:
+    for transport in transports:
         for top in ("/a", "/b", "/d", "/ü ?%#"):
-            sent(lane, endpoint, operations.delete_key(top, recursive=True))
-        replies = [(call, sent(lane, endpoint, call)) for call in course]
+            sent(transport, endpoint, operations.delete_key(top, recursive=True))
+        replies = [(call, sent(transport, endpoint, call)) for call in course]
         told.append(
             [
                 (one.operation, got.status, plain(json.loads(got.body)), type(one.decode(got.status, got.body)))
@@ -111,8 +111,8 @@ READS: list[Call[Any, Any]] = [
 
 
 @pytest.mark.parametrize("call", READS, ids=[call.operation for call in READS])
-def test_other_reads_have_the_same_bytes(call: Call[Any, Any], lanes: list[Transport], etcd: Server) -> None:
+def test_other_reads_have_the_same_bytes(call: Call[Any, Any], transports: list[Transport], etcd: Server) -> None:
     endpoint = parse_endpoint(etcd.url)
-    one, other = (sent(lane, endpoint, call) for lane in lanes)
+    one, other = (sent(transport, endpoint, call) for transport in transports)
     assert (one.status, one.body) == (other.status, other.body)
     assert one.headers.get("content-type") == other.headers.get("content-type")

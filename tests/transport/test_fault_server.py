@@ -16,15 +16,15 @@ from tests.tools.transport_drivers import GET, PUT, SOON
 
 
 @pytest.fixture
-def lane() -> Iterator[FastTransport]:
+def transport() -> Iterator[FastTransport]:
     transport = FastTransport()
     yield transport
     transport.close()
 
 
-def test_script_is_followed_then_the_default(lane: FastTransport) -> None:
+def test_script_is_followed_then_the_default(transport: FastTransport) -> None:
     with FaultServer(answer(201), answer(404, {"A": "b"}, b"x"), default=echo()) as server:
-        replies = [lane.send(server.endpoint, PUT, SOON) for _ in range(4)]
+        replies = [transport.send(server.endpoint, PUT, SOON) for _ in range(4)]
     assert [reply.status for reply in replies] == [201, 404, 200, 200]
     assert [received.body for received in server.requests] == [PUT.body] * 4
 
@@ -43,16 +43,16 @@ def test_behaviour_before_reading_takes_its_place_in_the_script() -> None:
     assert endings == [b"", ConnectionResetError]
 
 
-def test_stalled_proxy_forwards_nothing_until_it_goes_on(lane: FastTransport) -> None:
+def test_stalled_proxy_forwards_nothing_until_it_goes_on(transport: FastTransport) -> None:
     with FaultServer(default=echo()) as server, TcpProxy("127.0.0.1", server.port) as proxy:
-        assert lane.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
         proxy.stall()
         with pytest.raises(TransportFailure) as caught:
-            lane.send(proxy.endpoint, PUT, Limits(1, 0.1, NEVER))
+            transport.send(proxy.endpoint, PUT, Limits(1, 0.1, NEVER))
         assert (caught.value.timed_out, caught.value.sent) == (True, Sent.WHOLE)
         assert len(server.requests) == 1
         proxy.go()
-        assert lane.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
 
 
 @pytest.mark.parametrize("stalled", [False, True])
@@ -79,10 +79,10 @@ def test_proxy_ends_connections_as_told(how: str, seen: object, stalled: bool) -
         assert [received.target for received in server.requests] == ["/1"]
 
 
-def test_refusing_proxy_takes_connections_and_closes_them(lane: FastTransport) -> None:
+def test_refusing_proxy_takes_connections_and_closes_them(transport: FastTransport) -> None:
     with FaultServer(default=echo()) as server, TcpProxy("127.0.0.1", server.port) as proxy:
         proxy.refusing = True
         with pytest.raises(TransportFailure):
-            lane.send(proxy.endpoint, GET, SOON)
+            transport.send(proxy.endpoint, GET, SOON)
         proxy.refusing = False
-        assert lane.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"

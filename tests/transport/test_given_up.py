@@ -25,7 +25,7 @@ from etcdv2._transport.threads import FastTransport
 from tests.tools.deaf_server import DeafServer
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
 from tests.tools.leftovers import until
-from tests.tools.transport_drivers import GET, SOON, LaneName, start_lane
+from tests.tools.transport_drivers import GET, SOON, TransportName, start_transport
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"the end"
@@ -149,7 +149,7 @@ async def _close_soon(server: DeafServer, transport: AsyncTransport) -> None:
 
 @pytest.mark.parametrize("name", ["threads", "loop"])
 @pytest.mark.parametrize("how", ["idle", "not kept", "aborted stream"])
-def test_connection_with_no_request_under_way_ends_in_order(name: LaneName, how: str) -> None:
+def test_connection_with_no_request_under_way_ends_in_order(name: TransportName, how: str) -> None:
     ends: list[bytes | str] = []
 
     def act(peer: Peer) -> bool:
@@ -162,13 +162,13 @@ def test_connection_with_no_request_under_way_ends_in_order(name: LaneName, how:
             ends.append(str(error))
         return False
 
-    with FaultServer(Behaviour(act)) as server, start_lane(name) as lane:
+    with FaultServer(Behaviour(act)) as server, start_transport(name) as transport:
         if how == "aborted stream":
-            stream = lane.open(server.endpoint, GET, SOON)
+            stream = transport.open(server.endpoint, GET, SOON)
             stream.abort()
             stream.close()
         else:
-            assert lane.send(server.endpoint, GET, SOON).status == 200
-        lane.close()
+            assert transport.send(server.endpoint, GET, SOON).status == 200
+        transport.close()
         until(lambda: ends)
     assert ends == [b""]

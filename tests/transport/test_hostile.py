@@ -14,7 +14,7 @@ from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.wire import Limits, TransportFailure
 from etcdv2._transport.idle import UNPROBED_SECONDS
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer, answer_bytes, close, drip, raw, reset
-from tests.tools.transport_drivers import GET, SOON, Driver, LaneName, start_lane
+from tests.tools.transport_drivers import GET, SOON, Driver, TransportName, start_transport
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -65,26 +65,28 @@ HOSTILE: dict[str, Behaviour] = {
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("case", HOSTILE)
-@pytest.mark.parametrize("name", get_args(LaneName))
-def test_hostile_answer_is_a_failure_in_time_and_harms_nobody_else(name: LaneName, case: str, streaming: bool) -> None:
+@pytest.mark.parametrize("name", get_args(TransportName))
+def test_hostile_answer_is_a_failure_in_time_and_harms_nobody_else(
+    name: TransportName, case: str, streaming: bool
+) -> None:
     with FaultServer(HOSTILE[case], default=answer(body=b"right")) as server:
-        with start_lane(name, max_connections=1, max_body_bytes=1_000_000) as lane:
+        with start_transport(name, max_connections=1, max_body_bytes=1_000_000) as transport:
             start = time.monotonic()
             limits = LIMITS._replace(deadline=Deadline(start + 0.2))
             if streaming:
-                assert_stream_fails(lane, server, limits)
+                assert_stream_fails(transport, server, limits)
             else:
                 with pytest.raises(TransportFailure):
-                    lane.send(server.endpoint, GET, limits)
+                    transport.send(server.endpoint, GET, limits)
             assert time.monotonic() - start < 1.5
-            assert lane.send(server.endpoint, GET, SOON).body == b"right"
+            assert transport.send(server.endpoint, GET, SOON).body == b"right"
         assert server.connections == 2
 
 
-def assert_stream_fails(lane: Driver, server: FaultServer, limits: Limits) -> None:
+def assert_stream_fails(transport: Driver, server: FaultServer, limits: Limits) -> None:
     """A stream has no limit for its body, and after its head the reader's patience is the only one for its time."""
     try:
-        stream = lane.open(server.endpoint, GET, limits)
+        stream = transport.open(server.endpoint, GET, limits)
     except TransportFailure:
         return
     try:
@@ -114,13 +116,13 @@ HARMLESS: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("case", HARMLESS)
-@pytest.mark.parametrize("name", get_args(LaneName))
-def test_surplus_bytes_are_never_taken_for_the_next_answer(name: LaneName, case: str) -> None:
+@pytest.mark.parametrize("name", get_args(TransportName))
+def test_surplus_bytes_are_never_taken_for_the_next_answer(name: TransportName, case: str) -> None:
     data, expected = HARMLESS[case]
     with FaultServer(raw(data), raw(data), default=answer(body=b"right")) as server:
-        with start_lane(name, max_connections=1) as lane:
+        with start_transport(name, max_connections=1) as transport:
             for body in (expected, expected, b"right"):
-                reply = lane.send(server.endpoint, GET, SOON)
+                reply = transport.send(server.endpoint, GET, SOON)
                 assert reply.body == body
                 assert "x-etcd-index" not in reply.headers
 
@@ -140,9 +142,9 @@ def then_close(behaviour: Behaviour) -> Behaviour:
     return Behaviour(act)
 
 
-@pytest.mark.parametrize("name", get_args(LaneName))
-def test_fuzzed_answers_raise_nothing_but_transport_failures(name: LaneName) -> None:
-    with FaultServer() as server, start_lane(name, max_connections=2) as lane:
+@pytest.mark.parametrize("name", get_args(TransportName))
+def test_fuzzed_answers_raise_nothing_but_transport_failures(name: TransportName) -> None:
+    with FaultServer() as server, start_transport(name, max_connections=2) as transport:
 
         @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(
@@ -156,11 +158,11 @@ def test_fuzzed_answers_raise_nothing_but_transport_failures(name: LaneName) -> 
             parts = [data[at : at + step] for at in range(0, len(data), step)]
             server.script.append(then_close(drip(parts, 0)))
             with contextlib.suppress(TransportFailure):
-                assert 200 <= lane.send(server.endpoint, GET, SOON).status <= 999
+                assert 200 <= transport.send(server.endpoint, GET, SOON).status <= 999
             while server.open_connections:  # what still comes after an answer cannot be told from the next one
                 time.sleep(0.0001)
             time.sleep(UNPROBED_SECONDS)
             server.script.append(answer(200, {"Connection": "close"}, b"right"))
-            assert lane.send(server.endpoint, GET, SOON).body == b"right"
+            assert transport.send(server.endpoint, GET, SOON).body == b"right"
 
         attack()

@@ -1,4 +1,4 @@
-"""What the lanes take for an answer, and the bytes that they send."""
+"""What the transports take for an answer, and the bytes that they send."""
 
 from __future__ import annotations
 

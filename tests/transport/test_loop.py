@@ -1,4 +1,4 @@
-"""What only the asyncio lane promises: cancellation, event loops that come and go, many tasks."""
+"""What only the asyncio transport promises: cancellation, event loops that come and go, many tasks."""
 
 from __future__ import annotations
 

@@ -374,8 +374,8 @@ def test_refused_connection_proves_that_nothing_was_sent_where_the_trace_tells(
 ) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
-        lane = HttpxTransport(transport=transport)
+        ours = HttpxTransport(transport=transport)
         with pytest.raises(TransportFailure) as caught:
-            lane.send(Endpoint("http", "127.0.0.1", unheard.getsockname()[1]), REQUESTS["put"], limits())
-        lane.close()
+            ours.send(Endpoint("http", "127.0.0.1", unheard.getsockname()[1]), REQUESTS["put"], limits())
+        ours.close()
     assert (caught.value.phase, caught.value.sent) == ("connect", sent)

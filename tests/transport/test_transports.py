@@ -1,4 +1,4 @@
-"""What both built-in lanes promise: pools, limits, how much was sent, streams, closing, TLS."""
+"""What both built-in transports promise: pools, limits, how much was sent, streams, closing, TLS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.tools.fault_server import (
     reset,
     stall,
 )
-from tests.tools.transport_drivers import GET, HEADERS, PUT, SOON, Driver, LaneName, start_lane
+from tests.tools.transport_drivers import GET, HEADERS, PUT, SOON, Driver, TransportName, start_transport
 from tests.tools.waiting import until
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -41,13 +41,13 @@ LONG = Request("GET", "/v2/keys/" + "a" * 5000, HEADERS)
 
 
 @pytest.fixture(params=["threads", "loop"])
-def name(request: pytest.FixtureRequest) -> LaneName:
+def name(request: pytest.FixtureRequest) -> TransportName:
     return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def lane(name: LaneName) -> Iterator[Driver]:
-    with start_lane(name) as driver:
+def transport(name: TransportName) -> Iterator[Driver]:
+    with start_transport(name) as driver:
         yield driver
 
 
@@ -85,9 +85,9 @@ def failed(work: Callable[[], object]) -> TransportFailure:
 # -- one request -----------------------------------------------------------------------------------
 
 
-def test_answer_comes_back_whole_with_lower_case_header_names(lane: Driver) -> None:
+def test_answer_comes_back_whole_with_lower_case_header_names(transport: Driver) -> None:
     with FaultServer(answer(404, {"X-Etcd-Index": "7"}, b"{}")) as server:
-        reply = lane.send(server.endpoint, PUT, SOON)
+        reply = transport.send(server.endpoint, PUT, SOON)
     assert (reply.status, reply.headers["x-etcd-index"], reply.body) == (404, "7", b"{}")
     sent = server.requests[0]
     assert (sent.method, sent.target, sent.body) == ("PUT", "/v2/keys/a", b"value=1")
@@ -96,31 +96,31 @@ def test_answer_comes_back_whole_with_lower_case_header_names(lane: Driver) -> N
     assert sent.headers["authorization"] == "Basic c2VjcmV0"
 
 
-def test_request_that_cannot_be_sent_is_refused_before_anything_is_done(lane: Driver) -> None:
+def test_request_that_cannot_be_sent_is_refused_before_anything_is_done(transport: Driver) -> None:
     with FaultServer() as server:
         with pytest.raises(ValueError, match="request target"):
-            lane.send(server.endpoint, GET._replace(target="/a\r\nX: y"), SOON)
+            transport.send(server.endpoint, GET._replace(target="/a\r\nX: y"), SOON)
         with pytest.raises(ValueError, match="request target"):
-            lane.open(server.endpoint, GET._replace(target="/a b"), SOON)
+            transport.open(server.endpoint, GET._replace(target="/a b"), SOON)
         assert server.connections == 0
 
 
-def test_large_bodies_go_both_ways(lane: Driver) -> None:
+def test_large_bodies_go_both_ways(transport: Driver) -> None:
     body = bytes(range(256)) * (8 << 12)
     with FaultServer(answer(body=body), drip([MANY, b"%x\r\n" % len(body), body, b"\r\n0\r\n\r\n"], 0)) as server:
         for _ in range(2):
-            assert lane.send(server.endpoint, PUT._replace(body=body), SOON).body == body
+            assert transport.send(server.endpoint, PUT._replace(body=body), SOON).body == body
         assert [received.body == body for received in server.requests] == [True, True]
         assert server.connections == 1
 
 
-def test_name_is_looked_up_and_every_address_tried(lane: Driver) -> None:
+def test_name_is_looked_up_and_every_address_tried(transport: Driver) -> None:
     with FaultServer(answer(body=b"here")) as server:
-        assert lane.send(server.endpoint._replace(host="localhost"), GET, SOON).body == b"here"
+        assert transport.send(server.endpoint._replace(host="localhost"), GET, SOON).body == b"here"
 
 
-def test_unknown_name_is_a_failure_to_connect(lane: Driver) -> None:
-    failure = failed(lambda: lane.send(Endpoint("http", "no-such-host.invalid", 1), GET, SOON))
+def test_unknown_name_is_a_failure_to_connect(transport: Driver) -> None:
+    failure = failed(lambda: transport.send(Endpoint("http", "no-such-host.invalid", 1), GET, SOON))
     assert (failure.phase, failure.sent) == ("connect", Sent.NOTHING)
     assert isinstance(failure.__cause__, OSError)
 
@@ -128,58 +128,58 @@ def test_unknown_name_is_a_failure_to_connect(lane: Driver) -> None:
 # -- the pool --------------------------------------------------------------------------------------
 
 
-def test_connection_is_kept_for_the_next_call(lane: Driver) -> None:
+def test_connection_is_kept_for_the_next_call(transport: Driver) -> None:
     with FaultServer() as server:
         for _ in range(5):
-            lane.send(server.endpoint, GET, SOON)
+            transport.send(server.endpoint, GET, SOON)
         assert [received.connection for received in server.requests] == [1] * 5
 
 
-def test_connection_used_last_is_used_next(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+def test_connection_used_last_is_used_next(transport: Driver, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(drip(answer_bytes(), 0.002), drip(answer_bytes(), 0.002), default=echo()) as server:
-        both = [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(2)]
+        both = [helpers.submit(transport.send, server.endpoint, GET, SOON) for _ in range(2)]
         for call in both:
             call.result()
         for _ in range(4):
-            lane.send(server.endpoint, GET, SOON)
+            transport.send(server.endpoint, GET, SOON)
         assert server.connections == 2
         assert len({received.connection for received in server.requests[2:]}) == 1
 
 
-def test_endpoints_have_their_own_connections(lane: Driver) -> None:
+def test_endpoints_have_their_own_connections(transport: Driver) -> None:
     with FaultServer(default=echo()) as one, FaultServer(default=answer(body=b"two")) as two:
         for _ in range(2):
-            assert lane.send(one.endpoint, GET, SOON).body == b"/v2/keys/a"
-            assert lane.send(two.endpoint, GET, SOON).body == b"two"
+            assert transport.send(one.endpoint, GET, SOON).body == b"/v2/keys/a"
+            assert transport.send(two.endpoint, GET, SOON).body == b"two"
         assert (one.connections, two.connections) == (1, 1)
 
 
 @pytest.mark.parametrize("late", [answer_bytes(body=b"wrong"), b"x"])
-def test_connection_with_unexpected_bytes_is_not_used(lane: Driver, late: bytes) -> None:
+def test_connection_with_unexpected_bytes_is_not_used(transport: Driver, late: bytes) -> None:
     with FaultServer(drip([answer_bytes(body=b"1"), late], 0.02), default=answer(body=b"2")) as server:
-        assert lane.send(server.endpoint, GET, SOON).body == b"1"
+        assert transport.send(server.endpoint, GET, SOON).body == b"1"
         time.sleep(0.06)
-        assert lane.send(server.endpoint, GET, SOON).body == b"2"
+        assert transport.send(server.endpoint, GET, SOON).body == b"2"
         assert [received.connection for received in server.requests] == [1, 2]
 
 
-def test_connection_closed_by_the_server_is_not_used(lane: Driver) -> None:
+def test_connection_closed_by_the_server_is_not_used(transport: Driver) -> None:
     with FaultServer(default=echo()) as server:
         for _ in range(3):
-            lane.send(server.endpoint, PUT, SOON)
+            transport.send(server.endpoint, PUT, SOON)
             server.hang_up()
             until(lambda: server.open_connections == 0)
             time.sleep(0.01)
         assert [received.connection for received in server.requests] == [1, 2, 3]
 
 
-def test_connection_left_idle_for_long_is_closed(lane: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_left_idle_for_long_is_closed(transport: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etcdv2._transport.threads.IDLE_SECONDS", 0.05)
     monkeypatch.setattr("etcdv2._transport.loop.IDLE_SECONDS", 0.05)
     monkeypatch.setattr("etcdv2._transport.loop_connection.IDLE_SECONDS", 0.05)
     with FaultServer() as server:
         for _ in range(2):
-            lane.send(server.endpoint, GET, SOON)
+            transport.send(server.endpoint, GET, SOON)
             time.sleep(0.1)
         assert server.connections == 2
 
@@ -187,8 +187,8 @@ def test_connection_left_idle_for_long_is_closed(lane: Driver, monkeypatch: pyte
 @pytest.mark.parametrize("limits", [SOON, Limits(None, None, NEVER)])
 def test_idle_connection_is_closed_without_another_call(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
     monkeypatch.setattr("etcdv2._transport.loop_connection.IDLE_SECONDS", 0.05)
-    with FaultServer() as server, start_lane("loop") as lane:
-        lane.send(server.endpoint, GET, limits._replace(answer=limits.answer and 0.05))
+    with FaultServer() as server, start_transport("loop") as transport:
+        transport.send(server.endpoint, GET, limits._replace(answer=limits.answer and 0.05))
         until(lambda: server.open_connections == 0)
 
 
@@ -196,58 +196,58 @@ def test_idle_connections_beyond_need_are_closed_by_later_calls(
     monkeypatch: pytest.MonkeyPatch, helpers: ThreadPoolExecutor
 ) -> None:
     monkeypatch.setattr("etcdv2._transport.threads.IDLE_SECONDS", 0.1)
-    with FaultServer(*[drip(answer_bytes(), 0.002)] * 3) as server, start_lane("threads") as lane:
-        for call in [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(3)]:
+    with FaultServer(*[drip(answer_bytes(), 0.002)] * 3) as server, start_transport("threads") as transport:
+        for call in [helpers.submit(transport.send, server.endpoint, GET, SOON) for _ in range(3)]:
             call.result()
         assert server.open_connections == 3
         for _ in range(8):
             time.sleep(0.03)
-            lane.send(server.endpoint, GET, SOON)
+            transport.send(server.endpoint, GET, SOON)
         until(lambda: server.open_connections == 1)
         assert server.connections == 3
 
 
 @pytest.mark.parametrize("head", [{"Connection": "close"}, {"Connection": "Close, x"}])
-def test_connection_that_the_server_will_close_is_not_kept(lane: Driver, head: dict[str, str]) -> None:
+def test_connection_that_the_server_will_close_is_not_kept(transport: Driver, head: dict[str, str]) -> None:
     with FaultServer(raw(answer_bytes(200, head))) as server:
         for _ in range(2):
-            lane.send(server.endpoint, GET, SOON)
+            transport.send(server.endpoint, GET, SOON)
         assert server.connections == 2
 
 
-def test_full_pool_makes_the_next_call_wait_its_turn(name: LaneName, helpers: ThreadPoolExecutor) -> None:
+def test_full_pool_makes_the_next_call_wait_its_turn(name: TransportName, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(drip(answer_bytes(body=b"slow"), 0.003), default=echo()) as server:
-        with start_lane(name, max_connections=1) as lane:
-            calls = [helpers.submit(lane.send, server.endpoint, GET, SOON) for _ in range(8)]
+        with start_transport(name, max_connections=1) as transport:
+            calls = [helpers.submit(transport.send, server.endpoint, GET, SOON) for _ in range(8)]
             assert sorted(call.result().body for call in calls) == [b"/v2/keys/a"] * 7 + [b"slow"]
         assert server.connections == 1
 
 
-def test_wait_for_a_place_is_bounded_and_sends_nothing(name: LaneName, helpers: ThreadPoolExecutor) -> None:
-    with FaultServer(stall(), default=echo()) as server, start_lane(name, max_connections=1) as lane:
-        holder = helpers.submit(lane.send, server.endpoint, GET, Limits(1, 0.5, NEVER))
+def test_wait_for_a_place_is_bounded_and_sends_nothing(name: TransportName, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(stall(), default=echo()) as server, start_transport(name, max_connections=1) as transport:
+        holder = helpers.submit(transport.send, server.endpoint, GET, Limits(1, 0.5, NEVER))
         until(lambda: len(server.requests) == 1)
         for limits in (Limits(1, 0.05, NEVER), Limits(1, None, Deadline(time.monotonic() + 0.05))):
-            failure = failed(lambda limits=limits: lane.send(server.endpoint, GET, limits))  # type: ignore[misc]
+            failure = failed(lambda limits=limits: transport.send(server.endpoint, GET, limits))  # type: ignore[misc]
             assert (failure.phase, failure.sent, failure.timed_out) == ("pool", Sent.NOTHING, True)
         assert failed(holder.result).phase == "wait"
-        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
         assert len(server.requests) == 2
 
 
-def test_streams_do_not_count_against_the_limit(name: LaneName) -> None:
+def test_streams_do_not_count_against_the_limit(name: TransportName) -> None:
     with FaultServer(raw(MANY, stall=True), raw(MANY, stall=True), default=echo()) as server:
-        with start_lane(name, max_connections=1) as lane:
-            streams = [lane.open(server.endpoint, GET, SOON) for _ in range(2)]
-            assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        with start_transport(name, max_connections=1) as transport:
+            streams = [transport.open(server.endpoint, GET, SOON) for _ in range(2)]
+            assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
             for stream in streams:
                 stream.close()
 
 
-def test_every_caller_gets_its_own_answer(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+def test_every_caller_gets_its_own_answer(transport: Driver, helpers: ThreadPoolExecutor) -> None:
     def ask(who: int) -> bool:
         targets = [f"/{who}/{number}" for number in range(40)]
-        return all(lane.send(server.endpoint, GET._replace(target=t), SOON).body == t.encode() for t in targets)
+        return all(transport.send(server.endpoint, GET._replace(target=t), SOON).body == t.encode() for t in targets)
 
     with FaultServer(default=echo()) as server:
         assert all(helpers.map(ask, range(8)))
@@ -257,19 +257,19 @@ def test_every_caller_gets_its_own_answer(lane: Driver, helpers: ThreadPoolExecu
 # -- limits and what was sent ----------------------------------------------------------------------
 
 
-def test_refused_connection_says_that_nothing_was_sent(lane: Driver) -> None:
+def test_refused_connection_says_that_nothing_was_sent(transport: Driver) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         endpoint = Endpoint("http", "127.0.0.1", unheard.getsockname()[1])
-        failure = failed(lambda: lane.send(endpoint, PUT, SOON))
+        failure = failed(lambda: transport.send(endpoint, PUT, SOON))
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, False)
     assert isinstance(failure.__cause__, ConnectionRefusedError)
 
 
-def test_connecting_is_bounded(lane: Driver) -> None:
+def test_connecting_is_bounded(transport: Driver) -> None:
     with full_server() as silent:
         start = time.monotonic()
-        failure = failed(lambda: lane.send(silent, PUT, Limits(0.2, 5, NEVER)))
+        failure = failed(lambda: transport.send(silent, PUT, Limits(0.2, 5, NEVER)))
         assert 0.15 < time.monotonic() - start < 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
 
@@ -290,21 +290,23 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("slow_names")
-def test_name_look_up_is_bounded_and_freed_by_close(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+def test_name_look_up_is_bounded_and_freed_by_close(transport: Driver, helpers: ThreadPoolExecutor) -> None:
     endpoint = Endpoint("http", "localhost", 1)
     start = time.monotonic()
-    failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.1, None, NEVER)))
+    failure = failed(lambda: transport.send(endpoint, PUT, Limits(0.1, None, NEVER)))
     assert time.monotonic() - start < 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
-    looking = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, NEVER))
+    looking = helpers.submit(transport.send, endpoint, PUT, Limits(None, None, NEVER))
     time.sleep(0.05)
-    lane.close()
+    transport.close()
     failure = failed(lambda: looking.result(timeout=2))
     assert (failure.phase, failure.sent, failure.aborted) == ("connect", Sent.NOTHING, True)
 
 
 @pytest.mark.parametrize("name", ["threads"])
-def test_address_that_does_not_answer_leaves_time_for_the_next(lane: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_that_does_not_answer_leaves_time_for_the_next(
+    transport: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with FaultServer(default=echo()) as server, full_server() as silent:
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (silent.port, server.port)
@@ -314,54 +316,54 @@ def test_address_that_does_not_answer_leaves_time_for_the_next(lane: Driver, mon
             return found
 
         monkeypatch.setattr("socket.getaddrinfo", look_up)
-        assert lane.send(server.endpoint, GET, Limits(0.4, 2, NEVER)).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, Limits(0.4, 2, NEVER)).body == b"/v2/keys/a"
 
 
-def test_tls_handshake_is_bounded_by_the_connect_limit(lane: Driver) -> None:
+def test_tls_handshake_is_bounded_by_the_connect_limit(transport: Driver) -> None:
     with FaultServer(default=before_reading(stall())) as server:
         endpoint = server.endpoint._replace(scheme="https")
-        failure = failed(lambda: lane.send(endpoint, PUT, Limits(0.2, 5, NEVER)))
+        failure = failed(lambda: transport.send(endpoint, PUT, Limits(0.2, 5, NEVER)))
     assert (failure.phase, failure.sent, failure.timed_out) == ("connect", Sent.NOTHING, True)
 
 
 @pytest.mark.parametrize("limits", [(1.0, 0.1, None), (None, None, 0.1), (5.0, 5.0, 0.1), (0.1, 0.1, 5.0)])
 def test_server_that_never_answers_is_left_in_time(
-    lane: Driver, limits: tuple[float | None, float | None, float | None]
+    transport: Driver, limits: tuple[float | None, float | None, float | None]
 ) -> None:
     connect, answered, total = limits
     with FaultServer(default=stall()) as server:
         start = time.monotonic()
         failure = failed(
-            lambda: lane.send(server.endpoint, PUT, Limits(connect, answered, Deadline.after(total, start)))
+            lambda: transport.send(server.endpoint, PUT, Limits(connect, answered, Deadline.after(total, start)))
         )
         assert 0.08 < time.monotonic() - start < 1
         assert len(server.requests) == 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("wait", Sent.WHOLE, True)
 
 
-def test_deadline_holds_though_bytes_keep_dripping(lane: Driver) -> None:
+def test_deadline_holds_though_bytes_keep_dripping(transport: Driver) -> None:
     with FaultServer(default=drip(answer_bytes(body=b"x" * 1000), 0.01)) as server:
         start = time.monotonic()
-        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 1, Deadline(start + 0.3))))
+        failure = failed(lambda: transport.send(server.endpoint, GET, Limits(1, 1, Deadline(start + 0.3))))
         assert 0.25 < time.monotonic() - start < 1
     assert (failure.phase, failure.sent, failure.timed_out) == ("read", Sent.WHOLE, True)
 
 
-def test_answer_limit_bounds_each_silence_and_not_the_whole_answer(lane: Driver) -> None:
+def test_answer_limit_bounds_each_silence_and_not_the_whole_answer(transport: Driver) -> None:
     data = answer_bytes(body=b"12345678")
     parts = [data[:-8], *(data[-8 + at : len(data) - 7 + at] for at in range(8))]
     with FaultServer(drip(parts, 0.08), raw(parts[0], stall=True)) as server:
-        assert lane.send(server.endpoint, GET, Limits(1, 0.25, NEVER)).body == b"12345678"
+        assert transport.send(server.endpoint, GET, Limits(1, 0.25, NEVER)).body == b"12345678"
         start = time.monotonic()
-        failure = failed(lambda: lane.send(server.endpoint, GET, Limits(1, 0.25, NEVER)))
+        failure = failed(lambda: transport.send(server.endpoint, GET, Limits(1, 0.25, NEVER)))
         assert 0.2 < time.monotonic() - start < 1
     assert (failure.phase, failure.timed_out) == ("read", True)
 
 
-def test_deadline_that_is_over_sends_nothing(lane: Driver) -> None:
+def test_deadline_that_is_over_sends_nothing(transport: Driver) -> None:
     with FaultServer() as server:
-        lane.send(server.endpoint, GET, SOON)
-        for work in (lane.send, lane.open):
+        transport.send(server.endpoint, GET, SOON)
+        for work in (transport.send, transport.open):
             failure = failed(lambda work=work: work(server.endpoint, PUT, Limits(1, 1, Deadline(time.monotonic() - 1))))  # type: ignore[misc]
             assert (failure.sent, failure.timed_out) == (Sent.NOTHING, True)
         assert len(server.requests) == 1
@@ -369,11 +371,11 @@ def test_deadline_that_is_over_sends_nothing(lane: Driver) -> None:
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("fault", [close(), reset(), raw(b"HTTP/1.1 2", close=True)])
-def test_write_whose_answer_is_lost_was_sent_whole_and_once(lane: Driver, fault: Behaviour, kept: bool) -> None:
+def test_write_whose_answer_is_lost_was_sent_whole_and_once(transport: Driver, fault: Behaviour, kept: bool) -> None:
     with FaultServer(*([answer()] if kept else []), fault) as server:
         if kept:
-            lane.send(server.endpoint, GET, SOON)
-        failure = failed(lambda: lane.send(server.endpoint, PUT, SOON))
+            transport.send(server.endpoint, GET, SOON)
+        failure = failed(lambda: transport.send(server.endpoint, PUT, SOON))
         assert (failure.sent, failure.timed_out, failure.aborted) == (Sent.WHOLE, False, False)
         assert failure.phase in ("wait", "read")
         assert failure.__cause__ is not None
@@ -389,45 +391,45 @@ def reset_later() -> Behaviour:
 
 
 @pytest.mark.parametrize("fault", [stall(), reset_later()])
-def test_request_that_the_kernel_did_not_take_whole_was_sent_in_part(lane: Driver, fault: Behaviour) -> None:
+def test_request_that_the_kernel_did_not_take_whole_was_sent_in_part(transport: Driver, fault: Behaviour) -> None:
     with FaultServer(default=before_reading(fault)) as server:
-        failure = failed(lambda: lane.send(server.endpoint, BIG, Limits(1, 0.3, NEVER)))
+        failure = failed(lambda: transport.send(server.endpoint, BIG, Limits(1, 0.3, NEVER)))
         assert failure.sent in (Sent.PART, Sent.NOTHING)
         assert failure.phase == "send"
         assert server.requests == []
 
 
-def test_refusal_that_comes_before_the_request_is_through_is_returned(lane: Driver) -> None:
+def test_refusal_that_comes_before_the_request_is_through_is_returned(transport: Driver) -> None:
     with FaultServer(before_reading(raw(answer_bytes(413, {}, b"too large"), stall=True)), default=echo()) as server:
-        reply = lane.send(server.endpoint, BIG, SOON)
+        reply = transport.send(server.endpoint, BIG, SOON)
         assert (reply.status, reply.body) == (413, b"too large")
-        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
         assert server.connections == 2
 
 
 # -- long request lines ----------------------------------------------------------------------------
 
 
-def test_long_request_line_is_sent_on_a_connection_that_was_used(lane: Driver) -> None:
+def test_long_request_line_is_sent_on_a_connection_that_was_used(transport: Driver) -> None:
     with FaultServer(default=echo()) as server:
         endpoint = server.endpoint._replace(prefix="/etcd")
         for _ in range(2):
-            assert lane.send(endpoint, LONG, SOON).body == f"/etcd{LONG.target}".encode()
+            assert transport.send(endpoint, LONG, SOON).body == f"/etcd{LONG.target}".encode()
         assert [received.target for received in server.requests] == ["/etcd/version"] + [f"/etcd{LONG.target}"] * 2
         assert server.connections == 1
 
 
-def test_request_line_is_not_warmed_up_where_it_need_not(lane: Driver) -> None:
+def test_request_line_is_not_warmed_up_where_it_need_not(transport: Driver) -> None:
     with FaultServer(default=echo()) as server:
-        lane.send(server.endpoint, GET, SOON)
-        lane.send(server.endpoint, LONG, SOON)
+        transport.send(server.endpoint, GET, SOON)
+        transport.send(server.endpoint, LONG, SOON)
         assert [received.target for received in server.requests] == [GET.target, LONG.target]
 
 
 @pytest.mark.parametrize("fault", [close(), stall(), answer(200, {"Connection": "close"})])
-def test_failure_to_warm_up_says_that_nothing_was_sent(lane: Driver, fault: Behaviour) -> None:
+def test_failure_to_warm_up_says_that_nothing_was_sent(transport: Driver, fault: Behaviour) -> None:
     with FaultServer(default=fault) as server:
-        failure = failed(lambda: lane.send(server.endpoint, LONG._replace(method="DELETE"), Limits(1, 0.1, NEVER)))
+        failure = failed(lambda: transport.send(server.endpoint, LONG._replace(method="DELETE"), Limits(1, 0.1, NEVER)))
         assert (failure.phase, failure.sent) == ("connect", Sent.NOTHING)
         assert [received.method for received in server.requests] == ["GET"]
 
@@ -435,10 +437,10 @@ def test_failure_to_warm_up_says_that_nothing_was_sent(lane: Driver, fault: Beha
 # -- streams ---------------------------------------------------------------------------------------
 
 
-def test_stream_read_may_time_out_and_goes_on(lane: Driver) -> None:
+def test_stream_read_may_time_out_and_goes_on(transport: Driver) -> None:
     parts = [MANY, b"3\r\none\r\n", b"3\r\n", b"two\r\n", b"0\r\n\r\n"]
     with FaultServer(drip(parts, 0.1), default=echo()) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         assert stream.status == 200
         assert stream.headers["transfer-encoding"] == "chunked"
         assert stream.read(0.02) is None
@@ -450,13 +452,13 @@ def test_stream_read_may_time_out_and_goes_on(lane: Driver) -> None:
         assert stream.read() == b""
         stream.close()
         stream.close()
-        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
         assert server.connections == 1
 
 
-def test_what_has_come_in_time_is_read_however_late_its_reader_is(lane: Driver) -> None:
+def test_what_has_come_in_time_is_read_however_late_its_reader_is(transport: Driver) -> None:
     with FaultServer(drip([MANY, b"3\r\none\r\n", b"3\r\ntwo\r\n"], 0.1)) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         assert stream.read(SOON.answer) == b"one"
         time.sleep(0.5)
         assert stream.read(1e-9) == b"two"
@@ -464,21 +466,21 @@ def test_what_has_come_in_time_is_read_however_late_its_reader_is(lane: Driver) 
         stream.close()
 
 
-def test_stream_that_was_not_read_to_its_end_gives_no_connection_back(lane: Driver) -> None:
+def test_stream_that_was_not_read_to_its_end_gives_no_connection_back(transport: Driver) -> None:
     with FaultServer(raw(MANY + b"3\r\none\r\n"), default=echo()) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         assert stream.read() == b"one"
         stream.close()
         with pytest.raises(ValueError, match="closed"):
             stream.read()
-        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
         assert server.connections == 2
 
 
 @pytest.mark.parametrize("data", [MANY, MANY + b"3\r\non", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
-def test_stream_cut_short_fails(lane: Driver, data: bytes) -> None:
+def test_stream_cut_short_fails(transport: Driver, data: bytes) -> None:
     with FaultServer(raw(data, close=True)) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
 
         def read_all() -> None:
             while stream.read(1):
@@ -491,9 +493,9 @@ def test_stream_cut_short_fails(lane: Driver, data: bytes) -> None:
         stream.close()
 
 
-def test_abort_from_another_thread_wakes_the_reader(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+def test_abort_from_another_thread_wakes_the_reader(transport: Driver, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(raw(MANY, stall=True), default=echo()) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         reading: Future[bytes | None] = helpers.submit(stream.read)
         time.sleep(0.05)
         assert not reading.done()
@@ -506,42 +508,42 @@ def test_abort_from_another_thread_wakes_the_reader(lane: Driver, helpers: Threa
         assert failed(stream.read).aborted
         stream.close()
         stream.abort()
-        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
 
 
-def test_close_from_another_thread_wakes_the_reader(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+def test_close_from_another_thread_wakes_the_reader(transport: Driver, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(raw(MANY, stall=True)) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         reading: Future[bytes | None] = helpers.submit(stream.read)
         time.sleep(0.05)
         stream.close()
         assert failed(lambda: reading.result(timeout=2)).aborted
 
 
-def test_stream_closed_with_its_whole_answer_unread_leaves_nothing_to_the_next_caller(lane: Driver) -> None:
+def test_stream_closed_with_its_whole_answer_unread_leaves_nothing_to_the_next_caller(transport: Driver) -> None:
     with FaultServer(answer(body=b"for the stream"), default=answer(body=b"mine")) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         time.sleep(0.05)
         stream.close()
         for _ in range(3):
-            assert lane.send(server.endpoint, GET, SOON).body == b"mine"
+            assert transport.send(server.endpoint, GET, SOON).body == b"mine"
 
 
-def test_abort_after_close_does_not_touch_the_next_caller(lane: Driver) -> None:
+def test_abort_after_close_does_not_touch_the_next_caller(transport: Driver) -> None:
     with FaultServer(default=answer(body=b"all")) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         while stream.read(1):
             pass
         stream.close()
         stream.abort()
-        assert lane.send(server.endpoint, GET, SOON).body == b"all"
+        assert transport.send(server.endpoint, GET, SOON).body == b"all"
         assert [received.connection for received in server.requests] == [1, 1]
 
 
-def test_what_came_before_an_abort_is_given(lane: Driver) -> None:
+def test_what_came_before_an_abort_is_given(transport: Driver) -> None:
     half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
     with FaultServer(raw(half, stall=True)) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         time.sleep(0.1)
         stream.abort()
         time.sleep(0.05)
@@ -552,10 +554,10 @@ def test_what_came_before_an_abort_is_given(lane: Driver) -> None:
         stream.close()
 
 
-def test_stream_may_carry_more_than_the_limit_for_bodies(name: LaneName) -> None:
+def test_stream_may_carry_more_than_the_limit_for_bodies(name: TransportName) -> None:
     parts = [MANY, *([b"186a0\r\n" + b"x" * 100_000 + b"\r\n"] * 50), b"0\r\n\r\n"]
-    with FaultServer(drip(parts, 0)) as server, start_lane(name, max_body_bytes=1000) as lane:
-        stream = lane.open(server.endpoint, GET, SOON)
+    with FaultServer(drip(parts, 0)) as server, start_transport(name, max_body_bytes=1000) as transport:
+        stream = transport.open(server.endpoint, GET, SOON)
         time.sleep(0.1)  # the reader is slow: what came meanwhile must be bounded and not lost
         total = 0
         while data := stream.read(1):
@@ -564,7 +566,7 @@ def test_stream_may_carry_more_than_the_limit_for_bodies(name: LaneName) -> None
     assert total == 5_000_000
 
 
-def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Driver) -> None:
+def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(transport: Driver) -> None:
     sent = 0
 
     def pour(peer: Peer) -> bool:
@@ -576,7 +578,7 @@ def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Drive
         return True
 
     with FaultServer(Behaviour(pour), default=echo()) as server:
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         time.sleep(0.2)
         assert sent < 32
         total = 0
@@ -584,88 +586,88 @@ def test_stream_that_nobody_reads_stops_the_server_and_loses_nothing(lane: Drive
             total += len(data)
         stream.close()
         assert total == 67108864
-        assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+        assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
         assert server.connections == 1
 
 
-def test_limits_of_opening_end_with_it(lane: Driver) -> None:
+def test_limits_of_opening_end_with_it(transport: Driver) -> None:
     with FaultServer(drip([MANY, b"", b"3\r\none\r\n"], 0.1)) as server:
-        stream = lane.open(server.endpoint, GET, Limits(0.1, 0.1, Deadline(time.monotonic() + 0.1)))
+        stream = transport.open(server.endpoint, GET, Limits(0.1, 0.1, Deadline(time.monotonic() + 0.1)))
         assert stream.read() == b"one"
         stream.close()
 
 
-def test_opening_is_bounded(lane: Driver) -> None:
+def test_opening_is_bounded(transport: Driver) -> None:
     with FaultServer(default=stall()) as server:
-        failure = failed(lambda: lane.open(server.endpoint, GET, Limits(1, 0.1, NEVER)))
+        failure = failed(lambda: transport.open(server.endpoint, GET, Limits(1, 0.1, NEVER)))
     assert (failure.phase, failure.timed_out) == ("wait", True)
 
 
 # -- closing ---------------------------------------------------------------------------------------
 
 
-def test_close_frees_every_caller_at_once(name: LaneName, helpers: ThreadPoolExecutor) -> None:
-    with FaultServer(stall(), raw(MANY, stall=True)) as server, start_lane(name, max_connections=1) as lane:
-        waiting = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, NEVER))
+def test_close_frees_every_caller_at_once(name: TransportName, helpers: ThreadPoolExecutor) -> None:
+    with FaultServer(stall(), raw(MANY, stall=True)) as server, start_transport(name, max_connections=1) as transport:
+        waiting = helpers.submit(transport.send, server.endpoint, PUT, Limits(None, None, NEVER))
         until(lambda: len(server.requests) == 1)
-        stream = lane.open(server.endpoint, GET, SOON)
+        stream = transport.open(server.endpoint, GET, SOON)
         reading = helpers.submit(stream.read)
-        queued = helpers.submit(lane.send, server.endpoint, PUT, Limits(None, None, NEVER))
+        queued = helpers.submit(transport.send, server.endpoint, PUT, Limits(None, None, NEVER))
         time.sleep(0.05)
         start = time.monotonic()
-        lane.close()
+        transport.close()
         failures = [failed(lambda call=call: call.result(timeout=2)) for call in (waiting, reading, queued)]  # type: ignore[misc]
         assert time.monotonic() - start < 0.5
         assert [failure.aborted for failure in failures] == [True] * 3
         assert [failure.phase for failure in failures] == ["wait", "read", "pool"]
         assert [failure.sent for failure in failures] == [Sent.WHOLE, Sent.WHOLE, Sent.NOTHING]
         stream.close()
-        assert failed(lambda: lane.send(server.endpoint, GET, SOON)).aborted
-        assert failed(lambda: lane.open(server.endpoint, GET, SOON)).aborted
-        lane.close()
+        assert failed(lambda: transport.send(server.endpoint, GET, SOON)).aborted
+        assert failed(lambda: transport.open(server.endpoint, GET, SOON)).aborted
+        transport.close()
 
 
-def test_close_frees_a_caller_that_is_connecting(lane: Driver, helpers: ThreadPoolExecutor) -> None:
+def test_close_frees_a_caller_that_is_connecting(transport: Driver, helpers: ThreadPoolExecutor) -> None:
     with FaultServer(default=before_reading(stall())) as server:
         endpoint = server.endpoint._replace(scheme="https")
-        connecting = helpers.submit(lane.send, endpoint, PUT, Limits(None, None, NEVER))
+        connecting = helpers.submit(transport.send, endpoint, PUT, Limits(None, None, NEVER))
         until(lambda: server.connections == 1)
         time.sleep(0.05)
-        lane.close()
+        transport.close()
         failure = failed(lambda: connecting.result(timeout=2))
         assert (failure.phase, failure.sent, failure.aborted) == ("connect", Sent.NOTHING, True)
 
 
-def test_close_ends_idle_connections(lane: Driver) -> None:
+def test_close_ends_idle_connections(transport: Driver) -> None:
     with FaultServer() as server:
-        lane.send(server.endpoint, GET, SOON)
-        lane.close()
+        transport.send(server.endpoint, GET, SOON)
+        transport.close()
         until(lambda: server.open_connections == 0)
 
 
 # -- TLS -------------------------------------------------------------------------------------------
 
 
-def test_tls_connection_is_kept(name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+def test_tls_connection_is_kept(name: TransportName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
     body = b"x" * 300_000
     with FaultServer(answer(body=body), default=echo(), ssl_context=server_tls) as server:
-        with start_lane(name, ssl_context=client_tls) as lane:
-            assert lane.send(server.endpoint, PUT._replace(body=body), SOON).body == body
+        with start_transport(name, ssl_context=client_tls) as transport:
+            assert transport.send(server.endpoint, PUT._replace(body=body), SOON).body == body
             for _ in range(3):
-                assert lane.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
+                assert transport.send(server.endpoint, GET, SOON).body == b"/v2/keys/a"
             time.sleep(0.1)
-            assert lane.send(server.endpoint, LONG, SOON).body == LONG.target.encode()
+            assert transport.send(server.endpoint, LONG, SOON).body == LONG.target.encode()
         assert (server.connections, server.requests[0].body == body) == (1, True)
         assert server.requests[-2].target == GET.target
 
 
 def test_tls_stream_times_out_goes_on_and_is_aborted(
-    name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, helpers: ThreadPoolExecutor
+    name: TransportName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, helpers: ThreadPoolExecutor
 ) -> None:
     with FaultServer(drip([MANY, b"3\r\none\r\n"], 0.1), ssl_context=server_tls) as server:
         server.default = stall()
-        with start_lane(name, ssl_context=client_tls) as lane:
-            stream = lane.open(server.endpoint, GET, SOON)
+        with start_transport(name, ssl_context=client_tls) as transport:
+            stream = transport.open(server.endpoint, GET, SOON)
             assert stream.read(0.02) is None
             assert stream.read(1) == b"one"
             reading = helpers.submit(stream.read)
@@ -673,37 +675,37 @@ def test_tls_stream_times_out_goes_on_and_is_aborted(
             stream.abort()
             assert failed(lambda: reading.result(timeout=2)).aborted
             stream.close()
-            failure = failed(lambda: lane.send(server.endpoint, PUT, Limits(1, 0.1, NEVER)))
+            failure = failed(lambda: transport.send(server.endpoint, PUT, Limits(1, 0.1, NEVER)))
             assert (failure.phase, failure.sent, failure.timed_out) == ("wait", Sent.WHOLE, True)
 
 
-def test_certificate_that_is_not_trusted_is_refused(lane: Driver, server_tls: ssl.SSLContext) -> None:
+def test_certificate_that_is_not_trusted_is_refused(transport: Driver, server_tls: ssl.SSLContext) -> None:
     with FaultServer(ssl_context=server_tls) as server:
-        failure = failed(lambda: lane.send(server.endpoint, PUT, SOON))
+        failure = failed(lambda: transport.send(server.endpoint, PUT, SOON))
     assert (failure.phase, failure.sent, server.requests) == ("connect", Sent.NOTHING, [])
     assert isinstance(failure.__cause__, ssl.SSLCertVerificationError)
     assert "certificate was not accepted" in str(failure)
 
 
 def test_server_hostname_replaces_the_endpoints_host(
-    name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    name: TransportName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     with FaultServer(default=echo(), ssl_context=server_tls) as server:
-        with start_lane(name, ssl_context=client_tls, server_hostname="member.example") as lane:
-            assert lane.send(server.endpoint, GET, SOON).status == 200
-        with start_lane(name, ssl_context=client_tls, server_hostname="other.example") as lane:
-            failure = failed(lambda: lane.send(server.endpoint, GET, SOON))
+        with start_transport(name, ssl_context=client_tls, server_hostname="member.example") as transport:
+            assert transport.send(server.endpoint, GET, SOON).status == 200
+        with start_transport(name, ssl_context=client_tls, server_hostname="other.example") as transport:
+            failure = failed(lambda: transport.send(server.endpoint, GET, SOON))
             assert isinstance(failure.__cause__, ssl.SSLCertVerificationError)
 
 
 def test_body_that_ends_with_the_connection_is_whole_only_if_tls_was_ended_properly(
-    name: LaneName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    name: TransportName, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     data = b"HTTP/1.1 200 OK\r\n\r\nall of it"
     with FaultServer(raw(data, close=True), raw(data, cut=True), ssl_context=server_tls) as server:
-        with start_lane(name, ssl_context=client_tls) as lane:
-            assert lane.send(server.endpoint, GET, SOON).body == b"all of it"
-            assert failed(lambda: lane.send(server.endpoint, GET, SOON)).phase == "read"
+        with start_transport(name, ssl_context=client_tls) as transport:
+            assert transport.send(server.endpoint, GET, SOON).body == b"all of it"
+            assert failed(lambda: transport.send(server.endpoint, GET, SOON)).phase == "read"
 
 
 # -- processes -------------------------------------------------------------------------------------
@@ -740,6 +742,6 @@ def test_forked_child_does_not_use_its_parents_connections() -> None:
 
 def test_no_thread_is_left_behind() -> None:
     before = threading.active_count()
-    with FaultServer() as server, start_lane("threads") as lane:
-        lane.send(server.endpoint._replace(host="localhost"), GET, SOON)
+    with FaultServer() as server, start_transport("threads") as transport:
+        transport.send(server.endpoint._replace(host="localhost"), GET, SOON)
     until(lambda: threading.active_count() == before)

@@ -1,4 +1,4 @@
-"""Clients for the tests of the facade, over the lane under test."""
+"""Clients for the tests of the facade, over the transport under test."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Connect = Callable[..., AsyncClient]
 
 
 @pytest.fixture
-async def connect(lane: str) -> AsyncIterator[Connect]:
+async def connect(transport: str) -> AsyncIterator[Connect]:
     """Makes clients that are closed after the test: `connect(endpoints, **settings)`."""
     clients: list[AsyncClient] = []
 
     def make(endpoints: Any, **settings: Any) -> AsyncClient:
-        if lane == "httpx":
+        if transport == "httpx":
             settings.setdefault("transport", "httpx")
         client = AsyncClient(endpoints, **settings)
         clients.append(client)

@@ -1,6 +1,7 @@
 """Answers without end and drop by drop, seen from the facade: an error of ours in time and in little memory.
 
-The lanes alone are in `tests/transport/test_hostile.py`; what httpx cannot promise is said in its lane's docstring.
+The transports alone are in `tests/transport/test_hostile.py`; what cannot be promised over httpx is
+said in the docstring of `httpx_transport`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from etcdv2 import AsyncClient, EtcdError, OutcomeUnknown, Timeout
 from etcdv2._async import httpx_transport
 from etcdv2._core.watch import event_buffer
 from etcdv2._transport.loop import AsyncFastTransport
-from tests.conftest import LANES
+from tests.conftest import TRANSPORTS
 from tests.facade._async.conftest import Connect
 from tests.facade._async.hostile import OPERATIONS, endure, outcome
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, drip, stall
@@ -87,12 +88,17 @@ BEYOND_HTTPX = {"interim answers", "small chunks", "refusal in chunks"}
 """httpx loops over interim answers without looking at the clock, and takes some 50 us for each chunk."""
 
 
-def on_lanes(cases: Iterable[str]) -> list[tuple[str, str]]:
-    return [(lane, case) for lane in LANES for case in cases if lane == "fast" or case not in BEYOND_HTTPX]
+def over_transports(cases: Iterable[str]) -> list[tuple[str, str]]:
+    return [
+        (transport, case)
+        for transport in TRANSPORTS
+        for case in cases
+        if transport == "fast" or case not in BEYOND_HTTPX
+    ]
 
 
 @pytest.mark.parametrize("operation", ["get", "set", "watch"])
-@pytest.mark.parametrize(("lane", "case"), on_lanes(HEADS))
+@pytest.mark.parametrize(("transport", "case"), over_transports(HEADS))
 @pytest.mark.usefixtures("small_limits")
 async def test_head_without_end_is_an_error_in_little_memory(connect: Connect, case: str, operation: str) -> None:
     with little_memory():
@@ -101,7 +107,7 @@ async def test_head_without_end_is_an_error_in_little_memory(connect: Connect, c
 
 
 @pytest.mark.parametrize("operation", ["get", "set", "watch", "mirror", "health"])
-@pytest.mark.parametrize(("lane", "case"), on_lanes(BODIES))
+@pytest.mark.parametrize(("transport", "case"), over_transports(BODIES))
 @pytest.mark.usefixtures("small_limits")
 async def test_body_without_end_takes_little_memory(connect: Connect, case: str, operation: str) -> None:
     with little_memory():
@@ -144,7 +150,7 @@ async def test_line_of_a_stream_without_end_takes_little_memory_and_polls_go_on(
         await client.close()
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 async def test_events_of_other_keys_without_end_take_little_memory_and_next_returns_in_time(connect: Connect) -> None:
     def act(peer: Peer) -> bool:
         assert peer.received is not None
@@ -185,15 +191,15 @@ DRIPS = {
 }
 
 
-def promises_the_total(lane: str) -> bool:
-    """The blocking httpx lane does not where the head drips: each byte is within the limit of a socket operation."""
-    return lane == "fast" or inspect.iscoroutinefunction(AsyncClient.close)
+def promises_the_total(transport: str) -> bool:
+    """Blocking httpx does not where the head drips: each byte is within the limit of a socket operation."""
+    return transport == "fast" or inspect.iscoroutinefunction(AsyncClient.close)
 
 
 @pytest.mark.parametrize("case", DRIPS)
-async def test_answer_that_drips_for_ever_ends_with_the_total_time(connect: Connect, lane: str, case: str) -> None:
+async def test_answer_that_drips_for_ever_ends_with_the_total_time(connect: Connect, transport: str, case: str) -> None:
     operations = ["get", "set", "watch", "sync"] if case in ("body", "refusal") else ["get", "set"]
-    if not promises_the_total(lane) and case not in ("body", "refusal"):
+    if not promises_the_total(transport) and case not in ("body", "refusal"):
         operations = []
     for operation in operations:
         found, methods = await endure(connect, DRIPS[case], OPERATIONS[operation])
@@ -201,7 +207,7 @@ async def test_answer_that_drips_for_ever_ends_with_the_total_time(connect: Conn
         assert isinstance(found, wanted) or (operation == "watch" and case == "body" and found is None)
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 async def test_health_of_an_endpoint_that_drips_takes_one_attempt(connect: Connect) -> None:
     with FaultServer(default=DRIPS["body"]) as server:
         client = connect(server.endpoint.url, timeout=Timeout(attempt=0.2, total=10))
@@ -210,7 +216,7 @@ async def test_health_of_an_endpoint_that_drips_takes_one_attempt(connect: Conne
         await client.close()
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 async def test_sync_holds_its_total_however_many_members_are_named(connect: Connect) -> None:
     with FaultServer(default=stall()) as dead:
         urls = [f"{dead.endpoint.url}/{number}" for number in range(30)]

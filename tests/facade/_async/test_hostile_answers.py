@@ -1,6 +1,6 @@
 """Answers that are none, that lie, that send elsewhere, or that were mutated: an error of ours or what they say.
 
-Answers without end are in `test_hostile.py`; the lanes alone in `tests/transport/test_hostile.py`.
+Answers without end are in `test_hostile.py`; the transports alone in `tests/transport/test_hostile.py`.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ FOR_EVER: dict[str, tuple[Callable[[int], tuple[int, bytes, str]], Use]] = {
 }
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 @pytest.mark.parametrize("case", FOR_EVER)
 async def test_watch_that_never_comes_to_begin_is_an_error_and_no_busy_loop(connect: Connect, case: str) -> None:
     answer, use = FOR_EVER[case]
@@ -231,7 +231,7 @@ async def test_answer_in_advance_is_not_taken_for_the_next_one(connect: Connect)
         client = connect(server.endpoint.url)
         assert (await client.keys.get("/a")).value == "v"
         assert forged.wait(5)
-        await async_sleep(0.1)  # so long that the fast lane asks the socket and not only the loop
+        await async_sleep(0.1)  # so long that the fast transport asks the socket and not only the loop
         for _ in range(3):
             assert (await client.keys.get("/a")).value == "v"
         assert server.connections == 2

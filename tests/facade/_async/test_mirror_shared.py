@@ -8,7 +8,7 @@ from etcdv2 import AsyncClient
 from etcdv2._async.mirror import AsyncMirrorChanges
 from tests.tools.waiting import SOON
 
-pytestmark = pytest.mark.parametrize("lane", ["fast"])
+pytestmark = pytest.mark.parametrize("transport", ["fast"])
 
 
 async def told(changes: AsyncMirrorChanges, count: int) -> list[tuple[str, str]]:

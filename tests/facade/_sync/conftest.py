@@ -1,5 +1,5 @@
 # Derived from tests/facade/_async/conftest.py by scripts/unasync.py: change that file, make generate.
-"""Clients for the tests of the facade, over the lane under test."""
+"""Clients for the tests of the facade, over the transport under test."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Connect = Callable[..., Client]
 
 
 @pytest.fixture
-def connect(lane: str) -> Iterator[Connect]:
+def connect(transport: str) -> Iterator[Connect]:
     """Makes clients that are closed after the test: `connect(endpoints, **settings)`."""
     clients: list[Client] = []
 
     def make(endpoints: Any, **settings: Any) -> Client:
-        if lane == "httpx":
+        if transport == "httpx":
             settings.setdefault("transport", "httpx")
         client = Client(endpoints, **settings)
         clients.append(client)

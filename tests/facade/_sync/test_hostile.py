@@ -1,7 +1,8 @@
 # Derived from tests/facade/_async/test_hostile.py by scripts/unasync.py: change that file, make generate.
 """Answers without end and drop by drop, seen from the facade: an error of ours in time and in little memory.
 
-The lanes alone are in `tests/transport/test_hostile.py`; what httpx cannot promise is said in its lane's docstring.
+The transports alone are in `tests/transport/test_hostile.py`; what cannot be promised over httpx is
+said in the docstring of `httpx_transport`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from etcdv2 import Client, EtcdError, OutcomeUnknown, Timeout
 from etcdv2._core.watch import event_buffer
 from etcdv2._sync import httpx_transport
 from etcdv2._transport.threads import FastTransport
-from tests.conftest import LANES
+from tests.conftest import TRANSPORTS
 from tests.facade._sync.conftest import Connect
 from tests.facade._sync.hostile import OPERATIONS, endure, outcome
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, drip, stall
@@ -88,12 +89,17 @@ BEYOND_HTTPX = {"interim answers", "small chunks", "refusal in chunks"}
 """httpx loops over interim answers without looking at the clock, and takes some 50 us for each chunk."""
 
 
-def on_lanes(cases: Iterable[str]) -> list[tuple[str, str]]:
-    return [(lane, case) for lane in LANES for case in cases if lane == "fast" or case not in BEYOND_HTTPX]
+def over_transports(cases: Iterable[str]) -> list[tuple[str, str]]:
+    return [
+        (transport, case)
+        for transport in TRANSPORTS
+        for case in cases
+        if transport == "fast" or case not in BEYOND_HTTPX
+    ]
 
 
 @pytest.mark.parametrize("operation", ["get", "set", "watch"])
-@pytest.mark.parametrize(("lane", "case"), on_lanes(HEADS))
+@pytest.mark.parametrize(("transport", "case"), over_transports(HEADS))
 @pytest.mark.usefixtures("small_limits")
 def test_head_without_end_is_an_error_in_little_memory(connect: Connect, case: str, operation: str) -> None:
     with little_memory():
@@ -102,7 +108,7 @@ def test_head_without_end_is_an_error_in_little_memory(connect: Connect, case: s
 
 
 @pytest.mark.parametrize("operation", ["get", "set", "watch", "mirror", "health"])
-@pytest.mark.parametrize(("lane", "case"), on_lanes(BODIES))
+@pytest.mark.parametrize(("transport", "case"), over_transports(BODIES))
 @pytest.mark.usefixtures("small_limits")
 def test_body_without_end_takes_little_memory(connect: Connect, case: str, operation: str) -> None:
     with little_memory():
@@ -145,7 +151,7 @@ def test_line_of_a_stream_without_end_takes_little_memory_and_polls_go_on(connec
         client.close()
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 def test_events_of_other_keys_without_end_take_little_memory_and_next_returns_in_time(connect: Connect) -> None:
     def act(peer: Peer) -> bool:
         assert peer.received is not None
@@ -186,15 +192,15 @@ DRIPS = {
 }
 
 
-def promises_the_total(lane: str) -> bool:
-    """The blocking httpx lane does not where the head drips: each byte is within the limit of a socket operation."""
-    return lane == "fast" or inspect.iscoroutinefunction(Client.close)
+def promises_the_total(transport: str) -> bool:
+    """Blocking httpx does not where the head drips: each byte is within the limit of a socket operation."""
+    return transport == "fast" or inspect.iscoroutinefunction(Client.close)
 
 
 @pytest.mark.parametrize("case", DRIPS)
-def test_answer_that_drips_for_ever_ends_with_the_total_time(connect: Connect, lane: str, case: str) -> None:
+def test_answer_that_drips_for_ever_ends_with_the_total_time(connect: Connect, transport: str, case: str) -> None:
     operations = ["get", "set", "watch", "sync"] if case in ("body", "refusal") else ["get", "set"]
-    if not promises_the_total(lane) and case not in ("body", "refusal"):
+    if not promises_the_total(transport) and case not in ("body", "refusal"):
         operations = []
     for operation in operations:
         found, methods = endure(connect, DRIPS[case], OPERATIONS[operation])
@@ -202,7 +208,7 @@ def test_answer_that_drips_for_ever_ends_with_the_total_time(connect: Connect, l
         assert isinstance(found, wanted) or (operation == "watch" and case == "body" and found is None)
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 def test_health_of_an_endpoint_that_drips_takes_one_attempt(connect: Connect) -> None:
     with FaultServer(default=DRIPS["body"]) as server:
         client = connect(server.endpoint.url, timeout=Timeout(attempt=0.2, total=10))
@@ -211,7 +217,7 @@ def test_health_of_an_endpoint_that_drips_takes_one_attempt(connect: Connect) ->
         client.close()
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 def test_sync_holds_its_total_however_many_members_are_named(connect: Connect) -> None:
     with FaultServer(default=stall()) as dead:
         urls = [f"{dead.endpoint.url}/{number}" for number in range(30)]

@@ -1,7 +1,7 @@
 # Derived from tests/facade/_async/test_hostile_answers.py by scripts/unasync.py: change that file, make generate.
 """Answers that are none, that lie, that send elsewhere, or that were mutated: an error of ours or what they say.
 
-Answers without end are in `test_hostile.py`; the lanes alone in `tests/transport/test_hostile.py`.
+Answers without end are in `test_hostile.py`; the transports alone in `tests/transport/test_hostile.py`.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ FOR_EVER: dict[str, tuple[Callable[[int], tuple[int, bytes, str]], Use]] = {
 }
 
 
-@pytest.mark.parametrize("lane", ["fast"])
+@pytest.mark.parametrize("transport", ["fast"])
 @pytest.mark.parametrize("case", FOR_EVER)
 def test_watch_that_never_comes_to_begin_is_an_error_and_no_busy_loop(connect: Connect, case: str) -> None:
     answer, use = FOR_EVER[case]
@@ -232,7 +232,7 @@ def test_answer_in_advance_is_not_taken_for_the_next_one(connect: Connect) -> No
         client = connect(server.endpoint.url)
         assert (client.keys.get("/a")).value == "v"
         assert forged.wait(5)
-        sleep(0.1)  # so long that the fast lane asks the socket and not only the loop
+        sleep(0.1)  # so long that the fast transport asks the socket and not only the loop
         for _ in range(3):
             assert (client.keys.get("/a")).value == "v"
         assert server.connections == 2

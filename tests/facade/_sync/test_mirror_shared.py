@@ -9,7 +9,7 @@ from etcdv2 import Client
 from etcdv2._sync.mirror import MirrorChanges
 from tests.tools.waiting import SOON
 
-pytestmark = pytest.mark.parametrize("lane", ["fast"])
+pytestmark = pytest.mark.parametrize("transport", ["fast"])
 
 
 def told(changes: MirrorChanges, count: int) -> list[tuple[str, str]]:

@@ -156,8 +156,8 @@ ADMIN: dict[str, tuple[Use, type[Exception], str]] = {
 
 
 @pytest.fixture
-def lane() -> str:
-    """The recording transport stands in for any lane."""
+def transport() -> str:
+    """The recording transport stands in for any transport."""
     return "recording"
 
 

@@ -25,8 +25,8 @@ TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
 
 
 @pytest.fixture
-def lane() -> str:
-    """A server's faults look the same from both lanes."""
+def transport() -> str:
+    """A server's faults look the same from both transports."""
     return "fast"
 
 

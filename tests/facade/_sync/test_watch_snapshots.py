@@ -24,8 +24,8 @@ QUICK = Timeout(connect=0.5, attempt=0.3, commit=0.5, total=2)
 
 
 @pytest.fixture
-def lane() -> str:
-    """What is lost and what says so is decided behind the lanes."""
+def transport() -> str:
+    """What is lost and what says so is decided behind the transports."""
     return "fast"
 
 

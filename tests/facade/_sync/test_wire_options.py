@@ -106,8 +106,8 @@ DELETES: list[tuple[Use, str]] = [
 
 
 @pytest.fixture
-def lane() -> str:
-    """The recording transport stands in for any lane."""
+def transport() -> str:
+    """The recording transport stands in for any transport."""
     return "recording"
 
 
