@@ -59,7 +59,9 @@ ODD_AT_A = (A, ODD, odd(400))
 
 
 def test_error_names_each_endpoint_with_its_cause_and_comes_from_the_last() -> None:
-    error = ledger_of(REFUSED_AT_A, SILENT_AT_B).unavailable()
+    ledger = ledger_of(REFUSED_AT_A, SILENT_AT_B)
+    assert repr(ledger) == "<Ledger of PUT /v2/keys/a: 2 attempts>"
+    error = ledger.unavailable()
     assert type(error) is ClusterUnavailable
     assert error.attempts == ((A, "connect", "connection refused", 0.5, None), (B, "wait", "timed out", 0.5, None))
     assert "http://a:2379: connection refused (connect, 0.50 s); http://b:2379: timed out" in str(error)

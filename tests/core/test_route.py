@@ -227,12 +227,11 @@ def test_attempts_are_counted_from_one() -> None:
     assert course.step().number == 2
 
 
-def test_route_ledger_and_view_show_where_they_are() -> None:
+def test_route_and_view_show_where_they_are() -> None:
     course = Course(READ)
     course.come(REFUSED)
     course.step()
     assert repr(course.route) == "<Route of GET /v2/keys/a: attempt 2, round 1>"
-    assert repr(course.route._ledger) == "<Ledger of GET /v2/keys/a: 1 attempts>"
     assert repr(course.view) == "<ClusterView of cafe at index 10, term 2>"
 
 

@@ -127,6 +127,8 @@ async def test_repr_names_endpoints_and_keys_but_no_secret(connect: Connect) -> 
     assert "https://a:1" in repr(client)
     assert "Client of" in repr(client)
     assert repr(client.keys.at("/app")).endswith("at /app>")
+    assert "https://a:1 (well)>, <ClusterView of no cluster yet" in repr(client._dispatcher)
+    assert repr(client._dispatcher).endswith("0 watches>")
     for shown in (repr(client), str(client), repr(client.keys), repr(client.auth), repr(vars(client))):
         assert SECRET not in shown
 
