@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
 
 if sys.version_info >= (3, 12):
     running_loop = asyncio.get_running_loop
@@ -19,5 +20,9 @@ else:
         forgets that after a fork.
         """
         # While a loop runs, the hooks of its thread for async generators are its own methods (asyncio's and uvloop's).
-        loop = getattr(sys.get_asyncgen_hooks().firstiter, "__self__", None)
+        hook: Any = sys.get_asyncgen_hooks()[0]
+        try:
+            loop = hook.__self__
+        except AttributeError:
+            loop = None
         return loop if isinstance(loop, asyncio.AbstractEventLoop) else asyncio.get_running_loop()

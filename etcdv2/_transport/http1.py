@@ -273,7 +273,7 @@ class RequestEncoder:
 
     def encode(self, request: Request) -> bytes:
         """Raises ValueError for what would not be one request with exactly these parts."""
-        method, target, headers, content_type, body = request[:5]
+        method, target, headers, content_type, body, _, _ = request
         if headers is not self._headers:
             self._remember(headers)
 

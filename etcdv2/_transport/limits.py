@@ -5,7 +5,6 @@ Owns this arithmetic on the monotonic clock, for both transports.
 
 from __future__ import annotations
 
-from math import inf
 from time import monotonic
 
 from etcdv2._core.deadline import Deadline
@@ -18,8 +17,9 @@ def begin(limits: Limits) -> float:
 
     Raises TransportFailure when the deadline is over.
     """
+    _, answer, deadline = limits
     now = monotonic()
-    ends = min(limits.deadline, inf if limits.answer is None else now + limits.answer)
+    ends = deadline if answer is None or now + answer > deadline else now + answer
     if ends <= now:
         error = LimitReached()
         raise failure(error, "pool", Sent.NOTHING) from error

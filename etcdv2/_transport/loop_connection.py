@@ -25,7 +25,7 @@ from etcdv2._transport.http1 import AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS
 from etcdv2._transport.lazy_timer import LazyTimer
 from etcdv2._transport.limits import go_on
-from etcdv2._transport.sent import Stage, is_from_system_call
+from etcdv2._transport.sent import ANSWERED, ASKED, UNASKED, is_from_system_call
 from etcdv2._transport.sockets import reset_on_close, tune
 
 _UNREAD_LIMIT = 1 << 20
@@ -99,7 +99,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         certificate.
         """
         self._busy = False
-        self._stage = Stage.UNASKED
+        self._stage = UNASKED
         self._cluster_id = ""
         self._limits = Limits(None, None, NEVER)
         self._counts_unsent = False
@@ -109,7 +109,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._unread = 0
 
     def __repr__(self) -> str:
-        idle = self._stage is Stage.ANSWERED and not self._busy
+        idle = self._stage is ANSWERED and not self._busy
         state = f"ended: {self.error}" if self.error is not None else "idle" if idle else self._stage.value
         return f"<AsyncConnection to {self.endpoint}: {state}>"
 
@@ -127,7 +127,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         """
         self.reader.begin(streaming)
         self._busy = True
-        self._stage = Stage.UNASKED
+        self._stage = UNASKED
         self._cluster_id = cluster_id
         self._unread = 0
         self._limits = limits
@@ -142,7 +142,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         if transport is None or self.error is not None:
             self.end(self.error or Aborted())
             return waiter
-        self._stage = Stage.ASKED
+        self._stage = ASKED
         transport.write(data)
         self._write_failed = transport.is_closing()
         return waiter
@@ -152,7 +152,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._waiter = None
         reader = self.reader
         if reader.done or (reader.streaming and reader.head_done) or reader.is_of_another(self._cluster_id):
-            self._stage = Stage.ANSWERED
+            self._stage = ANSWERED
             self._timer.expires = inf
             return
         raise self.failure()
@@ -178,12 +178,12 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def _sent(self, error: BaseException) -> Sent:
         """How much of the request has been sent: WHOLE, unless there is a proof of less."""
         # Proof: nothing was given to asyncio.
-        if self._stage is Stage.UNASKED:
+        if self._stage is UNASKED:
             return Sent.NOTHING
 
         # TLS has records on their way that it does not count;
         # uvloop writes later, and counts late what its kernel took.
-        if self._stage is Stage.ANSWERED or not self._counts_unsent:
+        if self._stage is ANSWERED or not self._counts_unsent:
             return Sent.WHOLE
 
         # What asyncio caught may be a signal handler's, after send(2) took all and before that was written down.
@@ -354,7 +354,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def _expect_no_answer(self, transport: asyncio.Transport) -> None:
         """Let the close that follows be an orderly one, unless a request is given up."""
         # Of a transport that has closed already, uvloop's socket may be another connection's by now.
-        if not transport.is_closing() and (self._stage is not Stage.ASKED or self.reader.done):
+        if not transport.is_closing() and (self._stage is not ASKED or self.reader.done):
             reset_on_close(self._sock, False)
 
     def _wake(self) -> None:

@@ -20,7 +20,7 @@ from etcdv2._transport.failures import Aborted, LimitReached, failure, refusal
 from etcdv2._transport.http1 import AnswerReader, BadAnswer
 from etcdv2._transport.kernel_wait import BUFFER_BYTES
 from etcdv2._transport.limits import go_on
-from etcdv2._transport.sent import BIGGEST_TLS_RECORD, Stage, how_much_sent, is_from_system_call
+from etcdv2._transport.sent import ANSWERED, ASKED, BIGGEST_TLS_RECORD, UNASKED, how_much_sent, is_from_system_call
 from etcdv2._transport.thread_socket import NOT_YET, RECEIVE_BYTES, ThreadSocket
 
 _DO_NOT_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
@@ -39,7 +39,7 @@ class Connection(ThreadSocket):
         self.greeting: bytes | None = None
         """What it answered to the greeting; None when that was not asked yet."""
         self._phase: Phase = "connect"
-        self._stage = Stage.UNASKED
+        self._stage = UNASKED
         self._total = 0
         self._unsent = 0
         """Bytes of the request that the socket has provably not accepted."""
@@ -72,7 +72,7 @@ class Connection(ThreadSocket):
         reader = self.reader
         reader.begin(streaming)
         self._phase = "send"
-        self._stage = Stage.UNASKED
+        self._stage = UNASKED
         self._total = self._unsent = len(data)
         try:
             sock = self._sock
@@ -84,7 +84,7 @@ class Connection(ThreadSocket):
                 self._switch(in_kernel=not streaming)
 
             # 2. The request; most go in one piece.
-            self._stage = Stage.ASKED
+            self._stage = ASKED
             try:
                 self._hand_over(sock, data)
             except NOT_YET:
@@ -100,17 +100,18 @@ class Connection(ThreadSocket):
             self._phase = "wait"
             while not (reader.done or (streaming and reader.head_done)):
                 came = self._receive_in_kernel(ends) if self._in_kernel else self._receive(sock, ends)
-                if came is None:
-                    continue
-                self._take_in(came)
-                if not reader.done:
+                if came:
+                    reader.feed(came)
+                elif came is not None:
+                    self._take_end()
+                if not (reader.done or came is None):
                     if reader.is_of_another(cluster_id):
                         break
                     self._phase = "read"
                     ends = go_on(limits.answer, limits.deadline)
                     if len(came) == BUFFER_BYTES:
                         self._switch(in_kernel=False)  # a large answer: its rest is read in larger pieces
-            self._stage = Stage.ANSWERED
+            self._stage = ANSWERED
         except (OSError, BadAnswer, Aborted, ValueError) as error:
             raise self._failure(error) from self._cause(error)
 
@@ -161,18 +162,18 @@ class Connection(ThreadSocket):
         with contextlib.suppress(*NOT_YET):
             self._take_in(sock.recv(RECEIVE_BYTES))
 
-    def _take_in(self, data: bytes | memoryview) -> None:
-        """Also after an abort: what was received before must not be missing between what is
-        received after.
-
-        The end that comes then is none of the peer's, though.
-        """
+    def _take_in(self, data: bytes) -> None:
+        """Also after an abort: what came before it is not to be missing between what comes after."""
         if data:
             self.reader.feed(data)
-        elif self._aborted:
-            raise Aborted
         else:
-            self.reader.feed_eof()
+            self._take_end()
+
+    def _take_end(self) -> None:
+        """No more will come. After an abort that is not the peer's word."""
+        if self._aborted:
+            raise Aborted
+        self.reader.feed_eof()
 
     # -- a body that goes on arriving ----------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class Connection(ThreadSocket):
         Another thread than the one that uses it may do so while that one reads a stream; the read
         will then fail.
         """
-        self._close(reset=self._stage is Stage.ASKED)
+        self._close(reset=self._stage is ASKED)
 
     # -- what went wrong -----------------------------------------------------------------------------------------
 
