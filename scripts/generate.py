@@ -16,15 +16,12 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import yaml
-from openapi_spec_validator import validate as validate_openapi
-from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
-ROOT = Path(__file__).resolve().parent.parent
-SPEC = ROOT / "spec" / "etcd-v2.yaml"
+from scripts.description import ROOT, SPEC, DescriptionError, Json, load, resolve, snake
+
 TEMPLATES = ROOT / "scripts" / "templates"
 TARGET = ROOT / "generated" / "etcdv2_api"
 PACKAGE = "etcdv2_api"
@@ -33,11 +30,6 @@ COMMAND = "scripts/generate.py (make generate)"
 METHODS = ("get", "put", "post", "delete")
 # A client reads what comes; these are for the tests, which hold the servers to them.
 CONSTRAINTS = frozenset({"minimum", "pattern", "minLength"})
-Json = dict[str, Any]
-
-
-class DescriptionError(Exception):
-    """The description is not valid, or says something that this generator has no rule for."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +67,6 @@ class Operation:
     @property
     def form(self) -> str:
         return "form" if self.place == "form" else "None"
-
-
-def load(path: Path = SPEC) -> Json:
-    """The description, valid as OpenAPI 3.1. Raises DescriptionError."""
-    try:
-        content: Json = yaml.safe_load(path.read_text(encoding="utf-8"))
-        validate_openapi(content)
-    except (yaml.YAMLError, OpenAPIValidationError) as error:
-        raise DescriptionError(f"{path.name}: {error}") from error
-    return content
-
-
-def resolve(spec: Json, part: Json) -> Json:
-    """Follow a `$ref` within the description."""
-    while "$ref" in part:
-        target: Any = spec
-        for step in part["$ref"].removeprefix("#/").split("/"):
-            target = target[step.replace("~1", "/").replace("~0", "~")]
-        part = target
-    return part
-
-
-def snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 # ---- operations
