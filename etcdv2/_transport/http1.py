@@ -51,6 +51,13 @@ _good_content_types: set[str] = set()
 """Found to be fit for a header, up to a bound: there are two that the client sends."""
 
 
+def _check_content_type(content_type: str) -> None:
+    """Raises ValueError; what is good is remembered."""
+    check_header("Content-Type", content_type)
+    if len(_good_content_types) < 16:
+        _good_content_types.add(content_type)
+
+
 class _Body:
     """The pieces of a body that have come and were not taken yet."""
 
@@ -289,9 +296,7 @@ class RequestEncoder:
         # 2. What depends on the body.
         if content_type is not None:
             if content_type not in _good_content_types:
-                check_header("Content-Type", content_type)
-                if len(_good_content_types) < 16:
-                    _good_content_types.add(content_type)
+                _check_content_type(content_type)
             start = f"{start}Content-Type: {content_type}\r\n"
         if body or method in ("PUT", "POST", "PATCH"):
             start = f"{start}Content-Length: {len(body)}\r\n"

@@ -85,26 +85,21 @@ class Connection(ThreadSocket):
 
             # 2. The request; most go in one piece.
             self._stage = ASKED
-            try:
-                self._hand_over(sock, data)
-            except NOT_YET:
-                pass
-            except OSError:
-                self._receive_now(sock)  # perhaps the server has said why
-                if not reader.done:
-                    raise
-            if self._unsent and not reader.done:
+            self._hand_over(sock, data)
+            if self._unsent:
                 self._send_rest(sock, data, ends)
 
             # 3. The answer. Once it has begun, each silence within it is bounded.
             self._phase = "wait"
             while not (reader.done or (streaming and reader.head_done)):
                 came = self._receive_in_kernel(ends) if self._in_kernel else self._receive(sock, ends)
+                if came is None:
+                    continue
                 if came:
                     reader.feed(came)
-                elif came is not None:
+                else:
                     self._take_end()
-                if not (reader.done or came is None):
+                if not reader.done:
                     if reader.is_of_another(cluster_id):
                         break
                     self._phase = "read"
@@ -116,9 +111,9 @@ class Connection(ThreadSocket):
             raise self._failure(error) from self._cause(error)
 
     def _hand_over(self, sock: socket.socket, rest: bytes | memoryview) -> None:
-        """Give the kernel what it takes at once of the rest of the request.
+        """Give the kernel what it takes at once of the rest of the request, which may be nothing.
 
-        Raises what `send` raises.
+        Raises what `send` raises, unless the server's answer is there already and says more.
 
         Until `send` has said how much it took, all may be out: an exception of a signal handler can
         come in between.
@@ -136,7 +131,12 @@ class Connection(ThreadSocket):
             # An error of send(2) itself took nothing. Under TLS a record may be out, which `how_much_sent` allows for.
             if self._tls is not None or is_from_system_call(error):
                 self._unsent = unsent
-            raise
+            if isinstance(error, NOT_YET):
+                return
+
+            self._receive_now(sock)  # perhaps the server has said why
+            if not self.reader.done:
+                raise
 
     def _send_rest(self, sock: socket.socket, data: bytes, ends: float) -> None:
         """What the kernel did not take at once; an answer that comes meanwhile (a refusal) is read
@@ -146,16 +146,12 @@ class Connection(ThreadSocket):
         view = memoryview(data)
         reader = self.reader
         while self._unsent and not reader.done:
-            try:
-                self._hand_over(sock, view[self._total - self._unsent :])
-            except NOT_YET:
+            before = self._unsent
+            self._hand_over(sock, view[self._total - before :])
+            if self._unsent == before and not reader.done:
                 self._receive_now(sock)
                 if not reader.done:
                     self._wait_for(select.POLLIN | select.POLLOUT, ends)
-            except OSError:
-                self._receive_now(sock)
-                if not reader.done:
-                    raise
 
     def _receive_now(self, sock: socket.socket) -> None:
         self._switch(in_kernel=False)
