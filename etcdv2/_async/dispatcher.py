@@ -33,7 +33,7 @@ from etcdv2._core.wire import (
     Sent,
     TransportFailure,
 )
-from etcdv2._runtime.forks import Forked, tell_after_fork
+from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.primitives import async_sleep
 from etcdv2._types.call_errors import V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
@@ -43,7 +43,7 @@ from etcdv2_api import Call, KeysError, Message, operations
 Answer = TypeVar("Answer")
 
 MEMBER = operations.get_self_stats().target
-"""What tells which member a connection goes to: behind a balancer two may go to different ones."""
+"""A read whose answer names the member of a connection: behind a balancer two may go to different ones."""
 NOTHING_KNOWN = Meta(0, 0, 0, "")
 """Of an answer whose headers are not etcd's."""
 
@@ -94,7 +94,7 @@ class AsyncDispatcher:
         self._before = before_attempt
         self._after = after_attempt
         self._rng = random.Random()
-        tell_after_fork(self)
+        register_after_fork(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self.watches)} watches"
@@ -341,7 +341,7 @@ class AsyncDispatcher:
             call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
 
     async def _server_version(self, urls: tuple[str, ...]) -> str | None:
-        """The version of the first of these endpoints that tells it."""
+        """The version of the first of these endpoints that answers with one."""
         call = operations.get_version()
         for endpoint in self.pool.endpoints:
             if endpoint.url not in urls:

@@ -1,4 +1,4 @@
-"""How far a request over httpx has come, as httpcore tells.
+"""How far a request over httpx has come, as httpcore reports it.
 
 Owns the proofs of what was not sent over httpx, and has what is given up taken back from the
 kernel; knows no exception of httpx.
@@ -22,7 +22,7 @@ class AsyncHttpxTrace:
     """
 
     def __init__(self, *, traced: bool, asked_later: bool, body: bool) -> None:
-        """`traced`: the transport surely calls `trace`, so nothing was sent before the first call.
+        """`traced`: the transport is known to call `trace`, so nothing was sent before the first call.
 
         `asked_later`: the server may ask for a certificate after it has read a request.
         `body`: whether the request has one; the headers alone are then a part of it.

@@ -1,4 +1,4 @@
-"""Who is told in a child process after `os.fork`: whoever holds locks, threads or sockets, which are the parent's."""
+"""What is called in a child process after `os.fork`: objects with locks, threads or sockets, which are the parent's."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Forked(Protocol):
     def after_fork(self) -> None: ...
 
 
-_living: WeakSet[Forked] = WeakSet()
+_registered: WeakSet[Forked] = WeakSet()
 
 
-def tell_after_fork(one: Forked) -> None:
+def register_after_fork(one: Forked) -> None:
     """Call its `after_fork` in forked children, as long as it lives."""
-    _living.add(one)
+    _registered.add(one)
 
 
-def _tell() -> None:
-    for one in list(_living):
+def _call_registered() -> None:
+    for one in list(_registered):
         try:
             one.after_fork()
-        except Exception:  # the others must be told all the same
+        except Exception:  # the others must be called all the same
             logger.exception("after a fork")
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tell)
+    os.register_at_fork(after_in_child=_call_registered)

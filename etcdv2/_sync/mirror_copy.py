@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._core.mirror.tree import MirrorTree
-from etcdv2._runtime.forks import tell_after_fork
+from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import Pulse, Worker
 from etcdv2._sync.watch.watcher import Watcher
 from etcdv2._types.mirror import Change, MirrorState
@@ -39,7 +39,7 @@ class MirrorCopy:
         self._lock = threading.Lock()
         """For the tree and its readers; held for single steps, never while waiting or comparing."""
         self._readers: WeakSet[ChangeQueue] = WeakSet()
-        tell_after_fork(self)
+        register_after_fork(self)
 
     def __repr__(self) -> str:
         state = "ended" if self.ended_at is not None else "current" if self.begun else "not begun"

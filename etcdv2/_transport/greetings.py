@@ -8,7 +8,7 @@ from __future__ import annotations
 from etcdv2._core.endpoints import Endpoint
 
 _MOST = 32
-"""Of one endpoint: httpx tells of no connection's end."""
+"""Of one endpoint: httpx reports no connection's end."""
 
 
 class Greetings:

@@ -16,7 +16,7 @@ from typing import Any
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.event_loop import running_loop
-from etcdv2._runtime.forks import tell_after_fork
+from etcdv2._runtime.forks import register_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS, IdleConnections
@@ -107,7 +107,7 @@ class AsyncFastTransport:
         self._max_body_bytes = max_body_bytes
         self._closed = False
         self._loops: dict[asyncio.AbstractEventLoop, _LoopConnections] = {}
-        tell_after_fork(self)
+        register_after_fork(self)
 
     def __repr__(self) -> str:
         count = sum(len(loop_connections.live) for loop_connections in self._loops.values())

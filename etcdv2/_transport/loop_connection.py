@@ -1,8 +1,8 @@
 """One connection of the asyncio transport: a protocol that feeds the reader and wakes whoever
 waits.
 
-Owns asyncio's transport, one timer, the account of what surely was not sent, and the reset of a
-request that is given up; of the pool it knows where to report its end.
+Owns asyncio's transport, one timer, the account of what was certainly not sent, and the reset of
+a request that is given up; of the pool it knows where to report its end.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ asked.
 """
 
 _COUNTS_UNSENT = "asyncio.selector_events"
-"""Where the class of those of asyncio's transports is defined that tell of every byte they hold
-back.
-"""
+"""The module of asyncio's transports that report every byte which they hold back."""
 
 
 class Owner(Protocol):
@@ -215,7 +213,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def is_quiet(self) -> bool:
         """Whether an idle connection is as it was left.
 
-        The loop tells, unless it was busy elsewhere for long.
+        The loop notices what comes to it, unless it was busy elsewhere for long.
         """
         if self.error is not None or self._transport is None or self._transport.is_closing():
             return False
@@ -294,7 +292,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
             context = cast(ssl.SSLContext, made.get_extra_info("sslcontext"))
             self._may_be_refused = not context.post_handshake_auth
         else:
-            made.set_write_buffer_limits(high=0)  # so that pause_writing tells of every unsent byte
+            made.set_write_buffer_limits(high=0)  # so that pause_writing reports every unsent byte
 
         # An error of TLS closes the socket before this hears of it, so a reset is the rule from the beginning.
         tune(self._sock)

@@ -43,11 +43,10 @@ def tune(sock: socket.socket) -> None:
 
 
 def reset_on_close(sock: HasOptions, on: bool = True) -> None:
-    """Have a close take back what the kernel has not sent yet, and tell the peer by a reset; or
-    not.
+    """Have a close discard what the kernel has not sent yet, and reset the connection; or not.
 
     After an ordinary close the kernel goes on sending for minutes: when a line that dropped packets
-    is mended, the server gets a request whose caller was told long ago that it had timed out.
+    is mended, the server gets a request that has timed out for its caller long ago.
     """
     with contextlib.suppress(OSError, ValueError):  # it may be closed; uvloop says so by the latter
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))

@@ -1,8 +1,8 @@
 """One blocking connection: exchanges whose limits hold however the bytes drip, and an account of
 what was not sent.
 
-Owns how much of a request surely did not go out, and whether it is taken back when it is given up;
-knows no pool, and leaves the socket to `thread_socket`. One thread uses a connection; any may
+Owns how much of a request certainly did not go out, and whether it is taken back when it is given
+up; knows no pool, and leaves the socket to `thread_socket`. One thread uses a connection; any may
 `abort()` it.
 """
 
@@ -231,7 +231,7 @@ class Connection(ThreadSocket):
 
     def was_closed_unused(self, error: TransportFailure) -> bool:
         """Whether an exchange failed because an idle connection had ended before it, as far as its
-        failure tells.
+        failure shows.
         """
         ended = error.phase in ("send", "wait") and not error.timed_out and not error.aborted
         return ended and self.idle_since > 0 and not self.reader.started

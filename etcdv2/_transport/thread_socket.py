@@ -23,8 +23,8 @@ from etcdv2._transport.lookup import Lookup, numeric
 from etcdv2._transport.sockets import reset_on_close, tune
 
 RECEIVE_BYTES = 65536
-"""More than a TLS record, of which a read takes one: so nothing stays hidden in OpenSSL, and `poll`
-tells the truth.
+"""More than a TLS record, of which a read takes one: so nothing stays hidden in OpenSSL, where
+`poll` does not see it.
 """
 NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _LONGEST_WAIT_SECONDS = 86400.0

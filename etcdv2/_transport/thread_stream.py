@@ -21,7 +21,7 @@ class FastStream:
     __slots__ = ("_connection", "_end", "_ended", "_failure", "_lock", "greeting", "headers", "status")
 
     def __init__(self, connection: Connection, end: Callable[[Connection, bool], None]) -> None:
-        """`end` takes the connection back, and is told whether reading it has not failed."""
+        """`end` takes the connection back, with whether it was read without failure."""
         self._connection = connection
         self._end = end
         self._failure: TransportFailure | None = None

@@ -13,7 +13,7 @@ from time import monotonic
 
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
-from etcdv2._runtime.forks import tell_after_fork
+from etcdv2._runtime.forks import register_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS, UNPROBED_SECONDS, IdleConnections
@@ -65,7 +65,7 @@ class FastTransport:
         self._max_body_bytes = max_body_bytes
         self._closed = False
         self._start_afresh()
-        tell_after_fork(self)
+        register_after_fork(self)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._live)} connections to {len(self._pools)} endpoints"

@@ -305,16 +305,16 @@ class Server:
 
         return flags + ([] if self.tls is None else self.tls.flags())
 
-    def _is_ready(self, patience: float) -> bool:
+    def _is_ready(self, timeout: float) -> bool:
         try:
-            status, health = ask(self.door, "/health", timeout=patience)
+            status, health = ask(self.door, "/health", timeout=timeout)
             if status != 200 or health.get("health") != "true":
                 return False
 
             # A member makes its client URL known to the cluster only after it is healthy.
             if not self._v2:
                 return True
-            members = ask(self.door, "/v2/members", timeout=patience)[1]["members"]
+            members = ask(self.door, "/v2/members", timeout=timeout)[1]["members"]
             return any((self.advertise or self.url) in member["clientURLs"] for member in members)
         except (OSError, http.client.HTTPException, AttributeError, KeyError, TypeError):
             return False

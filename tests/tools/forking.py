@@ -253,7 +253,7 @@ def watching(how: str, url: str, transport: str, ca: str) -> None:
     polls: list[str] = []
 
     def note(info: AttemptInfo) -> None:
-        if info.operation == "watch":
+        if info.operation == "watch" and info.path == "/v2/keys/m":  # the others are those of the index monitor
             polls.append(info.path)
 
     with Client(url, before_attempt=note, **options(transport, ca)) as client:

@@ -189,7 +189,7 @@ class AsyncFeed:
 
             # 1. An event.
             if body.strip():
-                return await self._tell(held, body, began)
+                return await self._deliver(held, body, began)
 
             # 2. The end of a poll that was renewed: what does it prove?
             ended = polls.ended(held, properly=failure is None)
@@ -229,7 +229,7 @@ class AsyncFeed:
             return b"", failure  # what came of the event is asked for again
         return body.take(), None
 
-    async def _tell(self, held: AsyncHeldPoll, body: bytes, began: float) -> AsyncHeldPoll | None:
+    async def _deliver(self, held: AsyncHeldPoll, body: bytes, began: float) -> AsyncHeldPoll | None:
         """Hand an event on, unless a snapshot may have brought another one before it.
 
         Returns the poll to go on with.
@@ -245,7 +245,7 @@ class AsyncFeed:
             # meanwhile.
             after = await self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
             if after is None:
-                return None  # not told: it is asked for again, from the index before, and found in the history
+                return None  # not delivered: it is asked for again, from the index before, and found in the history
             if after.at.member != held.at.member:
                 await after.poll.stream.close()
                 return None  # the same: another member says nothing of this one
@@ -280,7 +280,7 @@ class AsyncFeed:
                 polls.came_at = time.monotonic()
                 part = await poll.stream.read(CLEARANCE_SECONDS if changes else SILENT_STREAM_SECONDS)
                 if part == b"" or (part is None and not changes):
-                    break  # ended, or silent; what is not told yet a poll asks for again
+                    break  # ended, or silent; what is not delivered yet a poll asks for again
                 polls.came_at = inf  # the monitor ends a silent stream where reads do not, but not while this is busy
                 sound = self._add_lines(poll, buffer.lines(part or b""), changes)
 

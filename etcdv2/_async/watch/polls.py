@@ -194,7 +194,7 @@ class AsyncPolls:
         return HistoryCleared(text, code=401, index=held.at.index, endpoint=url)
 
     def state_was_read(self) -> None:
-        """An event was told, or the state was read: what was silent before counts no more."""
+        """An event was delivered, or the state was read: what was silent before counts no more."""
         with self._lock:
             self._renewal.heard()
 
@@ -282,7 +282,7 @@ class AsyncPolls:
                 return
 
             # 3. Refused, and not for want of an answer: the history has left that index. So the first is ended, and
-            #    what it was told comes, or its watch asks again and hears of the loss.
+            #    what it was sent comes, or its watch asks again and gets the loss as an error.
             now_on = await self.open_at(first.poll.endpoint, None)
             if now_on is not None:
                 await now_on.poll.stream.close()

@@ -1,4 +1,4 @@
-"""How a watch endures a cluster that is away: again and again with pauses, as long as its user's patience lasts."""
+"""How a watch endures a cluster that is away: again and again with pauses, for `patience` seconds."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class AsyncReconnect:
         await self._stop.wait(backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS))
 
     async def endure(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
-        """What `attempt` returns at last, None when closed. Raises its error when that lasts or patience is over."""
+        """What `attempt` returns at last, None when closed. Raises its error when that lasts or `patience` is over."""
         since = time.monotonic()
-        patience = Deadline.after(self._patience, since)
+        deadline = Deadline.after(self._patience, since)
         failures = 0
         while not self.closed:
             try:
@@ -71,7 +71,7 @@ class AsyncReconnect:
                 if self.closed:
                     return None
                 lasting = isinstance(error, UnexpectedAnswer) and error.status < 500
-                if lasting or not self.begun or time.monotonic() >= patience:
+                if lasting or not self.begun or time.monotonic() >= deadline:
                     raise
 
                 failures += 1
@@ -79,7 +79,7 @@ class AsyncReconnect:
                     self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
                 pause = backoff(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
-                await self._stop.wait(patience.cut(pause, time.monotonic()))
+                await self._stop.wait(deadline.cut(pause, time.monotonic()))
                 continue
 
             if self.unreachable_since is not None:  # perhaps from a call before, which ended with a loss

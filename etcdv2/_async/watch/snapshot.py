@@ -27,7 +27,7 @@ async def async_check_not_restored(
 ) -> None:
     """For a poll at a member behind index `wanted`: it lags, or the whole store was put back to an older state.
 
-    Raises HistoryCleared for that, StaleRead when it cannot be told now.
+    Raises HistoryCleared for that, StaleRead when that cannot be known now.
     """
     index = 0
     for probe in probes:

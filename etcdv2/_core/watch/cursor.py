@@ -36,7 +36,7 @@ class Cursor:
         return self._registered
 
     def restart(self, index: int) -> None:
-        """The state was read anew at `index`: go on after it, even when that is less than before."""
+        """The state was read again at `index`: go on after it, even when that is less than before."""
         self.wait_index = self._oldest_new = index + 1
         self._registered = self.seen = index
 

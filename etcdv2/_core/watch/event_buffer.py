@@ -27,7 +27,7 @@ class EventBuffer:
         self._parts.append(part)
 
     def take(self) -> bytes:
-        """All of it; begins anew."""
+        """All of it; then the buffer is empty."""
         body = b"".join(self._parts)
         self._parts.clear()
         self._size = 0

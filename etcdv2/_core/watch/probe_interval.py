@@ -25,7 +25,7 @@ class ProbeInterval:
         """Seconds until the next look."""
 
     def saw(self, index: int, now: float) -> None:
-        """A look at `now` found the store at `index`; 0 when it could not be told."""
+        """A look at `now` found the store at `index`; 0 when that is not known."""
         if not index:
             self.interval = min(SLOWEST_PROBE_SECONDS, 2 * self.interval)
             return

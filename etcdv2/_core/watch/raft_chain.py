@@ -53,7 +53,7 @@ class RaftChain:
         """
         elapsed = asked_at - self.asked_at
         self.asked_at = max(asked_at, self.asked_at)
-        if not raft_index:  # a server that sends none tells nothing of snapshots
+        if not raft_index:  # a server that sends none shows nothing of snapshots
             return self.leaps
 
         # 1. A leap, perhaps one behind another.

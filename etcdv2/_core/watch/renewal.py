@@ -22,20 +22,20 @@ for as long as it likes. What counts is what happened before what:
    and end are both there picks one at random (seen on 3.4.23 and 3.5.1, also with the event found
    in the history, and after three looks).
 3. *Two in a row.* Therefore one silent poll proves nothing, and two do, one directly after the
-   other, for what both had: each had to find it in the history, or to be told it. That is all up
+   other, for what both had: each had to find it in the history, or to be sent it. That is all up
    to the registration of the later one where both are known to be at one member and the earlier
-   was ended properly, for what it was told while it waited was put before it by then; else it is
+   was ended properly, for what it was sent while it waited was put before it by then; else it is
    all up to the earlier of the two registrations. What is taken for granted is that not both of
    two polls in a row lose what they have.
 4. *Where the end is not answered* (a proxy, another transport) a poll that was aborted counts as
    silent as well: two requests, the look and the younger poll, were answered that were begun after
    its headers had come. Only there: on a path that was seen to answer, a missing end means that
    somebody is slow.
-5. *No snapshot.* A member that is caught up by a snapshot tells its polls nothing of what that
+5. *No snapshot.* A member that is caught up by a snapshot sends its polls nothing of what that
    brought, and what it keeps as history may be wrong. Its raft index leaps by 5,000 or more then. A
    poll over which it leapt proves nothing, and one that searches history from before the leap finds
-   nothing for sure: the loss is named. The same holds before an event is told that came live after
-   foreign ones.
+   nothing for sure: the loss is named. The same holds before an event is delivered that came live
+   after foreign ones.
 6. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the poll is
    ended and asked for again, and the server's refusal (HistoryCleared) goes to the user, or the state is read again.
 
@@ -134,7 +134,7 @@ class Renewal:
 
     @property
     def settled(self) -> int:
-        """Everything up to this index has been told, or is proved not to be."""
+        """Everything up to this index has been delivered, or is proved not to be there."""
         return (self._cursor.wait_index or 1) - 1
 
     # --- polls come and go -------------------------------------------------------------------------------------------
@@ -219,12 +219,12 @@ class Renewal:
         # 4. Rule 3, with the poll before; and how far it can be applied to the next one.
         if silent_to is not None:
             self._cursor.moved_to(silent_to)
-        told_all = properly and together and first.member
-        self._silent_to = second.index if told_all else min(first.index, second.index)
+        sent_all = properly and together and first.member
+        self._silent_to = second.index if sent_all else min(first.index, second.index)
         return Ended.GO_ON
 
     def heard(self) -> None:
-        """An event was told, or the state was read: what was silent before counts no more."""
+        """An event was delivered, or the state was read: what was silent before counts no more."""
         self.first = self.second = self._silent_to = None
         if self.state not in (State.STREAMING, State.CLOSED):
             self.state = State.NONE

@@ -190,7 +190,7 @@ class Feed:
 
             # 1. An event.
             if body.strip():
-                return self._tell(held, body, began)
+                return self._deliver(held, body, began)
 
             # 2. The end of a poll that was renewed: what does it prove?
             ended = polls.ended(held, properly=failure is None)
@@ -230,7 +230,7 @@ class Feed:
             return b"", failure  # what came of the event is asked for again
         return body.take(), None
 
-    def _tell(self, held: HeldPoll, body: bytes, began: float) -> HeldPoll | None:
+    def _deliver(self, held: HeldPoll, body: bytes, began: float) -> HeldPoll | None:
         """Hand an event on, unless a snapshot may have brought another one before it.
 
         Returns the poll to go on with.
@@ -246,7 +246,7 @@ class Feed:
             # meanwhile.
             after = self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
             if after is None:
-                return None  # not told: it is asked for again, from the index before, and found in the history
+                return None  # not delivered: it is asked for again, from the index before, and found in the history
             if after.at.member != held.at.member:
                 after.poll.stream.close()
                 return None  # the same: another member says nothing of this one
@@ -281,7 +281,7 @@ class Feed:
                 polls.came_at = time.monotonic()
                 part = poll.stream.read(CLEARANCE_SECONDS if changes else SILENT_STREAM_SECONDS)
                 if part == b"" or (part is None and not changes):
-                    break  # ended, or silent; what is not told yet a poll asks for again
+                    break  # ended, or silent; what is not delivered yet a poll asks for again
                 polls.came_at = inf  # the monitor ends a silent stream where reads do not, but not while this is busy
                 sound = self._add_lines(poll, buffer.lines(part or b""), changes)
 

@@ -20,7 +20,7 @@ from etcdv2._core.watch.probe_interval import FASTEST_PROBE_SECONDS, ProbeInterv
 from etcdv2._core.watch.raft_chain import RaftChain
 from etcdv2._core.watch.renewal import Registered
 from etcdv2._core.wire import TransportFailure
-from etcdv2._runtime.forks import tell_after_fork
+from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import Pulse, Worker, call_each
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.snapshot import cluster_index
@@ -95,7 +95,7 @@ class IndexMonitor:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self.after_fork()
-        tell_after_fork(self)
+        register_after_fork(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {list(self._members.values())}>"
@@ -269,11 +269,11 @@ class MemberMonitor:
         self._more_due = len(due) > some
         call_each([polls.renew for polls in due[:some]], index)
 
-    def _give_up(self, told: str, noted: str) -> None:
+    def _give_up(self, reason: str, noted: str) -> None:
         """All polls go on elsewhere, and the endpoint rests."""
         self._dispatcher.endpoint_failed(self._endpoint, noted)
         for polls in list(self._watched):
-            polls.lost(f"{self._endpoint} {told}")
+            polls.lost(f"{self._endpoint} {reason}")
 
     def _until_next(self) -> float:
         if not self._watched:

@@ -26,7 +26,7 @@ def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool) -> Snapshot
 def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: int, poll: Poll) -> None:
     """For a poll at a member behind index `wanted`: it lags, or the whole store was put back to an older state.
 
-    Raises HistoryCleared for that, StaleRead when it cannot be told now.
+    Raises HistoryCleared for that, StaleRead when that cannot be known now.
     """
     index = 0
     for probe in probes:

@@ -72,7 +72,7 @@ class Watcher(Generic[T]):
     def next(self, timeout: float | None = None) -> T | None:
         """The next event; None when none came within `timeout` seconds, or when the watcher is closed.
 
-        Raises HistoryCleared, ClusterChanged, ClusterUnavailable (patience over), Unauthorized, V2ApiDisabled.
+        Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized, V2ApiDisabled.
         """
         check_seconds("timeout", timeout)
         self._begin()
