@@ -9,6 +9,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self
@@ -62,6 +63,27 @@ class Listener:
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
+    def drain(self) -> None:
+        """End every connection that was made until now, accepted or not, and wait until all that came on them is read.
+
+        Takes a connection itself, for connections are accepted in their order: behind that one there is none left.
+        Not for a server that waits for its end whatever becomes of a connection (`stall`).
+        """
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            last.settimeout(0.01)
+            ended = False
+            while not ended:
+                self.hang_up()
+                try:
+                    ended = not last.recv(1)
+                except TimeoutError:
+                    continue
+                except ConnectionResetError:
+                    ended = True
+        while self.open_connections:
+            self.hang_up()
+            time.sleep(0.001)
+
     def _stop(self) -> None:
         """For what else must be woken."""
 
@@ -76,7 +98,9 @@ class Listener:
                 sock, _ = self._listening.accept()
             except OSError:
                 return
-            self.connections += 1
+            with self.lock:
+                self.connections += 1
+                self.socks.add(sock)  # not in its thread: `drain` relies on the order
             self._start(self._serve_and_close, sock, self.connections)
 
     def _serve_and_close(self, sock: socket.socket, number: int) -> None:

@@ -12,6 +12,7 @@ from etcdv2._core.deadline import NEVER
 from etcdv2._core.wire import Limits, Sent, TransportFailure
 from etcdv2._transport.threads import FastTransport
 from tests.tools.fault_server import FaultServer, TcpProxy, answer, before_reading, close, echo, reset
+from tests.tools.listener import reset_on_close
 from tests.tools.transport_drivers import GET, PUT, SOON
 
 
@@ -53,6 +54,33 @@ def test_stalled_proxy_forwards_nothing_until_it_goes_on(transport: FastTranspor
         assert len(server.requests) == 1
         proxy.go()
         assert transport.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_drained_server_has_read_all_that_came(given_up: bool) -> None:
+    server = FaultServer()
+    for number in range(50):  # connected, and given up, before the server accepts the first
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            sock.sendall(f"DELETE /{number} HTTP/1.1\r\n\r\n".encode())
+            if given_up:
+                reset_on_close(sock)
+    with server:
+        server.drain()
+        came = len(server.requests)
+        assert server.connections == 51
+        assert server.open_connections == 0
+    assert sorted(received.target for received in server.requests) == sorted(f"/{number}" for number in range(50))
+    assert came == 50
+
+
+def test_drained_server_ends_what_is_open_and_goes_on(transport: FastTransport) -> None:
+    with FaultServer(default=echo()) as server:
+        for _ in range(2):
+            assert transport.send(server.endpoint, PUT, SOON).body == b"/v2/keys/a"
+            assert server.open_connections == 1
+            server.drain()
+            assert server.open_connections == 0
+    assert (len(server.requests), server.connections) == (2, 4)
 
 
 @pytest.mark.parametrize("stalled", [False, True])
