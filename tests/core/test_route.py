@@ -13,7 +13,6 @@ import pytest
 
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.policy import CallPolicy
-from etcdv2._core.call.route import LONGEST_PAUSE_SECONDS, ROUNDS_WITHOUT_TOTAL, SECOND_ROUND_SECONDS
 from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.wire import Limits, Reply, Sent, TransportFailure
@@ -279,7 +278,7 @@ def test_read_without_leader_is_repeated_until_the_total(policy: CallPolicy, rep
         course.run(reply)
     assert course.now == pytest.approx(120)
     assert len(course.pauses) > 5
-    assert max(course.pauses) == LONGEST_PAUSE_SECONDS == 2.0
+    assert max(course.pauses) == 2.0
     assert json.loads(reply.body)["message"] in str(caught.value)
     assert Course(policy).run(*[reply] * 10, GOT).status == 200
 
@@ -288,7 +287,6 @@ def test_without_a_total_rounds_are_bounded() -> None:
     course = Course(QUORUM, timeout=Timeout(total=None))
     with pytest.raises(ClusterUnavailable):
         course.run(NO_LEADER)
-    assert ROUNDS_WITHOUT_TOTAL == 8
     assert (len(course.tried), len(course.pauses)) == (24, 7)
 
 
@@ -450,7 +448,7 @@ def test_two_calls_that_notice_the_change_together_both_make_sense() -> None:
 def test_session_read_waits_for_a_member_that_catches_up() -> None:
     course = Course(SESSION, endpoints=1)
     assert course.run(event(index=8), event(index=10, term=1), keys_error(100, 404, index=9), GOT).meta.index == 10
-    assert course.pauses[0] <= SECOND_ROUND_SECONDS
+    assert course.pauses[0] <= 0.5
 
 
 @pytest.mark.parametrize("total", [5.0, None])

@@ -5,6 +5,7 @@ Wraps the transports; answers of fault servers and proxies (other ports) are lef
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -97,6 +98,7 @@ def every_answer_checked(async_transports: list[type[Any]], transports: list[typ
     start = Server.start
     saved = [(transport, transport.send, transport.open) for transport in [*async_transports, *transports]]
 
+    @functools.wraps(start)
     def noted_start(self: Server, **options: Any) -> Any:
         result = start(self, **options)
         real_ports.add((urlsplit(self.url).hostname or "", self.port))
