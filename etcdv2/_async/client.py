@@ -214,7 +214,7 @@ class AsyncClient:
 
         Raises ValueError when the client is closed, else nothing.
         """
-        self._dispatcher.check_open()
+        await self._dispatcher.check_open()
         return ClusterHealth(tuple([await self._health_of(one) for one in self._dispatcher.endpoints]))
 
     async def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ from etcdv2._core.wire import (
     TransportFailure,
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
-from etcdv2._runtime.primitives import async_sleep
-from etcdv2._types.call_errors import V2ApiDisabled
+from etcdv2._runtime.primitives import async_checkpoint, async_sleep
+from etcdv2._types.call_errors import DeadlineExceeded, V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
 from etcdv2._types.settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import Call, KeysError, Message, operations
@@ -110,9 +110,10 @@ class AsyncDispatcher:
         self.watches.clear()
         self._rng.seed()
 
-    def check_open(self) -> None:
+    async def check_open(self) -> None:
         """Raises ValueError after `close`."""
         if self.closed:
+            await async_checkpoint()
             raise ValueError("this client is closed")
 
     async def close(self) -> None:
@@ -196,6 +197,8 @@ class AsyncDispatcher:
         deadline: Deadline = NEVER,
     ) -> Answered[Answer]:
         """The call's answer from whichever endpoint gives it. Raises every error of the tree."""
+        if self.closed:
+            await self.check_open()
         route = self._begin(call, policy, timeout, deadline)
         if self.before_call is not None:
             await self.before_call(route.deadline)
@@ -215,6 +218,7 @@ class AsyncDispatcher:
 
     async def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> AsyncPoll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+        await self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
 
         while True:
@@ -275,7 +279,6 @@ class AsyncDispatcher:
     def _begin(
         self, call: Call[Any, Any], policy: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
     ) -> Route[Any]:
-        self.check_open()
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         now = time.monotonic()
         return Route(call, policy, times, self.pool, self.view, now, self._rng, deadline, self._secrets)
@@ -297,6 +300,10 @@ class AsyncDispatcher:
                 step = route.next(time.monotonic())
             except V2ApiDisabled as error:
                 raise V2ApiDisabled(error.endpoints, await self._server_version(error.endpoints)) from error
+            except DeadlineExceeded:
+                if not route.number:  # nothing was waited for
+                    await async_checkpoint()
+                raise
             if isinstance(step, Try):
                 return step
             await async_sleep(step.seconds)

@@ -17,6 +17,7 @@ from etcdv2._async.watch.watcher import AsyncWatcher
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer
 from etcdv2._core.mirror.change_queue import ChangeQueue
+from etcdv2._runtime.primitives import async_checkpoint
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
 from etcdv2._types.results import Event, Snapshot
 from etcdv2._types.settings import check_seconds
@@ -43,8 +44,9 @@ class AsyncMirror(Mapping[str, Node]):
     kept current until `close`, or until the client is closed.
     """
 
-    def __init__(self, watcher: AsyncWatcher[Event | Snapshot]) -> None:
-        self._copy = AsyncMirrorCopy(watcher)
+    def __init__(self, make_watcher: Callable[[], AsyncWatcher[Event | Snapshot]]) -> None:
+        self._make_watcher = make_watcher
+        self._copy = AsyncMirrorCopy(make_watcher())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.key}>"
@@ -128,10 +130,14 @@ class AsyncMirror(Mapping[str, Node]):
 
         It is called with the newest state, now and after each change. States that follow each other
         quickly can be skipped: `changes` has them all. When `timeout` seconds are over or the
-        mirror is closed, its last, false value is returned. Raises what ended the mirror.
+        mirror is closed meanwhile, its last, false value is returned. Raises what ended the mirror,
+        and ValueError when it was closed before.
         """
         check_seconds("timeout", timeout)
         deadline = Deadline.after(timeout, time.monotonic())
+        await async_checkpoint()
+        if self.closed:
+            raise self._copy.why_ended()
 
         while True:
             # The pulse is taken before the state is read: a change between the two then wakes the wait below.
@@ -141,7 +147,7 @@ class AsyncMirror(Mapping[str, Node]):
                 return value
 
             if ended and self.error is not None:
-                raise self.error
+                raise self._copy.why_ended()
             left = deadline.left(time.monotonic())
             if ended or left == 0:
                 return value
@@ -168,10 +174,13 @@ class AsyncMirror(Mapping[str, Node]):
         return AsyncMirrorChanges(self._copy, reader, reader.wanted(state.as_added()) if existing else [])
 
     async def __aenter__(self) -> Self:
+        copy = self._copy
         try:
-            await self._copy.begin()
+            await copy.begin()
         except BaseException:
-            await self._copy.close()
+            if not self.closed:  # interrupted: it can be begun again
+                self._copy = AsyncMirrorCopy(self._make_watcher())
+            await copy.close()
             raise
         return self
 
@@ -204,35 +213,47 @@ class AsyncMirrorChanges:
         return self
 
     async def __anext__(self) -> Change:
-        change = await self.next()
+        change = await self._next(None)
         if change is None:
             raise StopAsyncIteration
         return change
 
     async def next(self, timeout: float | None = None) -> Change | None:
-        """The next change; None when none came within `timeout` seconds, and after a `close`.
+        """The next change; None when none came within `timeout` seconds, or when it is closed meanwhile.
 
-        Raises what ended the mirror, after the changes that came before.
+        Raises what ended the mirror, after the changes that came before, and ValueError when this or the mirror was
+        closed before.
         """
         check_seconds("timeout", timeout)
+        had_ended = self._closed or self._copy.ended_at is not None
+        change = await self._next(timeout)
+        if change is None and had_ended:
+            raise self._copy.is_closed()
+        return change
+
+    async def _next(self, timeout: float | None) -> Change | None:
+        """The next change; None also at the end. Raises what ended the mirror."""
         deadline = Deadline.after(timeout, time.monotonic())
         copy = self._copy
 
         while True:
             # The pulse is taken before the queue is read: a change between the two then wakes the wait below.
-            changed, ended = copy.changed, copy.ended_at is not None
-            if self._closed:
-                return None
-            change = self._take()
+            changed, ended = copy.changed, copy.ended_at is not None or self._closed
+            change = None if self._closed else self._take()
             if change is not None:
                 return change
 
-            if ended and copy.error is not None:
-                raise copy.error
+            if ended:
+                break
             left = deadline.left(time.monotonic())
-            if ended or left == 0:
+            if left == 0:
                 return None
             await changed.wait(left)
+
+        await async_checkpoint()
+        if copy.error is not None and not self._closed:
+            raise copy.why_ended()
+        return None
 
     def close(self) -> None:
         """Drop what was not taken, from any thread; a `next` under way returns None."""

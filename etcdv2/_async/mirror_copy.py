@@ -13,8 +13,9 @@ from weakref import WeakSet
 from etcdv2._async.watch.watcher import AsyncWatcher
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._core.mirror.tree import MirrorTree
+from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.forks import register_after_fork
-from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker
+from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker, async_checkpoint
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
 
@@ -66,10 +67,19 @@ class AsyncMirrorCopy:
         while True:
             changed, begun = self.changed, self.begun
             if self.ended_at is not None:
-                raise self.error or ValueError(f"the mirror of {self.tree.key} is closed")
+                await async_checkpoint()
+                raise self.why_ended()
             if begun:
                 return
             await changed.wait(None)
+
+    def is_closed(self) -> ValueError:
+        """What a call raises that begins after a `close`."""
+        return ValueError(f"the mirror of {self.tree.key} is closed")
+
+    def why_ended(self) -> Exception:
+        """What is to be raised for its end: the error, if that was one."""
+        return self.is_closed() if self.error is None else fresh(self.error)
 
     async def close(self) -> None:
         """End the worker and the watch behind it."""
@@ -119,7 +129,7 @@ class AsyncMirrorCopy:
     async def _run(self) -> None:
         error: Exception | None = None
         try:
-            while (item := await self._watcher.next()) is not None:
+            async for item in self._watcher:
                 self._step(item)
         except Exception as caught:  # whatever it is, it is raised to the mirror's user
             error = caught

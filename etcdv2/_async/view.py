@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from etcdv2._async.dispatcher import AsyncDispatcher
@@ -152,10 +153,8 @@ class AsyncView:
 
         full = self._absolute(key)
         key_path(full)  # refuses now what the worker would send later
-        cursor = Cursor(full, recursive=recursive, wait_index=key_calls.wait_index_after(after_index))
-        return AsyncWatcher(
-            full, AsyncFeed(self._dispatcher, self._monitor, full, cursor, patience, buffer, snapshots=snapshots)
-        )
+        wait_index = key_calls.wait_index_after(after_index)
+        return AsyncWatcher(full, partial(self._feed, full, recursive, wait_index, patience, buffer, snapshots))
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> AsyncMirror:
         """A live local copy of a file, or of all below a directory: a mapping, begun by `with`.
@@ -163,7 +162,16 @@ class AsyncView:
         Its keys are absolute, also in a view. One watch with snapshots keeps it current; `patience`
         and `buffer` are those of `watch`.
         """
-        return AsyncMirror(self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer))
+        return AsyncMirror(partial(self._watch_of_mirror, key, patience, buffer))
+
+    def _watch_of_mirror(self, key: str, patience: float | None, buffer: int) -> AsyncWatcher[Event | Snapshot]:
+        return self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer)
+
+    def _feed(
+        self, key: str, recursive: bool, wait_index: int | None, patience: float | None, buffer: int, snapshots: bool
+    ) -> AsyncFeed:
+        cursor = Cursor(key, recursive=recursive, wait_index=wait_index)
+        return AsyncFeed(self._dispatcher, self._monitor, key, cursor, patience, buffer, snapshots=snapshots)
 
     def _absolute(self, key: str) -> str:
         return key_calls.absolute(key, self._prefix)

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Generic, TypeVar
 
+from etcdv2._runtime.errors import fresh
+
 Item = TypeVar("Item")
 R = TypeVar("R")
 A = TypeVar("A")
@@ -24,6 +26,18 @@ AT_ONCE = 50
 
 async def async_sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
+
+
+async def async_checkpoint() -> None:
+    """For a call that ends without having waited: let others run, who may be about to cancel its caller.
+
+    Else a caller who repeats such calls in a loop would keep everything else on the event loop from running.
+    """
+    await asyncio.sleep(0)
+
+
+def checkpoint() -> None:
+    """Threads need no help with that."""
 
 
 async def async_settle() -> None:
@@ -199,6 +213,11 @@ class AsyncChannel(Generic[Item]):
         return self._ended
 
     @property
+    def exhausted(self) -> bool:
+        """Whether it has ended and everything was read."""
+        return self._ended and not self._items
+
+    @property
     def error(self) -> BaseException | None:
         """What it was ended with."""
         return self._error
@@ -213,7 +232,7 @@ class AsyncChannel(Generic[Item]):
             self._readable.set()
 
     async def get(self, timeout: float | None) -> Item | None:
-        """The next item; None after `timeout` seconds, or at the end. Raises the error it was ended with."""
+        """The next item; None after `timeout` seconds, or at the end. Raises a copy of the error it was ended with."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while not self._items and not self._ended:
@@ -223,7 +242,7 @@ class AsyncChannel(Generic[Item]):
             self._writable.set()
             return self._items.popleft()
         if self._ended and self._error is not None:
-            raise self._error
+            raise fresh(self._error)
         return None
 
     def end(self, error: BaseException | None = None) -> None:
@@ -253,6 +272,11 @@ class Channel(Generic[Item]):
         return self._ended
 
     @property
+    def exhausted(self) -> bool:
+        """Whether it has ended and everything was read."""
+        return self._ended and not self._items
+
+    @property
     def error(self) -> BaseException | None:
         """What it was ended with."""
         return self._error
@@ -271,7 +295,7 @@ class Channel(Generic[Item]):
                 self._changed.notify_all()
                 return self._items.popleft()
         if self._error is not None:
-            raise self._error
+            raise fresh(self._error)
         return None
 
     def end(self, error: BaseException | None = None) -> None:

@@ -35,8 +35,8 @@ from etcdv2._core.wire import (
     TransportFailure,
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
-from etcdv2._runtime.primitives import sleep
-from etcdv2._types.call_errors import V2ApiDisabled
+from etcdv2._runtime.primitives import checkpoint, sleep
+from etcdv2._types.call_errors import DeadlineExceeded, V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
 from etcdv2._types.settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import Call, KeysError, Message, operations
@@ -114,6 +114,7 @@ class Dispatcher:
     def check_open(self) -> None:
         """Raises ValueError after `close`."""
         if self.closed:
+            checkpoint()
             raise ValueError("this client is closed")
 
     def close(self) -> None:
@@ -197,6 +198,8 @@ class Dispatcher:
         deadline: Deadline = NEVER,
     ) -> Answered[Answer]:
         """The call's answer from whichever endpoint gives it. Raises every error of the tree."""
+        if self.closed:
+            self.check_open()
         route = self._begin(call, policy, timeout, deadline)
         if self.before_call is not None:
             self.before_call(route.deadline)
@@ -216,6 +219,7 @@ class Dispatcher:
 
     def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+        self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
 
         while True:
@@ -276,7 +280,6 @@ class Dispatcher:
     def _begin(
         self, call: Call[Any, Any], policy: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
     ) -> Route[Any]:
-        self.check_open()
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
         now = time.monotonic()
         return Route(call, policy, times, self.pool, self.view, now, self._rng, deadline, self._secrets)
@@ -298,6 +301,10 @@ class Dispatcher:
                 step = route.next(time.monotonic())
             except V2ApiDisabled as error:
                 raise V2ApiDisabled(error.endpoints, self._server_version(error.endpoints)) from error
+            except DeadlineExceeded:
+                if not route.number:  # nothing was waited for
+                    checkpoint()
+                raise
             if isinstance(step, Try):
                 return step
             sleep(step.seconds)

@@ -13,8 +13,9 @@ from weakref import WeakSet
 
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._core.mirror.tree import MirrorTree
+from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.forks import register_after_fork
-from etcdv2._runtime.primitives import Pulse, Worker
+from etcdv2._runtime.primitives import Pulse, Worker, checkpoint
 from etcdv2._sync.watch.watcher import Watcher
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
@@ -67,10 +68,19 @@ class MirrorCopy:
         while True:
             changed, begun = self.changed, self.begun
             if self.ended_at is not None:
-                raise self.error or ValueError(f"the mirror of {self.tree.key} is closed")
+                checkpoint()
+                raise self.why_ended()
             if begun:
                 return
             changed.wait(None)
+
+    def is_closed(self) -> ValueError:
+        """What a call raises that begins after a `close`."""
+        return ValueError(f"the mirror of {self.tree.key} is closed")
+
+    def why_ended(self) -> Exception:
+        """What is to be raised for its end: the error, if that was one."""
+        return self.is_closed() if self.error is None else fresh(self.error)
 
     def close(self) -> None:
         """End the worker and the watch behind it."""
@@ -120,7 +130,7 @@ class MirrorCopy:
     def _run(self) -> None:
         error: Exception | None = None
         try:
-            while (item := self._watcher.next()) is not None:
+            for item in self._watcher:
                 self._step(item)
         except Exception as caught:  # whatever it is, it is raised to the mirror's user
             error = caught

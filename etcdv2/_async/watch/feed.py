@@ -21,6 +21,7 @@ from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.renewal import Ended
 from etcdv2._core.wire import TransportFailure
+from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import AsyncChannel, AsyncPulse, AsyncWorker
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged
@@ -85,7 +86,7 @@ class AsyncFeed:
         self._worker = AsyncWorker(self._run, "etcdv2-watch")
         await self._ready.wait(None)
         if not self._reconnect.begun and self.items.error is not None:
-            raise self.items.error
+            raise fresh(self.items.error)
 
     async def close(self) -> None:
         self.items.discard()

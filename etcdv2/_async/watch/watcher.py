@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from etcdv2._async.watch.feed import AsyncFeed
+from etcdv2._runtime.errors import fresh
+from etcdv2._runtime.primitives import async_checkpoint
 from etcdv2._types.settings import check_seconds
 
 T = TypeVar("T")
@@ -14,15 +17,17 @@ T = TypeVar("T")
 class AsyncWatcher(Generic[T]):
     """The changes of a key or tree, in order: iterate, or call `next`. Begun by `with` or the first `next`.
 
-    `with` raises what prevents the watch, and ValueError when it is closed meanwhile.
+    `with` raises what prevents the watch, and ValueError when it is closed meanwhile. A beginning
+    that is interrupted (a cancellation, an exception of a signal handler) leaves it unbegun.
 
     Loses nothing: when the server no longer has what comes next, HistoryCleared is raised, or with snapshots another
     Snapshot comes. Errors are raised after the events that came before them, and end the watch.
     """
 
-    def __init__(self, key: str, feed: AsyncFeed) -> None:
+    def __init__(self, key: str, make_feed: Callable[[], AsyncFeed]) -> None:
         self._key = key
-        self._feed = feed
+        self._make_feed = make_feed
+        self._feed = make_feed()
         self._index = 0
 
     def __repr__(self) -> str:
@@ -40,7 +45,7 @@ class AsyncWatcher(Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called; also True after the client's."""
+        """Whether `close` was called, also the client's."""
         return self._feed.closed
 
     @property
@@ -49,9 +54,17 @@ class AsyncWatcher(Generic[T]):
         return self._feed.unreachable_since
 
     async def __aenter__(self) -> Self:
-        await self._begin()
-        if self.closed:
-            raise ValueError(f"the watch of {self._key} is closed")
+        feed = self._feed
+        if feed.items.exhausted:
+            await async_checkpoint()
+        elif not feed.begun:
+            await self._begin(feed)
+
+        feed = self._feed
+        if feed.items.exhausted and feed.items.error is not None:
+            raise fresh(feed.items.error)
+        if feed.closed:
+            raise self._is_closed()
         return self
 
     async def __aexit__(
@@ -63,37 +76,59 @@ class AsyncWatcher(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        item = await self.next()
+        item = await self._next(None)
         if item is None:
             raise StopAsyncIteration
         return item
 
     async def next(self, timeout: float | None = None) -> T | None:
-        """The next event; None when none came within `timeout` seconds, or when the watcher is closed.
+        """The next event; None when none came within `timeout` seconds, or when the watch is closed meanwhile.
 
-        Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized, V2ApiDisabled.
+        Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized,
+        V2ApiDisabled, which end the watch: then each call raises it. ValueError when it was closed before.
         """
         check_seconds("timeout", timeout)
-        await self._begin()
-        item = await self._feed.items.get(timeout)
-        if item is not None:
-            self._index = item.index
-        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
-        return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+        had_ended = self._feed.items.exhausted
+        item = await self._next(timeout)
+        if item is None and had_ended:
+            raise self._is_closed()
+        return item
 
     async def close(self) -> None:
         """End the watch at once, from any thread or task; a `next` under way returns None."""
         await self._feed.close()
 
-    async def _begin(self) -> None:
-        feed = self._feed
-        if feed.begun or feed.closed:
-            return
+    async def _next(self, timeout: float | None) -> T | None:
+        """The next item; None also when it is closed. Raises what ended it."""
+        while True:
+            feed = self._feed
+            if feed.items.exhausted:
+                await async_checkpoint()
+            elif not feed.begun:
+                await self._begin(feed)
+
+            item = await feed.items.get(timeout)
+            if item is not None:
+                self._index = item.index
+            elif feed is not self._feed and timeout is None:
+                continue  # its beginning, which another task or thread had begun, was interrupted
+            # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
+            return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+    async def _begin(self, feed: AsyncFeed) -> None:
+        """Raises what prevents it, which ends the watch."""
         try:
             await feed.begin()
         except BaseException:
+            interrupted = feed.items.error is None and not feed.closed
+            feed.abandon()
+            if interrupted:
+                self._feed = self._make_feed()
             await feed.close()
             raise
+
+    def _is_closed(self) -> ValueError:
+        return ValueError(f"the watch of {self._key} is closed")
 
     def __del__(self) -> None:
         feed = getattr(self, "_feed", None)

@@ -16,6 +16,7 @@ from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.renewal import Ended
 from etcdv2._core.wire import TransportFailure
+from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import Channel, Pulse, Worker
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.index_monitor import IndexMonitor
@@ -86,7 +87,7 @@ class Feed:
         self._worker = Worker(self._run, "etcdv2-watch")
         self._ready.wait(None)
         if not self._reconnect.begun and self.items.error is not None:
-            raise self.items.error
+            raise fresh(self.items.error)
 
     def close(self) -> None:
         self.items.discard()
