@@ -28,7 +28,7 @@ from .target import Etcd
 OUT = peers.ROOT / "bench" / "results"
 
 
-def tell(text: str) -> None:
+def progress(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
@@ -46,9 +46,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     interpreters = pythons.found(options.python)
     if not interpreters:
         raise ValueError("no Python 3.11 or newer was found; --python names one")
-    ready, missing = peers.all_peers(interpreters, tell)
+    ready, missing = peers.all_peers(interpreters, progress)
     for one in missing:
-        tell(f"left out: {one.name}: {one.reason}")
+        progress(f"left out: {one.name}: {one.reason}")
 
     # 2. What the figures are to be read by.
     rounds = options.rounds or (2 if options.quick else 5)
@@ -75,16 +75,16 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 entries: dict[str, Any]
                 match case.kind:
                     case "import":
-                        entries, failed = compare.run_imports(ready, shared, rounds, tell)
+                        entries, failed = compare.run_imports(ready, shared, rounds, progress)
                     case "counts":
-                        entries, failed = counts.run(ready, etcd, shared, tell)
+                        entries, failed = counts.run(ready, etcd, shared, progress)
                     case _:
-                        entries, failed, versions = compare.run_case(case, ready, etcd, shared, rounds, tell)
+                        entries, failed, versions = compare.run_case(case, ready, etcd, shared, rounds, progress)
                 results["cases"][case.name] = {"title": case.title, "kind": case.kind, "entries": entries}
                 results["versions"].update({name: found for name, found in versions.items() if found})
                 missing += failed
                 for one in failed:
-                    tell(f"left out of {one.case}: {one.name}: {one.reason}")
+                    progress(f"left out of {one.case}: {one.name}: {one.reason}")
 
     results["left_out"] = [asdict(one) for one in missing]
     results["seconds"] = round(time.monotonic() - began)

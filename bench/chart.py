@@ -22,7 +22,7 @@ PANELS = (
     ("tree", "cpu_us", "CPU of a recursive read of 50,000 keys: shorter is better"),
 )
 
-# Pictures in a page are told the system's scheme, not the page's: one grey that is readable on white and on black.
+# Pictures in a page get the system's scheme, not the page's: one grey that is readable on white and on black.
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#6e7781}.head,.strong{font-weight:600}"
     ".ours{fill:#2f81f7}.also{fill:#2f81f7;opacity:.45}.peer{fill:#8b949e}.limit{fill:#8b949e;opacity:.45}"

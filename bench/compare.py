@@ -17,7 +17,7 @@ from .peers import CLIENTS, OURS, LeftOut, Peer
 from .target import Etcd
 
 Figures = dict[str, Any]
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 Running = tuple[Peer, drivers.Driver | drivers.Wrk]
 
 # `import etcdv2` brings a client in when it is first asked for, so that is what counts.
@@ -31,7 +31,7 @@ IMPORTS = {
 
 
 def run_case(
-    case: Case, peers: list[Peer], etcd: Etcd, cores: Cores, rounds: int, tell: Tell
+    case: Case, peers: list[Peer], etcd: Etcd, cores: Cores, rounds: int, progress: Progress
 ) -> tuple[dict[str, Figures], list[LeftOut], dict[str, dict[str, str]]]:
     """Figures by client, who failed, and the versions that the clients name."""
     entries: dict[str, list[Figures]] = {}
@@ -59,7 +59,7 @@ def run_case(
         # Each round begins with another client, so that none always has the same neighbour.
         rounds = min(rounds, case.rounds or rounds)
         for number in range(rounds):
-            tell(f"{case.title}: round {number + 1} of {rounds}, {len(running)} clients")
+            progress(f"{case.title}: round {number + 1} of {rounds}, {len(running)} clients")
             turn = number % max(len(running), 1)
             for peer, driver, found in _turns(case, running[turn:] + running[:turn], etcd):
                 if isinstance(found, Failed):
@@ -96,7 +96,7 @@ def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Fi
             if case.kind == "load":
                 etcd.fell("/bench/load")
             before = etcd.index()
-            driver.tell({})
+            driver.begin({})
             figures = driver.result()
             written = etcd.index() - before
             if written < figures["calls"]:
@@ -106,11 +106,13 @@ def _measure(case: Case, driver: drivers.Driver | drivers.Wrk, etcd: Etcd) -> Fi
             assert isinstance(driver, drivers.Driver)
             return watching.measure(case, driver, etcd)
         case _:
-            driver.tell({})
+            driver.begin({})
             return driver.result()
 
 
-def run_imports(peers: list[Peer], cores: Cores, rounds: int, tell: Tell) -> tuple[dict[str, Figures], list[LeftOut]]:
+def run_imports(
+    peers: list[Peer], cores: Cores, rounds: int, progress: Progress
+) -> tuple[dict[str, Figures], list[LeftOut]]:
     """Each import in a fresh interpreter, once more than there are rounds: the first one may write byte code."""
     entries: dict[str, list[Figures]] = {}
     failed: list[LeftOut] = []
@@ -122,7 +124,7 @@ def run_imports(peers: list[Peer], cores: Cores, rounds: int, tell: Tell) -> tup
             jobs.append((f"{BASELINE}, Python {peer.python}", peer, [*BASELINE.split(", ")]))
 
     for number in range(rounds + 1):
-        tell(f"imports: round {number} of {rounds}")
+        progress(f"imports: round {number} of {rounds}")
         for name, peer, modules in list(jobs):
             command = [peer.command[0], "-P", str(CLIENTS / "imports.py"), *modules]
             # -P keeps the driver's folder off the path: a file in there could be taken for a library.

@@ -34,7 +34,7 @@ ANY = Cores(frozenset(), frozenset())
 SYSCALLS, FRAMES = "syscalls", "frames"
 Counts = dict[str, dict[str, float]]
 """By SYSCALLS and FRAMES, then by the title of the case."""
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def strace(cache: Path = CACHE) -> Strace:
     return Strace(command, env)
 
 
-def run(peers: list[Peer], target: Target, cores: Cores, tell: Tell) -> tuple[dict[str, Counts], list[LeftOut]]:
+def run(peers: list[Peer], target: Target, cores: Cores, progress: Progress) -> tuple[dict[str, Counts], list[LeftOut]]:
     """The counts by client, and who failed. Without strace there are only the frames."""
     entries: dict[str, Counts] = {}
     failed: list[LeftOut] = []
@@ -71,7 +71,7 @@ def run(peers: list[Peer], target: Target, cores: Cores, tell: Tell) -> tuple[di
     for peer in peers:
         if KIND not in peer.kinds:
             continue
-        tell(f"counting the system calls and frames of {peer.id}")
+        progress(f"counting the system calls and frames of {peer.id}")
 
         # Who fails in one of them is left out of all: a row with holes would look like a case that it does not know.
         counts: Counts = {SYSCALLS: {}, FRAMES: {}}
@@ -154,7 +154,7 @@ def _talk(
     try:
         driver.ready()
         for rounds in (WARM, NONE, *[MANY] * samples):
-            driver.tell({**said, "calls": _calls(case, rounds)})
+            driver.begin({**said, "calls": _calls(case, rounds)})
             answers.append(driver.result())
     finally:
         driver.close()

@@ -18,7 +18,7 @@ from .cores import Cores, on
 from .peers import CLIENTS, ROOT, WRK, Peer
 
 Figures = dict[str, Any]
-PATIENCE = 90.0
+LIMIT_SECONDS = 90.0
 """Seconds for a start with warm-up, or for one measurement."""
 
 
@@ -88,7 +88,7 @@ class Driver:
         """Wait for the end of the warm-up. Raises Failed."""
         self.versions = self._read().get("versions", {})
 
-    def tell(self, said: Figures) -> None:
+    def begin(self, said: Figures) -> None:
         """Begin a measurement. Raises Failed."""
         assert self._process.stdin is not None
         try:
@@ -97,9 +97,9 @@ class Driver:
         except OSError:
             raise self._failure("ended") from None
 
-    def result(self, patience: float = PATIENCE) -> Figures:
+    def result(self, limit: float = LIMIT_SECONDS) -> Figures:
         """The figures of the measurement. Raises Failed."""
-        return self._read(patience)
+        return self._read(limit)
 
     def answered(self, seconds: float) -> bool:
         """Whether the figures are there, or the end of the process, within this time."""
@@ -124,17 +124,17 @@ class Driver:
             process.stdout.close()
         self._errors.close()
 
-    def _read(self, patience: float = PATIENCE) -> Figures:
+    def _read(self, limit: float = LIMIT_SECONDS) -> Figures:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
-        end = time.monotonic() + patience
+        end = time.monotonic() + limit
 
         # The descriptor is read, not the file object: a selector does not see what a buffer already holds.
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, end - time.monotonic())):
-                    raise self._failure(f"no answer within {patience:.0f} s")
+                    raise self._failure(f"no answer within {limit:.0f} s")
                 data = os.read(descriptor, 1 << 16)
                 if not data:
                     raise self._failure("ended")
@@ -156,7 +156,7 @@ class Driver:
 
 
 class Wrk:
-    """The same face for wrk, which is started anew for each measurement and only knows whole seconds."""
+    """The same face for wrk, which is started again for each measurement and only knows whole seconds."""
 
     def __init__(self, peer: Peer, case: Case, target: Target, cores: Cores) -> None:
         script = ["-s", str(CLIENTS / "put.lua")] if case.kind == "set" else []
@@ -170,7 +170,7 @@ class Wrk:
     def ready(self) -> None:
         pass
 
-    def tell(self, said: Figures) -> None:
+    def begin(self, said: Figures) -> None:
         del said
         with on(self._cores.client):
             self._process = subprocess.Popen(

@@ -30,9 +30,9 @@ GO, GO_BARE = "Go client", "Go client, bare"
 NODE, WRK, HTTPX, SOCKET, LOADS = "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
 ALL = frozenset({"get", "set", "threads", "async", "tls", "tree", "load", "delay", "burst"})
 WATCHES = frozenset({"delay", "burst"})
-TOLD = frozenset({"complete", "quiet"})
-"""The watches of which it is told what came and how they ended."""
-FOLLOW = TOLD | {"loaded"}
+JUDGED = frozenset({"complete", "quiet"})
+"""The watches whose events and end are compared with what was written."""
+FOLLOW = JUDGED | {"loaded"}
 COUNTS = frozenset({"counts", "async-set"})
 """What is counted, besides the kinds that are timed as well."""
 
@@ -93,8 +93,8 @@ PYTHON_CLIENTS = (
         frozenset({"get", "tree", "tls"}),
         {"module": "etcd"},
     ),
-    PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"} | TOLD, frozenset({"async"})),
-    PythonClient("k3etcd", "python_etcd", "k3etcd", ALL - {"async"} | TOLD, frozenset({"get"}), {"module": "k3etcd"}),
+    PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"} | JUDGED, frozenset({"async"})),
+    PythonClient("k3etcd", "python_etcd", "k3etcd", ALL - {"async"} | JUDGED, frozenset({"get"}), {"module": "k3etcd"}),
     PythonClient(HTTPX, "plain_httpx", "", ALL - {"load", "delay", "burst"} | COUNTS, frozenset({"get"})),
     PythonClient(
         SOCKET, "bare_socket", "", frozenset({"get", "set", "tls", "counts"}), frozenset({"get", "set", "tls"})
@@ -112,14 +112,14 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     return done.stdout
 
 
-def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[Peer], list[LeftOut]]:
+def all_peers(pythons: list[Python], progress: Callable[[str], None]) -> tuple[list[Peer], list[LeftOut]]:
     """Those that are ready, and those that are not."""
     peers: list[Peer] = []
     missing: list[LeftOut] = []
 
     # On the first Python all of them, on the others what a goal asks for.
     for number, python in enumerate(pythons):
-        tell(f"setting up the clients for Python {python.full}")
+        progress(f"setting up the clients for Python {python.full}")
         for client, ready in python_clients(python):
             if isinstance(ready, LeftOut):
                 missing.append(ready)
@@ -129,7 +129,7 @@ def all_peers(pythons: list[Python], tell: Callable[[str], None]) -> tuple[list[
                 peers.append(Peer(ready.name, ready.python, ready.command, client.again, ready.env, ready.options))
 
     for name, make in ((GO, go_client), (GO_BARE, bare_go_client), (NODE, node_client), (WRK, wrk)):
-        tell(f"setting up {name}")
+        progress(f"setting up {name}")
         try:
             peers.append(make())
         except NotToBeHad as reason:
@@ -234,7 +234,7 @@ def node_client() -> Peer:
         run(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", NODE_ETCD, cwd=place)
     run(node, "-e", "require('node-etcd')", cwd=place)
     command = (node, "--no-deprecation", str(CLIENTS / "node_etcd.js"), str(place))
-    return Peer(NODE, command=command, kinds=ALL - {"threads"} | TOLD)
+    return Peer(NODE, command=command, kinds=ALL - {"threads"} | JUDGED)
 
 
 def wrk() -> Peer:

@@ -1,4 +1,4 @@
-"""A way to the server that can be cut: passes bytes on, breaks all connections when told. Parses nothing."""
+"""A way to the server that can be cut: passes bytes on, breaks all connections on `cut`. Parses nothing."""
 
 from __future__ import annotations
 

@@ -23,17 +23,17 @@ PAUSE = 0.005
 """Seconds between two writes, longer than any client takes for an event."""
 END = -1
 """The number that ends a watch."""
-PATIENCE = 10.0
-"""Seconds for a watcher to tell an event."""
-NEVER = f"no event within {PATIENCE:.0f} s"
+LIMIT_SECONDS = 10.0
+"""For an event to reach a watcher."""
+NEVER = f"no event within {LIMIT_SECONDS:.0f} s"
 
 
 def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
     """One measurement of one client. Raises Failed."""
     match case.kind:
-        # One write at a time, each when the one before it has surely been seen.
+        # One write at a time, each when the one before it has been seen.
         case "delay":
-            driver.tell({"after": etcd.index(), "events": case.events + EARLY})
+            driver.begin({"after": etcd.index(), "events": case.events + EARLY})
             time.sleep(REGISTER)
             etcd.events(case.events + EARLY, PAUSE)
             figures = driver.result()
@@ -43,13 +43,13 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
         case "burst":
             after = etcd.index()
             etcd.events(case.events, 0)
-            driver.tell({"after": after, "events": case.events})
+            driver.begin({"after": after, "events": case.events})
             figures = driver.result()
             del figures["delays"]
 
         case "loaded":
             with etcd.others(case.rate) as others:
-                driver.tell({"after": etcd.index(), "events": case.events + EARLY})
+                driver.begin({"after": etcd.index(), "events": case.events + EARLY})
                 time.sleep(SETTLE)
                 paced(etcd.happen, case.events + EARLY, 1 / PAUSE)
                 figures = driver.result()
@@ -59,7 +59,7 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
 
         # It answers twice: with its memory when the watchers are there, and with the events.
         case "many":
-            driver.tell({"after": etcd.index(), "events": case.events, "settle": SETTLE})
+            driver.begin({"after": etcd.index(), "events": case.events, "settle": SETTLE})
             memory = driver.result()["bytes"] / case.workers
             paced(lambda number: etcd.happen(number, f"{MANY}/k{number % case.workers}"), case.events, case.rate)
             figures = {**driver.result(), "bytes": memory}
@@ -67,7 +67,7 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
 
         # Completeness: a client that has lost events would wait for them for ever, so the end is written too.
         case _:
-            driver.tell({"after": etcd.index(), "events": 0})
+            driver.begin({"after": etcd.index(), "events": 0})
             time.sleep(SETTLE)
             seconds = paced(etcd.happen, case.events, case.rate)
             _end([driver], etcd.happen)
@@ -87,7 +87,7 @@ def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Fa
     happen(END)
     for driver in drivers:
         with contextlib.suppress(Failed):  # so will its result
-            driver.tell({"after": etcd.index(), "events": 1})
+            driver.begin({"after": etcd.index(), "events": 1})
     time.sleep(SETTLE)
 
     # 2. Other keys are written, and then the one.
@@ -97,8 +97,8 @@ def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Fa
         etcd.cut()
     happen(0)
 
-    # 3. Who does not tell the event is told to end.
-    end = time.monotonic() + PATIENCE
+    # 3. Whoever has not got the event is ended.
+    end = time.monotonic() + LIMIT_SECONDS
     for driver in drivers:
         driver.answered(end - time.monotonic())
     silent = [driver for driver in drivers if not driver.answered(0)]
@@ -108,7 +108,7 @@ def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Fa
     found: list[Figures | Failed] = []
     for driver in drivers:
         try:
-            figures = driver.result(PATIENCE)
+            figures = driver.result(LIMIT_SECONDS)
         except Failed as reason:
             found.append(reason)
             continue
@@ -144,7 +144,7 @@ def _judged(figures: Figures, count: int) -> None:
 
 def _end(drivers: list[Driver], happen: Callable[[int], None]) -> None:
     """Say that it was all, and again to those that do not notice: a watcher may be on its way back."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LIMIT_SECONDS
     while drivers and time.monotonic() < end:
         happen(END)
         drivers[0].answered(0.5)

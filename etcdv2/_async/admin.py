@@ -33,8 +33,8 @@ class AsyncSection:
         self._dispatcher = dispatcher
 
     async def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
-        rules = policy_for(call, repeat=self._dispatcher.repeat_writes, quorum=False)
-        return (await self._dispatcher.perform(call, rules, timeout)).answer
+        policy = policy_for(call, repeat=self._dispatcher.repeat_writes, quorum=False)
+        return (await self._dispatcher.perform(call, policy, timeout)).answer
 
 
 class AsyncMembersAPI(AsyncSection):

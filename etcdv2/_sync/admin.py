@@ -34,8 +34,8 @@ class Section:
         self._dispatcher = dispatcher
 
     def _send(self, call: Call[Answer, Message], timeout: TimeoutLike | Unset) -> Answer:
-        rules = policy_for(call, repeat=self._dispatcher.repeat_writes, quorum=False)
-        return (self._dispatcher.perform(call, rules, timeout)).answer
+        policy = policy_for(call, repeat=self._dispatcher.repeat_writes, quorum=False)
+        return (self._dispatcher.perform(call, policy, timeout)).answer
 
 
 class MembersAPI(Section):

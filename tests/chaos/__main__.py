@@ -37,10 +37,10 @@ def main() -> int:
     for binary in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep):
         arena = ground(binary or None)
         what = f"etcd {arena.version}, seed {seed}"
-        tell(f"{what}, {options.minutes:g} minutes, transport {options.transport}, ground {arena.name}")
+        say(f"{what}, {options.minutes:g} minutes, transport {options.transport}, ground {arena.name}")
         try:
             with arena:
-                run = Run(arena, seed, tell, transport_name=options.transport, repeat_writes=options.repeat_writes)
+                run = Run(arena, seed, say, transport_name=options.transport, repeat_writes=options.repeat_writes)
                 report = run.carry_out(options.minutes * 60)
             ends.append(str(report))
             sound &= report.sound
@@ -48,11 +48,11 @@ def main() -> int:
             ends.append(f"{what}, ground {arena.name}: the run broke off\n{traceback.format_exc()}")
             sound = False
     for end in ends:
-        tell(f"\n{end}")
+        say(f"\n{end}")
     return 0 if sound else 1
 
 
-def tell(text: str) -> None:
+def say(text: str) -> None:
     print(text, flush=True)
 
 

@@ -17,9 +17,9 @@ from tests.chaos.schedule import Window
 
 Kind = Literal["lost", "doubled", "stale", "late", "unfounded", "strange"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "stale", "late", "unfounded", "strange")
-"""lost: confirmed and gone, or never told to a watcher. doubled: took effect more often than it may, or though refused.
-stale: a read went back in time. late: a call outlived its deadline. unfounded: unknown or refused while nothing was
-wrong, or unknown while nobody could be reached. strange: an error that nobody promised, an event of nobody's write."""
+"""lost: confirmed and gone, or never delivered to a watcher. doubled: took effect too often, or though refused. stale:
+a read went back in time. late: a call outlived its deadline. unfounded: unknown or refused while nothing was wrong,
+or unknown while nobody could be reached. strange: an error that nobody promised, an event of nobody's write."""
 
 MARGIN = 1.0
 """Seconds after its deadline in which a call may still end: three members and all workers share the machine."""

@@ -32,7 +32,7 @@ class StandIn:
 
 
 class RepeatsLostWrites(StandIn):
-    """Sends a write again when its answer was lost, and tells what came of the second one."""
+    """Sends a write again when its answer was lost, and gives the outcome of the second one."""
 
     def _twice(self, method: str, *arguments: Any, **options: Any) -> Any:
         try:
@@ -145,7 +145,7 @@ class LeaksForeignErrors(StandIn):
 
 
 class WatchFromNow:
-    """Registers anew after each event, "from now"; that takes a moment."""
+    """Registers again after each event, "from now"; that takes a moment."""
 
     def __init__(self, keys: Any, directory: str, after: int) -> None:
         self._keys, self._dir = keys, directory
@@ -290,12 +290,12 @@ class NeverLooksAgain:
 
 
 class ForgetsConfigured(NeverLooksAgain):
-    """A client whose `sync` drops the configured endpoints that the members do not tell of."""
+    """A client whose `sync` drops the configured endpoints that the members do not advertise."""
 
     def sync(self) -> tuple[str, ...]:
         found = self._client.sync()
-        told = {url for member in self._client.members.list() for url in member.client_urls}
-        return tuple(url for url in found if url in told)
+        advertised = {url for member in self._client.members.list() for url in member.client_urls}
+        return tuple(url for url in found if url in advertised)
 
 
 class Frozen(dict[str, Any]):

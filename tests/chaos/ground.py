@@ -25,7 +25,7 @@ class Way(Protocol):
         """Clients no longer get to the member."""
 
     def stall(self) -> None:
-        """Nothing passes, and nobody is told."""
+        """Nothing passes, and nobody is notified."""
 
     def go(self) -> None:
         """The end of `stall`."""
@@ -85,7 +85,7 @@ class Ground(abc.ABC):
 
     @abc.abstractmethod
     def move(self, member: Server) -> None:
-        """Start this member, which is away, with another address, which it tells of; `direct` stays as it is."""
+        """Start this member, which is away, with another address, which it advertises; `direct` stays as it is."""
 
     @abc.abstractmethod
     def mend(self) -> None:

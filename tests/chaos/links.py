@@ -1,6 +1,6 @@
 """The ground of a chaos run everywhere: three members, a TCP proxy before each client port and each peer port.
 
-Owns what can happen on the way: cut, stalled, slow, answers or requests lost. Peer traffic is told apart by the
+Owns what can happen on the way: cut, stalled, slow, answers or requests lost. Peer traffic is distinguished by the
 `X-Server-From` header of etcd's rafthttp, so that one member can be cut off from the others without namespaces.
 """
 
@@ -123,7 +123,7 @@ class PeerLink(Link):
 class Arena(Ground):
     """A cluster of three with links: `endpoints` lead through the client links, `direct` past them.
 
-    The members tell clients of the links, not of themselves: whoever finds addresses by `sync` is on links too.
+    The members advertise the links, not themselves: whoever finds addresses by `sync` is on links too.
     """
 
     name = "proxies"
@@ -177,7 +177,7 @@ class Arena(Ground):
             link.ban(everybody if other is member else {self._ids[member.name]})
 
     def move(self, member: Server) -> None:
-        """Start this member, which is away, with another link, which it tells of; the old address refuses from now on.
+        """Start this member, which is away, with another link, which it advertises; the old address refuses then.
 
         Its own port stays, for the `direct` clients; `tests/chaos/test_moves.py` changes that too.
         """

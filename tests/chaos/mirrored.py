@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.book import Book, Outcome
-from tests.chaos.watched import END, POLL, Told, Watched
+from tests.chaos.watched import END, POLL, Delivered, Watched
 from tests.chaos.workers import TOTAL, Ask, Wait, Worker
 
 OPEN_WITHIN = 2 * TOTAL
@@ -107,8 +107,8 @@ class Mirrored:
 
     def _check_states(self, mine: Copied) -> None:
         written: dict[str, list[int]] = {}
-        for index, told in sorted(self._watched.confirmed.items()):
-            written.setdefault(told.key, []).append(index)
+        for index, write in sorted(self._watched.confirmed.items()):
+            written.setdefault(write.key, []).append(index)
         before = 0
         for shown in mine.shown:
             if shown.index < before:
@@ -121,6 +121,6 @@ class Mirrored:
                     text = f"{mine.name} at index {shown.index} shows {key} as {file}, written at {indexes[due - 1]}"
                     self._book.complain(self.name, "lost", text)
             for key, (modified, value) in shown.files.items():
-                objection = self._watched.objection(Told(modified, key, value))
+                objection = self._watched.objection(Delivered(modified, key, value))
                 if objection is not None:
                     self._book.complain(self.name, "strange", f"{mine.name} shows what {objection}")

@@ -1,8 +1,8 @@
 """Network namespaces with veth lines between them that drop packets, in one direction or both (Linux, root).
 
 Owns that nothing of them stays. A direction is shut by a wrong hardware address in its sender's neighbour table: frames
-leave and nobody takes them, and nobody is told, neither by RST nor by ICMP. What is open stays open; TCP sends again
-when the way is mended.
+leave and nobody takes them, and nobody is notified, neither by RST nor by ICMP. What is open stays open; TCP sends
+again when the way is mended.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Network:
     """Namespaces and lines, made with `space` and `line`, removed by `with`, and when this process dies without it.
 
     An abstract socket says that a number is in use: the kernel gives it back with the process. So what is left of
-    another process, should its guard have died as well, is told from what is in use, and removed.
+    another process, should its guard have died as well, is distinguished from what is in use, and removed.
     """
 
     def __init__(self) -> None:

@@ -61,7 +61,7 @@ class Report:
     seconds: float
     faults: Multiset[str]
     events: int
-    """Told to followers."""
+    """Delivered to followers."""
     holes: int
     """Named by HistoryCleared."""
     book: Book
@@ -104,16 +104,16 @@ class Run:
         self,
         arena: Ground,
         seed: int,
-        tell: Callable[[str], None] = print,
+        report: Callable[[str], None] = print,
         *,
         transport_name: TransportChoice = "mixed",
         repeat_writes: bool = False,
     ) -> None:
         self._settings: dict[str, Any] = {"timeout": TIMES, "repeat_writes": repeat_writes}
-        self._arena, self._seed, self._transport_name, self._out = arena, seed, transport_name, tell
+        self._arena, self._seed, self._transport_name, self._out = arena, seed, transport_name, report
         self._journal = Journal()
         self._book = Book(journal=self._journal)
-        self._schedule = Schedule(arena, seed, self._tell)
+        self._schedule = Schedule(arena, seed, self._say)
         self._next_progress = math.inf
         self._stop = threading.Event()
         self._writers: list[threading.Event] = []
@@ -173,11 +173,11 @@ class Run:
             final.keys.delete("/chaos", recursive=True)
         book.judge_doubts(self._schedule.windows)
         followed = [one for watched in watches for one in watched.followed]
-        events, holes = sum(len(one.told) for one in followed), sum(len(one.holes) for one in followed)
+        events, holes = sum(len(one.delivered) for one in followed), sum(len(one.holes) for one in followed)
         seconds = time.monotonic() - began
         return Report(self._seed, arena.version, seconds, self._schedule.done, events, holes, book, arena.name)
 
-    def _tell(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         self._journal.step(text)
         self._out(text)
         if time.monotonic() >= self._next_progress:

@@ -1,4 +1,4 @@
-"""Which faults happen, when, and for how long: made from a seed, told as it goes, with the times for later checks."""
+"""Which faults happen, when, and for how long: made from a seed, reported step by step, with times for later checks."""
 
 from __future__ import annotations
 
@@ -243,12 +243,12 @@ def plan(seed: int, own: Iterable[str] = ()) -> Iterator[Step]:
 class Schedule:
     """Carries out a plan against an arena; `windows` says when something was wrong, `done` what and how often."""
 
-    def __init__(self, arena: Ground, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, arena: Ground, seed: int, report: Callable[[str], None]) -> None:
         self._arena = arena
         self._faults = FAULTS | dict(arena.own_faults)
         self._rng = random.Random(f"targets {seed}")
         self._plan = plan(seed, arena.own_faults)
-        self._tell = tell
+        self._report = report
         self.windows: list[Window] = []
         self.done: Counter[str] = Counter()
 
@@ -258,7 +258,7 @@ class Schedule:
         time.sleep(1.0)
         while time.monotonic() < until:
             step = next(self._plan)
-            self._tell(f"{time.monotonic() - began:6.1f} s: {step}")
+            self._report(f"{time.monotonic() - began:6.1f} s: {step}")
             self.carry_out(step)
             time.sleep(step.quiet)
 

@@ -48,10 +48,10 @@ def followed(sound: etcdv2.Client, open_watch: OpenWatch) -> tuple[dict[str, int
     return book.found, watched
 
 
-def test_follower_is_told_everything_once_and_in_order(sound: etcdv2.Client) -> None:
+def test_follower_gets_everything_once_and_in_order(sound: etcdv2.Client) -> None:
     found, watched = followed(sound, standard_watch)
     assert found == {}
-    assert len(watched.followed[0].told) == 61
+    assert len(watched.followed[0].delivered) == 61
 
 
 def test_watcher_that_resumes_from_now_is_caught(sound: etcdv2.Client) -> None:

@@ -1,4 +1,4 @@
-"""Members that come back at other addresses, one after another, until none is where the client was told to look."""
+"""Members that come back at other addresses, one after another, until none is where the client looked at first."""
 
 from __future__ import annotations
 

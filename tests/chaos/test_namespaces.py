@@ -1,4 +1,4 @@
-"""A member whose packets are dropped without a word: what its clients do, and a short run of faults on that ground.
+"""A member whose packets are dropped silently: what its clients do, and a short run of faults on that ground.
 
 Where this process cannot make network namespaces (they take Linux and root), the same tests run on the TCP proxies.
 """
@@ -246,11 +246,11 @@ def test_watch_at_a_silent_member_goes_on_complete_at_another(
 
 
 def await_more(watched: Watched) -> None:
-    """Until the follower has been told of what is written now."""
+    """Until the follower has got what is written now."""
     (followed,), target = watched.followed, len(watched.confirmed) + 5
     by = time.monotonic() + 15
-    while len(followed.told) < target:
-        assert time.monotonic() < by, f"{len(followed.told)} events of {len(watched.confirmed)}"
+    while len(followed.delivered) < target:
+        assert time.monotonic() < by, f"{len(followed.delivered)} events of {len(watched.confirmed)}"
         time.sleep(0.02)
 
 
@@ -262,14 +262,14 @@ def test_promises_hold_under_a_schedule_of_faults(ground: Ground) -> None:
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
     steps: list[str] = []
     report = Run(ground, seed, steps.append).carry_out(SECONDS)
-    told = "\n".join([str(report), *steps])
-    assert report.sound, told
-    assert f"ground {ground.name}" in told
-    assert sum(report.faults.values()) >= 2, told
+    text = "\n".join([str(report), *steps])
+    assert report.sound, text
+    assert f"ground {ground.name}" in text
+    assert sum(report.faults.values()) >= 2, text
     confirmed, calls = (
         sum(getattr(page, what) for page in report.book.pages.values()) for what in ("confirmed", "calls")
     )
-    assert confirmed > 0.4 * calls > 100, told
+    assert confirmed > 0.4 * calls > 100, text
 
 
 def test_every_fault_begins_and_ends(ground: Ground, client: Client) -> None:

@@ -74,13 +74,13 @@ def test_promises_hold_under_a_schedule_of_faults(arena: Arena) -> None:
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
     steps: list[str] = []
     report = Run(arena, seed, steps.append).carry_out(SECONDS)
-    told = "\n".join([str(report), *steps])
-    assert report.sound, told
-    assert sum(report.faults.values()) >= 3, told
+    text = "\n".join([str(report), *steps])
+    assert report.sound, text
+    assert sum(report.faults.values()) >= 3, text
     confirmed, calls = (
         sum(getattr(page, what) for page in report.book.pages.values()) for what in ("confirmed", "calls")
     )
-    assert confirmed > 0.5 * calls > 250, told
+    assert confirmed > 0.5 * calls > 250, text
 
 
 def test_run_that_finds_something_keeps_its_history(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +107,8 @@ def test_run_that_finds_something_keeps_its_history(arena: Arena, monkeypatch: p
 def test_run_that_breaks_off_keeps_its_history_and_ends_its_workers(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
-    run = Run(arena, 1, told.append)
+    lines: list[str] = []
+    run = Run(arena, 1, lines.append)
 
     def break_off(until: float) -> None:
         raise StartFailed("on purpose")
@@ -119,7 +119,7 @@ def test_run_that_breaks_off_keeps_its_history_and_ends_its_workers(
     assert not any(thread.is_alive() for thread in run._threads)
     assert run._book.sound, run._book.texts
     kept = run._journal.directory
-    assert told == [f"the run broke off; the calls, the steps and the members' logs are in {kept}"]
+    assert lines == [f"the run broke off; the calls, the steps and the members' logs are in {kept}"]
     assert "on purpose" in (kept / "report.txt").read_text()
     shutil.rmtree(kept)
 
@@ -273,7 +273,7 @@ def test_call_to_stalled_members(
 
 
 def test_sync_ends_within_its_deadline_while_the_found_addresses_stall(arena: Arena, sound: etcdv2.Client) -> None:
-    """`sound` knows the members' own addresses, and asks each of the three that they tell of."""
+    """`sound` knows the members' own addresses, and asks each of the three that they advertise."""
 
     def one_sync() -> Worker:
         yield Ask("sync", lambda client: client.sync(timeout=0.5), writes=False, within=0.5)

@@ -1,6 +1,6 @@
-"""The watch workload: writers who know their modified indexes, followers who must be told all of them, in order.
+"""The watch workload: writers who know their modified indexes, followers who must get all of them, in order.
 
-Owns what "complete, or the hole named" means. A hole is what a follower had not seen when it was told HistoryCleared.
+Owns what "complete, or the hole named" means. A hole is what a follower had not seen when it got HistoryCleared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FIRST_WITHIN = TOTAL + POLL
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivered:
     """An event as a follower got it."""
 
     index: int
@@ -29,7 +29,7 @@ class Told:
 
 
 class Hole(NamedTuple):
-    """The follower was told that it may have missed what came after `after`, up to `until`."""
+    """The follower may have missed, by HistoryCleared, what came after `after`, up to `until`."""
 
     after: int
     until: int
@@ -37,11 +37,11 @@ class Hole(NamedTuple):
 
 @dataclass
 class Monitored:
-    """What one follower was told."""
+    """What was delivered to one follower."""
 
     name: str
     after: int
-    told: list[Told] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
     ended: bool = False
 
@@ -64,7 +64,7 @@ class Watched:
         self.name = name
         self.directory = f"/chaos/{name}"
         self._book, self._pace = book, pace
-        self.confirmed: dict[int, Told] = {}
+        self.confirmed: dict[int, Delivered] = {}
         self._unknown: set[str] = set()
         self._refused: set[str] = set()
         self.followed: list[Monitored] = []
@@ -80,7 +80,7 @@ class Watched:
         outcome: Outcome = yield Ask("set", lambda keys: keys.set(key, value))
         if outcome.confirmed:
             index = outcome.response.node.modified_index
-            self.confirmed[index] = Told(index, key, value)
+            self.confirmed[index] = Delivered(index, key, value)
         elif outcome.unknown:
             self._unknown.add(value)
         elif outcome.refused:
@@ -91,7 +91,7 @@ class Watched:
     def finish(self, keys: Any) -> None:
         """Write what the followers wait for."""
         index = keys.set(f"{self.directory}/{END}", END).index
-        self.confirmed[index] = Told(index, f"{self.directory}/{END}", END)
+        self.confirmed[index] = Delivered(index, f"{self.directory}/{END}", END)
         self.give_up = time.monotonic() + 20.0
 
     def follower(self, name: str, after: int, open_watch: OpenWatch = standard_watch) -> Worker:
@@ -113,7 +113,7 @@ class Watched:
             event = outcome.response
             if event is not None:
                 last = max(last, event.index)
-                mine.told.append(Told(event.index, event.key, event.value))
+                mine.delivered.append(Delivered(event.index, event.key, event.value))
                 mine.ended = event.value == END
             if outcome.error is not None:
                 yield _close(watcher)
@@ -128,14 +128,14 @@ class Watched:
         if watcher is not None:
             yield _close(watcher)
 
-    def objection(self, told: Told) -> str | None:
+    def objection(self, event: Delivered) -> str | None:
         """What is wrong with this value at this index, by what the writers know; None where nothing is."""
-        if told.value in self._refused:
-            return f"{told} was written, though the client said: not done"
-        if told.index in self.confirmed:
-            written = self.confirmed[told.index]
-            return None if told == written else f"{told} was written as {written}"
-        return None if told.value in self._unknown else f"{told} was written by nobody at that index"
+        if event.value in self._refused:
+            return f"{event} was written, though the client said: not done"
+        if event.index in self.confirmed:
+            written = self.confirmed[event.index]
+            return None if event == written else f"{event} was written as {written}"
+        return None if event.value in self._unknown else f"{event} was written by nobody at that index"
 
     def check(self, keys: Any) -> None:
         for mine in self.followed:
@@ -146,21 +146,21 @@ class Watched:
             self._book.complain(self.name, kind, f"{mine.name}: {text}")
 
         if not mine.ended:
-            complain("lost", f"did not see the end; last told: {mine.told[-1:]}, holes: {mine.holes}")
-        seen: dict[int, Told] = {}
+            complain("lost", f"did not see the end; last delivered: {mine.delivered[-1:]}, holes: {mine.holes}")
+        seen: dict[int, Delivered] = {}
         values: set[str | None] = set()
         last = mine.after
-        for told in mine.told:
-            if told.index in seen or told.value in values:
-                complain("doubled", f"told twice: {told}")
-            elif told.index <= last:
-                complain("strange", f"out of order: {told} after {last}")
-            elif (text := self.objection(told)) is not None:
-                complain("doubled" if told.value in self._refused else "strange", text)
-            seen[told.index] = told
-            values.add(told.value)
-            last = max(last, told.index)
+        for event in mine.delivered:
+            if event.index in seen or event.value in values:
+                complain("doubled", f"delivered twice: {event}")
+            elif event.index <= last:
+                complain("strange", f"out of order: {event} after {last}")
+            elif (text := self.objection(event)) is not None:
+                complain("doubled" if event.value in self._refused else "strange", text)
+            seen[event.index] = event
+            values.add(event.value)
+            last = max(last, event.index)
         for index, written in sorted(self.confirmed.items()):
             excused = index <= mine.after or any(hole.after < index <= hole.until for hole in mine.holes)
             if index not in seen and not excused and (mine.ended or index <= last):
-                complain("lost", f"was not told of {written}, and no hole was named")
+                complain("lost", f"did not get {written}, and no hole was named")

@@ -50,14 +50,14 @@ class Counter:
         found = keys.get(self._key, quorum=True, default=None)
         final = 0 if found is None else int(found.value)
         confirmed, unknown = len(self._values), len(self._unknown)
-        told = f"{final} after {confirmed} confirmed and {unknown} unknown increments"
+        text = f"{final} after {confirmed} confirmed and {unknown} unknown increments"
         if final < confirmed:
-            self._book.complain(self.name, "lost", told, confirmed - final)
+            self._book.complain(self.name, "lost", text, confirmed - final)
         if final > confirmed + unknown:
-            self._book.complain(self.name, "doubled", told, final - confirmed - unknown)
+            self._book.complain(self.name, "doubled", text, final - confirmed - unknown)
         twice = [value for value, times in Multiset(self._values).items() if times > 1]
         if twice:
-            self._book.complain(self.name, "lost", f"two increments were both told {twice}", len(twice))
+            self._book.complain(self.name, "lost", f"two increments both got {twice}", len(twice))
 
 
 class Entries:
@@ -117,7 +117,7 @@ def _append(key: str, value: str) -> Callable[[Any], Any]:
 
 
 class Register:
-    """Plain sets and quorum reads of one key: there must be an order that explains what everybody was told."""
+    """Plain sets and quorum reads of one key: there must be an order that explains what everybody got."""
 
     name = "register"
 
@@ -177,9 +177,9 @@ def _total(within: float | None) -> dict[str, float]:
 
 
 class Session:
-    """Session reads, of a worker's own key and of another's: not older than what the same worker was told before.
+    """Session reads, of a worker's own key and of another's: not older than what the same worker got before.
 
-    A value has its place at the index at which it was first told, so one that comes back is seen, whatever index it
+    A value has its place at the index at which it was first returned, so one that comes back is seen, whatever index it
     comes with. An unknown write may take effect late, over a confirmed one: that is the store's state, not an old one.
     """
 
@@ -206,11 +206,11 @@ class Session:
             yield Wait(self._pace)
 
     def _place(self, name: str, key: str, places: dict[str | None, int], value: str | None, index: int) -> None:
-        """`places`: the index of each value that this worker was told, before this one."""
+        """`places`: the index of each value that this worker got, before this one."""
         floor, place = max(places.values()), places.setdefault(value, index)
         if index < floor or place < floor:
-            told = f"{name} read {value} at index {index} from {key}, was told index {floor} before"
-            self._book.complain(self.name, "stale", told)
+            text = f"{name} read {value} at index {index} from {key}, got index {floor} before"
+            self._book.complain(self.name, "stale", text)
         elif index != place:
             self._book.complain(self.name, "doubled", f"{name} read {value} from {key} at index {place} and at {index}")
 

@@ -248,7 +248,7 @@ def test_changes_follow_on_when_no_event_of_the_store_lies_between(indexes: list
     assert cursor.wait_index == 5
 
 
-def test_event_that_comes_later_than_was_thought_possible_is_told_and_gone_on_from() -> None:
+def test_event_that_comes_later_than_was_thought_possible_is_delivered_and_gone_on_from() -> None:
     cursor = at("/a", wait_index=5)
     cursor.opened(8)
     cursor.moved_to(20)

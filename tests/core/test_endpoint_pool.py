@@ -124,7 +124,7 @@ def test_answer_ends_the_rest_and_the_next_one_is_short_again() -> None:
     assert rest_of(pool, 300) == pytest.approx(0.5, abs=0.01)
 
 
-def test_endpoint_without_v2_is_skipped_for_long_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_endpoint_without_v2_is_skipped_for_long_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     pool = pool_of(A, B)
     pool.without_v2(A, 0)
     pool.without_v2(A, 10)

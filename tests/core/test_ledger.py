@@ -164,7 +164,7 @@ def test_the_same_refusal_by_all_who_do_not_lead_is_the_error() -> None:
 
 @pytest.mark.parametrize("other", [REFUSED_AT_A, NO_V2_AT_B, LEADERLESS_AT_A, (B, ODD, odd(431))])
 @pytest.mark.parametrize("odd_first", [True, False])
-def test_a_mixture_is_told_with_all_its_parts(other: Any, odd_first: bool) -> None:
+def test_a_mixture_is_reported_with_all_its_parts(other: Any, odd_first: bool) -> None:
     error = ledger_of(*([ODD_AT_A, other] if odd_first else [other, ODD_AT_A])).unavailable()
     assert type(error) is ClusterUnavailable
     assert "unexpected answer 400: no JSON" in str(error)
@@ -182,7 +182,7 @@ def test_endings_of_their_own() -> None:
     assert "the client was closed" in str(closed)
 
 
-def test_write_applied_elsewhere_is_told_with_its_response() -> None:
+def test_write_applied_elsewhere_is_reported_with_its_response() -> None:
     verdict = Verdict(Then.CHANGED, Shows.FOREIGN)
     reply = event("set", 7, status=201, cluster=THEIRS)
     answer = PUT.decode(reply.status, reply.body)

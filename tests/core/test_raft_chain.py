@@ -86,7 +86,7 @@ def test_answer_about_a_leap_before_does_not_end_this_one() -> None:
     seen.note(5900, 12_000, 4.0)
     seen.reached(5900, first)  # asked before the second leap, and late
     assert seen.asks_cluster
-    seen.reached(0, seen.leaping)  # the cluster could not tell
+    seen.reached(0, seen.leaping)  # the cluster could not say
     assert seen.asks_cluster
 
 

@@ -224,7 +224,7 @@ def test_two_at_one_member_prove_all_up_to_the_registration_of_the_second() -> N
 @pytest.mark.parametrize(("first", "second", "proved"), [(150, 400, 150), (400, 150, 150)])
 @pytest.mark.parametrize("members", [("a", "b"), ("", ""), ("", "a"), ("a", "")])
 def test_two_elsewhere_prove_what_both_found(first: int, second: int, proved: int, members: tuple[str, str]) -> None:
-    """What the earlier was told while it waited, the later one need not have."""
+    """What the earlier was sent while it waited, the later one need not have."""
     one, two = at(first, member=members[0]), at(second, member=members[1])
     renewal = ending(one, two)
     renewal.ended(properly=True)

@@ -93,9 +93,9 @@ def test_runs_are_the_same_for_the_same_seed() -> None:
 
 
 def test_machine_tells_much_and_settles_much() -> None:
-    """Else it would show nothing: events are told, losses are named, and silence is proved."""
+    """Else it would show nothing: events are delivered, losses are named, and silence is proved."""
     with scaled():
         outcomes = [run(DIRECT["one member, far"], seed) for seed in range(100)]
-    assert sum(outcome.told for outcome in outcomes) > 100
+    assert sum(outcome.delivered for outcome in outcomes) > 100
     assert sum(outcome.named for outcome in outcomes) > 20
     assert sum(outcome.proved for outcome in outcomes) > 20

@@ -234,7 +234,7 @@ def test_route_and_view_show_where_they_are() -> None:
     assert repr(course.view) == "<ClusterView of cafe at index 10, term 2>"
 
 
-def test_refused_cluster_is_told_at_once_when_no_time_is_left_for_a_second_round() -> None:
+def test_refused_cluster_is_reported_at_once_when_no_time_is_left_for_a_second_round() -> None:
     course = Course(READ, timeout=Timeout(total=0.3))
     with pytest.raises(ClusterUnavailable):
         course.run(REFUSED)
@@ -303,7 +303,7 @@ def test_limits_of_a_try_are_those_of_its_kind() -> None:
 
 
 def test_default_quorum_read_waits_longer_than_the_server_does() -> None:
-    """After 7 s the server says that there is no leader: that tells more than a time-out."""
+    """After 7 s the server says that there is no leader: that says more than a time-out."""
     assert Course(QUORUM).step().limits.answer == 8
 
 
@@ -391,7 +391,7 @@ def test_foreign_endpoint_is_quarantined_and_keeps_its_cluster_to_itself() -> No
 
 @READ_AND_WRITE
 @pytest.mark.parametrize("endpoints", [1, 3])
-def test_cluster_that_was_rebuilt_is_told_once(policy: CallPolicy, endpoints: int) -> None:
+def test_cluster_that_was_rebuilt_is_reported_once(policy: CallPolicy, endpoints: int) -> None:
     course = Course(policy, endpoints=endpoints)
     with pytest.raises(ClusterChanged) as caught:
         course.run(keys_error(100, 404, cluster=THEIRS))

@@ -204,7 +204,7 @@ def said_by_somebody_else(places: Sequence[Path]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_what_the_process_may_not_read_or_enter_is_told_by_its_file(files: Files, everybodys: Path) -> None:
+def test_what_the_process_may_not_read_or_enter_is_reported_by_its_file(files: Files, everybodys: Path) -> None:
     places = {name: everybodys / name for name in ("nothing", "ca", "cert", "key", "directory")}
     for shut, place in places.items():
         place.mkdir()

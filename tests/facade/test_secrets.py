@@ -141,10 +141,10 @@ ENDINGS = {
 def test_no_ending_of_a_call_shows_a_password(kind: Kind, case: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
     ending = ENDINGS[case]
-    told: list[AttemptInfo] = []
+    infos: list[AttemptInfo] = []
 
     def broken_hook(info: AttemptInfo) -> None:
-        told.append(info)
+        infos.append(info)
         raise RuntimeError("the hook is broken")
 
     with FaultServer(*ending.script) as server:
@@ -155,8 +155,8 @@ def test_no_ending_of_a_call_shows_a_password(kind: Kind, case: str, caplog: pyt
         assert type(error) is ending.error
         assert all(received.headers["authorization"] == f"Basic {TOKEN}" for received in server.requests)
     assert not leaks(views(error))
-    assert told
-    assert not leaks({**records(caplog), "hooks": repr(told)})
+    assert infos
+    assert not leaks({**records(caplog), "hooks": repr(infos)})
 
 
 @EVERY_KIND

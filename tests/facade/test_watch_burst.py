@@ -38,7 +38,7 @@ asyncio.run(main())
 
 @pytest.mark.load
 @pytest.mark.parametrize("code", [BLOCKING, ASYNC], ids=["sync", "async"])
-def test_two_thousand_events_in_a_moment_are_told(etcd_binary: Path, code: str) -> None:
+def test_two_thousand_events_in_a_moment_are_delivered(etcd_binary: Path, code: str) -> None:
     """A server that writes to its disk, some 10,000 events a second; without that it is 40,000, which is too much."""
     with Server(etcd_binary) as server:
         command = [sys.executable, "-c", code, server.url]
@@ -46,6 +46,6 @@ def test_two_thousand_events_in_a_moment_are_told(etcd_binary: Path, code: str) 
             assert watching.stdout is not None
             assert watching.stdout.readline() == "ready\n"
             writing = Writing(server.port, [put(f"/b/{n}", f"{n}") for n in range(2000)], **AT_ONCE)
-            told = [int(line) for line in watching.stdout]
+            delivered = [int(line) for line in watching.stdout]
         assert watching.returncode == 0
-        assert told == [done.index for done in writing.done]
+        assert delivered == [done.index for done in writing.done]

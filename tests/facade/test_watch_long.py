@@ -1,4 +1,4 @@
-"""20,000 changes of every kind under faults, told by every kind of watch at once: exactly, by index, or the hole named.
+"""20,000 changes of every kind under faults, by every kind of watch at once: exactly, by index, or the hole named.
 
 Paced runs demand completeness; the unpaced one that nothing is silent.
 """
@@ -28,7 +28,7 @@ CHANGES = 20_000
 SEED = 4
 NAMES = "abcdefghijkl"
 BEHIND = 400
-"""Changes; whoever has not told them yet holds up the writers."""
+"""Changes; whoever has not delivered them yet holds up the writers."""
 MODERATE = 400.0
 """Changes a second before something breaks: no watch stands 1,000 changes back then (README, Watching)."""
 CAUTIOUS = 25.0
@@ -36,7 +36,7 @@ CAUTIOUS = 25.0
 UNPACED = 5.0
 """Seconds."""
 FIRST = "/first/_hidden"
-"""Written when all watches have begun; none tells it."""
+"""Written when all watches have begun; none delivers it."""
 
 
 def compare(history: History, readers: list[Reader]) -> None:
@@ -85,7 +85,7 @@ class LongRun:
         return next((f"{one}" for one in self.everybody if one.key in ("/", "/long") and one.reached < behind), None)
 
     def carry_out(self, faults: list[Callable[[], None]]) -> History:
-        """What happened, by index; all readers have told the end."""
+        """What happened, by index; all readers have delivered the end."""
         rng = random.Random(SEED)
         rng.shuffle(faults)
         first = self.writer.surely(FIRST, "").index
@@ -128,7 +128,7 @@ class LongRun:
                 raise one.failure
 
     def everybody_tells(self, value: str) -> None:
-        """Write something that each watch must tell, and wait until it did."""
+        """Write something that each watch must deliver, and wait until it did."""
         wanted = [(reader, self.writer.surely(reader.end(), value).index) for reader in self.everybody]
         until(lambda: all(reader.reached >= index for reader, index in wanted), lambda: wanted, SOON)
 

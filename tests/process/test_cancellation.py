@@ -237,7 +237,7 @@ async def test_calls_ended_at_random_moments_under_load_never_mix_answers(etcd: 
 
     settings: dict[str, Any] = (
         {"after_attempt": note} if transport == "fast" else {}
-    )  # httpx tells its own end as a failure
+    )  # httpx reports its own end as a failure
     async with AsyncClient(etcd.url, max_connections=3, **settings, **over(transport)) as client:
         tasks = 24 if transport == "fast" else 6
         assert await random_ends(client, tasks, random.Random(7)) > tasks

@@ -56,10 +56,10 @@ class Sample(NamedTuple):
     held: Held
 
 
-def cut_again_and_again(port: int, told: Connection) -> None:
+def cut_again_and_again(port: int, ports: Connection) -> None:
     with TcpProxy("127.0.0.1", port) as proxy:
-        told.send(proxy.port)
-        while not told.poll(CUT_EVERY):
+        ports.send(proxy.port)
+        while not ports.poll(CUT_EVERY):
             proxy.cut()
 
 
@@ -89,7 +89,7 @@ def sample(counts: list[int]) -> Sample:
 def judge(samples: list[Sample]) -> None:
     """Fails when the later half stands above the earlier: by an object in five calls, a thread, a task, four sockets.
 
-    200 objects and 4 MiB are left to chance: they tell less and less the longer it runs.
+    200 objects and 4 MiB are left to chance: they say less and less the longer it runs.
     """
     middle = len(samples) // 2
     early, late = samples[:middle], samples[-middle:]

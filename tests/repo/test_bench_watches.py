@@ -51,7 +51,7 @@ for wanted in ("0 ", "-1 "):
 print('{"calls": 0, "seconds": 1.0, "cpu": 0.1}', flush=True)
 input()
 """
-"""A client that does not tell the event, but does notice the end that is written after it."""
+"""A client that does not report the event, but does notice the end that is written after it."""
 
 
 def run(etcd: Etcd, case: cases.Case, *clients: peers.Peer) -> tuple[dict[str, compare.Figures], dict[str, str]]:
@@ -94,10 +94,10 @@ def test_of_the_events_the_worst_round_counts_and_of_the_words_the_first() -> No
 
 
 def test_no_delay_is_given_where_an_event_never_came() -> None:
-    told = figures.condense({"calls": 1, "seconds": 1.0, "cpu": 0.1, "delays": [0.001]})
+    seen = figures.condense({"calls": 1, "seconds": 1.0, "cpu": 0.1, "delays": [0.001]})
     silent = figures.condense({"calls": 0, "seconds": 1.0, "cpu": 0.1, "delays": []})
-    assert "delay_us" in figures.summary([told])
-    assert "delay_us" not in figures.summary([told, silent])
+    assert "delay_us" in figures.summary([seen])
+    assert "delay_us" not in figures.summary([seen, silent])
 
 
 def test_a_record_ends_with_the_last_event_or_the_number_below_0() -> None:
@@ -176,19 +176,19 @@ def test_what_a_client_loses_is_shown_with_what_it_says(etcd: Etcd) -> None:
 def test_a_watcher_of_a_quiet_key_that_tells_nothing_is_brought_to_its_end(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "PATIENCE", 1.0)
-    told = canned("told", {"seen": [0], "delays": [0.1]})
-    entries, failed = run(etcd, case_of("watch-quiet"), told, scripted("deaf", DEAF))
+    monkeypatch.setattr(watching, "LIMIT_SECONDS", 1.0)
+    quick = canned("quick", {"seen": [0], "delays": [0.1]})
+    entries, failed = run(etcd, case_of("watch-quiet"), quick, scripted("deaf", DEAF))
     assert failed == {}
     assert [(name, one["missing"], one["said"]) for name, one in entries.items()] == [
-        ("told", 0, ""),
+        ("quick", 0, ""),
         ("deaf", 1, watching.NEVER),
     ]
 
 
 @pytest.mark.load
 def test_clients_that_hang_or_end_are_left_out_of_the_quiet_key(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PATIENCE", 0.2)
+    monkeypatch.setattr(watching, "LIMIT_SECONDS", 0.2)
     mute = scripted("mute", "print('{}', flush=True); input(); input()")
     gone = scripted("gone", "print('{}', flush=True)")
     entries, failed = run(etcd, case_of("watch-quiet"), mute, gone)

@@ -117,7 +117,7 @@ def test_a_cluster_of_ones_own_is_toured_and_left_as_it_was(
 
 @BOTH
 def test_a_directory_that_is_there_already_is_left_alone(example: str, etcd: Server) -> None:
-    """Told over the second of two endpoints: a cluster is given as a list with commas."""
+    """Reported over the second of two endpoints: a cluster is given as a list with commas."""
     with etcdv2.Client(etcd.url) as client:
         client.keys.set("/turing_awards/mine", "precious")
         code, out, err = outcome(start(example, f"--endpoints=http://127.0.0.1:1,{etcd.url}"))
@@ -143,7 +143,7 @@ def test_an_interrupted_tour_cleans_up(example: str, etcd: Server) -> None:
 
 
 @BOTH
-def test_a_cluster_that_is_not_there_is_told_in_one_sentence(example: str) -> None:
+def test_a_cluster_that_is_not_there_is_reported_in_one_sentence(example: str) -> None:
     code, out, err = outcome(start(example, "--endpoints=http://127.0.0.1:1"))
     assert (code, out) == (1, "")
     assert re.fullmatch(r"The cluster cannot be reached: .*127\.0\.0\.1:1: .+\n", err)
@@ -157,7 +157,9 @@ def test_a_missing_etcd_is_named(example: str, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_a_wrong_password_is_told_in_one_sentence(example: str, guarded: Server, certificates: Certificates) -> None:
+def test_a_wrong_password_is_reported_in_one_sentence(
+    example: str, guarded: Server, certificates: Certificates
+) -> None:
     code, out, err = outcome(start(example, *flags_for(guarded, certificates, password="wrong")))
     assert (code, out) == (1, "")
     assert err.startswith("That did not work: ")

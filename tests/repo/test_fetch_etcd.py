@@ -61,7 +61,7 @@ def test_only_debians_main_archive_is_taken_from_the_sources(tmp_path: Path, fil
     assert source["Signed-By"].startswith(("/k.gpg", "-----BEGIN"))
 
 
-def test_machine_without_debians_archive_is_told_so(tmp_path: Path) -> None:
+def test_missing_archive_of_debian_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sources.list").write_text("deb http://vendor.example/apt jammy main\n")
     with pytest.raises(fetch_etcd.FetchError, match="no Debian machine"):
         fetch_etcd.main_archive(tmp_path)
@@ -95,21 +95,21 @@ def test_version_that_no_suite_carries_is_an_error_that_names_those_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert fetch_etcd.main(["2.2"]) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "3.4.23 (bookworm)" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "3.4.23 (bookworm)" in printed.err
 
 
 def test_missing_ones_can_be_left_out_with_a_word_about_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert fetch_etcd.main(["--join", "--skip-missing", "pip", "2.2"]) == 0
-    told = capsys.readouterr()
-    assert "left out" in told.err
-    path, end = told.out[:-1], told.out[-1]
+    printed = capsys.readouterr()
+    assert "left out" in printed.err
+    path, end = printed.out[:-1], printed.out[-1]
     assert end == "\n"
     assert "etcd Version: 3.5" in subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
 
 
-def test_machine_without_apt_is_told_what_to_do_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_without_apt_gets_advice_what_to_do_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(fetch_etcd.FetchError, match=r"apt-get is missing.*ETCDV2_TEST_BINARIES"):
         fetch_etcd.fetch("bookworm", tmp_path)

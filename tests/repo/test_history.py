@@ -20,7 +20,7 @@ DONE = [Done(n, "set", f"/s/{n % 5}", f"{n}") for n in range(10, 1300)] + [
 
 
 def faithful(history: History) -> list[Item]:
-    """What a sound watch of /s tells."""
+    """What a sound watch of /s delivers."""
     items: list[Item] = []
     for change in history.changes:
         if change.key != "/s/_h":
@@ -34,24 +34,24 @@ def put_in(items: list[Item], at: int, *new: Item) -> list[Item]:
     return [*items[:at], *new, *items[at + 1 :]]
 
 
-def told(index: int, key: str, value: str, old: str | None = None) -> Event:
+def event(index: int, key: str, value: str, old: str | None = None) -> Event:
     node = Node(key=key, value=value, modified_index=index)
     return Event("set", node, None if old is None else Node(key=key, value=old), value)
 
 
 FAULTY: dict[str, tuple[str, Callable[[list[Item]], list[Item]]]] = {
-    "drops one": ("not told", lambda items: put_in(items, 50)),
-    "drops the first": ("not told", lambda items: items[1:]),
-    "drops the last but one": ("not told", lambda items: put_in(items, len(items) - 2)),
+    "drops one": ("not delivered", lambda items: put_in(items, 50)),
+    "drops the first": ("not delivered", lambda items: items[1:]),
+    "drops the last but one": ("not delivered", lambda items: put_in(items, len(items) - 2)),
     "doubles one": ("after", lambda items: put_in(items, 50, items[50], items[50])),
-    "swaps two": ("not told", lambda items: put_in(put_in(items, 50, items[51]), 51, items[50])),
-    "tells another value": ("it was", lambda items: put_in(items, 50, told(60, "/s/0", "61", "55"))),
-    "tells another old value": ("it was", lambda items: put_in(items, 50, told(60, "/s/0", "60", "54"))),
-    "tells a hidden key": ("it was", lambda items: put_in(items, -3, items[-3], told(1301, "/s/_h", "1"))),
-    "makes one up": ("it was", lambda items: [*items, told(1304, "/s/1", "5")]),
+    "swaps two": ("not delivered", lambda items: put_in(put_in(items, 50, items[51]), 51, items[50])),
+    "delivers another value": ("it was", lambda items: put_in(items, 50, event(60, "/s/0", "61", "55"))),
+    "delivers another old value": ("it was", lambda items: put_in(items, 50, event(60, "/s/0", "60", "54"))),
+    "delivers a hidden key": ("it was", lambda items: put_in(items, -3, items[-3], event(1301, "/s/_h", "1"))),
+    "makes one up": ("it was", lambda items: [*items, event(1304, "/s/1", "5")]),
     "names a hole that is none": ("still had", lambda items: put_in(items, 50, Cleared(59, 60))),
-    "names a hole too late": ("not told", lambda items: [*items[:50], Cleared(60, 1200), *items[1191:]]),
-    "goes on too late after a hole": ("not told", lambda items: [*items[:50], Cleared(59, 1200), *items[1192:]]),
+    "names a hole too late": ("not delivered", lambda items: [*items[:50], Cleared(60, 1200), *items[1191:]]),
+    "goes on too late after a hole": ("not delivered", lambda items: [*items[:50], Cleared(59, 1200), *items[1192:]]),
     "goes on too early after a hole": ("after", lambda items: [*items[:50], Cleared(59, 1200), *items[1190:]]),
     "reads another state": ("not the state", lambda items: [*items[:50], Snapshot(None, 1200), *items[1191:]]),
 }

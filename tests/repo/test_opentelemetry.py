@@ -345,8 +345,8 @@ def test_broken_telemetry_does_not_disturb_the_call(
         with pytest.raises(etcdv2.KeyExists):
             face.do(lambda: face.keys.create("/a", "1"))
     assert len(watched.attempts) == 2
-    told = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [record.name.partition(".")[0] for record in told] == [logger] * 2
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.name.partition(".")[0] for record in errors] == [logger] * 2
     assert caplog.text.count("RuntimeError: the collector is on fire") == 2
 
 

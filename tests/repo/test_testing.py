@@ -1,4 +1,4 @@
-"""etcdv2.testing: real servers come up, do as they are told, and never stay behind."""
+"""etcdv2.testing: real servers come up, do what they are asked, and never stay behind."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_restart_with_a_new_address_keeps_the_data_and_leaves_nobody_at_the_old_
             assert server.url not in used
             assert server.peer_url == peer_url
             assert get(server, "/a") == "kept"
-            assert told(server) == [server.url]
+            assert advertised(server) == [server.url]
             with pytest.raises(ConnectionRefusedError):
                 ask(old, "/version")
             used.add(server.url)
@@ -30,13 +30,13 @@ def test_restart_with_a_new_address_keeps_the_data_and_leaves_nobody_at_the_old_
 
 def test_advertised_address_is_what_the_cluster_tells_and_can_be_set_again(etcd_binary: Path) -> None:
     with Server(etcd_binary, fsync=False, advertise="http://127.0.0.1:1") as server:
-        assert told(server) == ["http://127.0.0.1:1"]
+        assert advertised(server) == ["http://127.0.0.1:1"]
         server.advertise = "http://127.0.0.1:2"
         server.restart()
-        assert told(server) == ["http://127.0.0.1:2"]
+        assert advertised(server) == ["http://127.0.0.1:2"]
 
 
-def told(server: Server, kind: str = "clientURLs") -> list[str]:
+def advertised(server: Server, kind: str = "clientURLs") -> list[str]:
     """The addresses of all members, as this one knows them."""
     members = sorted(ask(server.door, "/v2/members")[1]["members"], key=lambda member: str(member["name"]))
     return [url for member in members for url in member[kind]]
@@ -44,7 +44,7 @@ def told(server: Server, kind: str = "clientURLs") -> list[str]:
 
 def knows_all(cluster: Cluster, member: Server) -> bool:
     peer_urls = [one.peer_url for one in cluster.members]
-    return told(member) == cluster.endpoints and told(member, "peerURLs") == peer_urls
+    return advertised(member) == cluster.endpoints and advertised(member, "peerURLs") == peer_urls
 
 
 def test_all_members_move_and_the_cluster_goes_on_and_can_start_anew(etcd_binary: Path) -> None:

@@ -1,4 +1,4 @@
-"""Servers for faults that no real etcd can be told to make: `FaultServer` (scripted), `TcpProxy` (before a real one).
+"""Servers for faults that no real etcd makes on demand: `FaultServer` (scripted), `TcpProxy` (before a real one).
 
 Own faults; threads and sockets end with their `with` (`listener`). They know HTTP just enough to read a request.
 """
@@ -211,7 +211,7 @@ def full_server() -> Generator[Endpoint]:
 
 
 class TcpProxy(Listener):
-    """Forwards to a real server, until told to stop. `refusing`: accept and close at once."""
+    """Forwards to a real server, until it is stopped. `refusing`: accept and close at once."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__()

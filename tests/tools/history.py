@@ -1,4 +1,4 @@
-"""What happened in a store, replayed change by change, and what is wrong with what a watch has told of it.
+"""What happened in a store, replayed change by change, and what is wrong with what a watch has delivered of it.
 
 `HistoryReader` reads it from the server beside the writers, and `reconcile` holds the two against
 each other: every index is accounted for. Owns what "exactly, or the hole named exactly" means.
@@ -57,7 +57,7 @@ class History:
             _apply(self._state, self._done[self._applied])
             self._applied += 1
         files = ((one, value) for one, value in self._state.items() if value is not None)
-        return {one: value for one, value in files if is_told(key, True, one, "set")}
+        return {one: value for one, value in files if is_seen(key, True, one, "set")}
 
 
 def _apply(state: State, done: Done) -> Change:
@@ -75,18 +75,18 @@ def _apply(state: State, done: Done) -> Change:
     return Change(done.index, done.action, key, done.value, old, took)
 
 
-def is_told(key: str, recursive: bool, told: str, action: str) -> bool:
-    """Whether a watch of `key` tells a change of the key `told`."""
-    if told == key:
+def is_seen(key: str, recursive: bool, changed: str, action: str) -> bool:
+    """Whether a watch of `key` gets a change of the key `changed`."""
+    if changed == key:
         return True
-    if key.startswith(f"{told}/"):
+    if key.startswith(f"{changed}/"):
         return action in REMOVALS
     start = "/" if key == "/" else f"{key}/"
-    return recursive and told.startswith(start) and "/_" not in told[len(start) - 1 :]
+    return recursive and changed.startswith(start) and "/_" not in changed[len(start) - 1 :]
 
 
 class Cleared(NamedTuple):
-    """The watch raised HistoryCleared of `index` when it stood at `after`, and was begun anew after `index`."""
+    """The watch raised HistoryCleared of `index` when it stood at `after`, and was begun again after `index`."""
 
     after: int
     index: int
@@ -96,14 +96,14 @@ Item = Event | Snapshot | Cleared
 
 
 def objections(history: History, key: str, items: list[Item], *, recursive: bool, start: int) -> Iterator[str]:
-    """What is wrong with what a watch has told up to its last item; it stood at `start` before the writers began."""
-    due = {c.index: c for c in history.changes if is_told(key, recursive, c.key, c.action)}
+    """What is wrong with what a watch has delivered up to its last item; it stood at `start` before the first write."""
+    due = {c.index: c for c in history.changes if is_seen(key, recursive, c.key, c.action)}
     # A watch on what is not there gets nothing of what goes above (spec/protocol.md section 11).
     must = [c.index for c in due.values() if c.key == key or not key.startswith(f"{c.key}/") or key in c.took]
 
     def silent(after: int, until: int) -> Iterator[str]:
         for index in must[bisect_right(must, after) : bisect_right(must, until)]:
-            yield f"{key}: not told {due[index]}"
+            yield f"{key}: not delivered {due[index]}"
 
     if start > history.first:
         yield f"{key}: begins after {start}, the writers after {history.first}"
@@ -118,7 +118,7 @@ def objections(history: History, key: str, items: list[Item], *, recursive: bool
             change = due.get(index)
             above = change is not None and key.startswith(f"{change.key}/")
             if change is None or _seen(item) != (change.action, change.key, change.value, change.old, above):
-                yield f"{key}: told {_seen(item)} of {index}, it was {change}"
+                yield f"{key}: delivered {_seen(item)} of {index}, it was {change}"
         else:
             after = item.after if isinstance(item, Cleared) else last
             yield from silent(last, after)
@@ -184,7 +184,7 @@ class HistoryReader:
 
     def _read(self, port: int, indexes: Iterable[int]) -> None:
         missing = list(indexes)
-        for _ in range(2):  # a member that lags tells of a later one first
+        for _ in range(2):  # a member that lags has a later one first
             found = write_all(port, [_first_event_from(index) for index in missing], at_once=50)
             assert len(found) == len(missing), "the reader was too slow"
             self.known |= {done.index: done for done in found}
@@ -197,21 +197,21 @@ def _first_event_from(index: int) -> Write:
 
 def reconcile(record: Record, reader: HistoryReader, first: int) -> tuple[list[Done], int]:
     """All changes after `first`, and how many indexes nobody knows. Fails where history and writers do not agree."""
-    told = {index: done for index, done in reader.known.items() if first < index}
+    found = {index: done for index, done in reader.known.items() if first < index}
     for done in record.done.values():
-        assert done.index <= first or told.get(done.index) == done, f"{done} is {told.get(done.index)} in the history"
+        assert done.index <= first or found.get(done.index) == done, f"{done} is {found.get(done.index)} in the history"
     unknown = list(record.unknown)
-    for index in sorted(told.keys() - record.done.keys()):
-        done = told[index]
+    for index in sorted(found.keys() - record.done.keys()):
+        done = found[index]
         if done.action == "expire":
             assert done.key in record.mortal, f"{done} has no TTL"
             continue
         mine = next((write for write in unknown if _may_be(write, done)), None)
         assert mine is not None, f"nobody made {done}"
         unknown.remove(mine)
-    assert record.refreshed.isdisjoint(told), "a refresh has no event"
-    nameless = set(range(first + 1, max(told) + 1)) - told.keys() - record.refreshed
-    return [told[index] for index in sorted(told)], len(nameless)
+    assert record.refreshed.isdisjoint(found), "a refresh has no event"
+    nameless = set(range(first + 1, max(found) + 1)) - found.keys() - record.refreshed
+    return [found[index] for index in sorted(found)], len(nameless)
 
 
 def _may_be(write: Write, done: Done) -> bool:

@@ -16,7 +16,7 @@ from etcdv2._transport import kernel_wait
 NAMES = frozenset({"connect", "do_handshake", "send", "recv", "recv_into", "poll", "write", "read"})
 OBJECTS = ("_socket", "socket", "select", "_ssl", "ssl", "etcdv2._transport.kernel_wait")
 RECEIVE = kernel_wait._Plain.receive.__code__
-"""The call of libc in it is not among the calls of C functions that the interpreter tells of."""
+"""The call of libc in it is not among the calls of C functions that the interpreter reports."""
 
 
 class Interrupt:

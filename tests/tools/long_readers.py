@@ -1,6 +1,6 @@
-"""Those who follow a watch, as threads and as tasks, and begin it anew where it raised HistoryCleared.
+"""Those who follow a watch, as threads and as tasks, and begin it again where it raised HistoryCleared.
 
-Owns no idea of what a watch should tell.
+Owns no idea of what a watch should deliver.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tests.tools.waiting import until
 
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
 SOON = 15.0
-"""Seconds within which everybody must have told what was written after a fault, elections included."""
+"""Seconds within which everybody must have delivered what was written after a fault, elections included."""
 END = "end"
 
 
 class Reader:
-    """One watch, begun anew where it raised HistoryCleared, until it has told the end; `rest` seconds now and then."""
+    """One watch, begun again after each HistoryCleared, until it has delivered the end; `rest` seconds now and then."""
 
     def __init__(
         self, key: str, *, recursive: bool = True, snapshots: bool = False, buffer: int = 1000, rest: float = 0.0
@@ -76,7 +76,7 @@ class Reader:
     def interrupted(self, watcher: Any, error: HistoryCleared | ClusterUnavailable) -> None:
         if isinstance(error, HistoryCleared):
             self.items.append(Cleared(watcher.index, error.index))
-        elif not (self._begins and self.items):  # only one that begins anew says that nobody is there
+        elif not (self._begins and self.items):  # only one that begins again says that nobody is there
             raise error
 
     def read(self, keys: Any) -> None:

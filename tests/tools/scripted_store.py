@@ -1,6 +1,6 @@
 """A made-up member for faults in the middle of a watch: its index, its history and its silence are the test's.
 
-Answers as etcd does (`spec/protocol.md` section 11) unless told otherwise; keys are flat, and only sets happen.
+Answers as etcd does (`spec/protocol.md` section 11) unless set otherwise; keys are flat, and only sets happen.
 """
 
 from __future__ import annotations

@@ -81,19 +81,19 @@ def test_same_course_of_calls_has_the_same_answers(
     course: list[Call[Any, Any]], transports: list[Transport], etcd: Server
 ) -> None:
     endpoint = parse_endpoint(etcd.url)
-    told: list[list[Any]] = []
+    seen: list[list[Any]] = []
     for transport in transports:
         for top in ("/a", "/b", "/d", "/ü ?%#"):
             sent(transport, endpoint, operations.delete_key(top, recursive=True))
         replies = [(call, sent(transport, endpoint, call)) for call in course]
-        told.append(
+        seen.append(
             [
                 (one.operation, got.status, plain(json.loads(got.body)), type(one.decode(got.status, got.body)))
                 for one, got in replies
             ]
         )
         assert all(reply.headers["x-etcd-cluster-id"] for _, reply in replies)
-    assert told[0] == told[1]
+    assert seen[0] == seen[1]
 
 
 READS: list[Call[Any, Any]] = [

@@ -84,7 +84,7 @@ def test_hostile_answer_is_a_failure_in_time_and_harms_nobody_else(
 
 
 def assert_stream_fails(transport: Driver, server: FaultServer, limits: Limits) -> None:
-    """A stream has no limit for its body, and after its head the reader's patience is the only one for its time."""
+    """A stream has no limit for its body, and after its head the reader's own limit is the only one for its time."""
     try:
         stream = transport.open(server.endpoint, GET, limits)
     except TransportFailure:
@@ -159,7 +159,7 @@ def test_fuzzed_answers_raise_nothing_but_transport_failures(name: TransportName
             server.script.append(then_close(drip(parts, 0)))
             with contextlib.suppress(TransportFailure):
                 assert 200 <= transport.send(server.endpoint, GET, SOON).status <= 999
-            while server.open_connections:  # what still comes after an answer cannot be told from the next one
+            while server.open_connections:  # what still comes after an answer cannot be distinguished from the next one
                 time.sleep(0.0001)
             time.sleep(UNPROBED_SECONDS)
             server.script.append(answer(200, {"Connection": "close"}, b"right"))

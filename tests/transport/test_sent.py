@@ -335,12 +335,12 @@ async def test_part_that_httpcore_hands_over_when_the_time_is_over_is_counted(
 class Repeating(httpx.BaseTransport):
     """Sends again what failed, as some transports for httpx do; the server is gone by then."""
 
-    def __init__(self, *, tells: bool) -> None:
+    def __init__(self, *, traces: bool) -> None:
         self._inner = httpx.HTTPTransport()
-        self._tells = tells
+        self._traces = traces
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if not self._tells:
+        if not self._traces:
             del request.extensions["trace"]
         try:
             return self._inner.handle_request(request)
@@ -348,9 +348,9 @@ class Repeating(httpx.BaseTransport):
             raise httpx.ConnectError("nobody listens") from None
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_transport_that_may_have_sent_before_it_fails_to_connect_is_not_believed(tells: bool) -> None:
-    transport = HttpxTransport(transport=Repeating(tells=tells))
+@pytest.mark.parametrize("traces", [True, False])
+def test_transport_that_may_have_sent_before_it_fails_to_connect_is_not_believed(traces: bool) -> None:
+    transport = HttpxTransport(transport=Repeating(traces=traces))
     with FaultServer(default=stall()) as server:
         with pytest.raises(TransportFailure) as caught:
             transport.send(server.endpoint, REQUESTS["put"], limits(TIME))
@@ -364,12 +364,12 @@ def test_transport_that_may_have_sent_before_it_fails_to_connect_is_not_believed
     [
         (None, Sent.NOTHING),
         (httpx.HTTPTransport(), Sent.NOTHING),
-        (Repeating(tells=True), Sent.NOTHING),
-        (Repeating(tells=False), Sent.WHOLE),
+        (Repeating(traces=True), Sent.NOTHING),
+        (Repeating(traces=False), Sent.WHOLE),
     ],
     ids=["own", "of httpx", "around one of httpx", "silent"],
 )
-def test_refused_connection_proves_that_nothing_was_sent_where_the_trace_tells(
+def test_refused_connection_proves_that_nothing_was_sent_where_it_is_traced(
     transport: httpx.BaseTransport | None, sent: Sent
 ) -> None:
     with socket.socket() as unheard:

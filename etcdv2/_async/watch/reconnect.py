@@ -1,4 +1,4 @@
-"""How a watch endures a cluster that is away: again and again with pauses, for `patience` seconds."""
+"""How a watch endures a cluster that cannot be reached: again and again with pauses, for `patience` seconds."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class AsyncWatcher(Generic[T]):
 
     @property
     def unreachable_since(self) -> float | None:
-        """When the cluster was found to be away, on the clock of `time.monotonic`; None while it answers."""
+        """When the cluster was found to be unreachable, on the clock of `time.monotonic`; None while it answers."""
         return self._feed.unreachable_since
 
     async def __aenter__(self) -> Self:

@@ -1,5 +1,5 @@
 # Derived from etcdv2/_async/watch/reconnect.py by scripts/unasync.py: change that file, make generate.
-"""How a watch endures a cluster that is away: again and again with pauses, for `patience` seconds."""
+"""How a watch endures a cluster that cannot be reached: again and again with pauses, for `patience` seconds."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Watcher(Generic[T]):
 
     @property
     def unreachable_since(self) -> float | None:
-        """When the cluster was found to be away, on the clock of `time.monotonic`; None while it answers."""
+        """When the cluster was found to be unreachable, on the clock of `time.monotonic`; None while it answers."""
         return self._feed.unreachable_since
 
     def __enter__(self) -> Self:

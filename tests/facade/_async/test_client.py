@@ -108,7 +108,7 @@ async def test_proxy_is_used_where_it_is_given(connect: Connect, etcd: Server) -
         await client.keys.get("/a")
 
 
-async def test_proxy_of_the_environment_is_used_unless_told_otherwise(
+async def test_proxy_of_the_environment_is_used_unless_set_otherwise(
     connect: Connect, etcd: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -151,7 +151,7 @@ async def test_unknown_outcome_of_a_password_change_keeps_the_password_secret(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told: list[AttemptInfo] = []
+    infos: list[AttemptInfo] = []
 
     def answer(noted: Noted) -> Answer:
         return lost(noted) if noted.method == "PUT" else usual_answer(noted)
@@ -162,14 +162,14 @@ async def test_unknown_outcome_of_a_password_change_keeps_the_password_secret(
         transport=recorder,
         username="root",
         password=f"root-{SECRET}",
-        before_attempt=told.append,
-        after_attempt=told.append,
+        before_attempt=infos.append,
+        after_attempt=infos.append,
     )
     with pytest.raises(OutcomeUnknown) as caught:
         await client.auth.users.create("new", SECRET)
     error = caught.value
     assert SECRET.encode() in recorder.noted[-1].body
-    shown = [repr(error), str(error), repr(error.call), str(vars(error)), caplog.text, repr(told)]
+    shown = [repr(error), str(error), repr(error.call), str(vars(error)), caplog.text, repr(infos)]
     shown += [pickle.dumps(error).decode("latin-1"), repr(error.attempts)]
     for text in shown:
         assert SECRET not in text
@@ -222,9 +222,9 @@ async def test_hooks_see_each_attempt_with_its_end(connect: Connect) -> None:
     await client.keys.get("/a b", recursive=True)
     urls = [noted.url for noted in recorder.noted]
     assert len(set(urls)) == 2
-    for told in (before, after):
-        assert [(one.operation, one.method, one.path) for one in told] == [("get_key", "GET", "/v2/keys/a%20b")] * 2
-        assert [(one.endpoint, one.number) for one in told] == [(urls[0], 1), (urls[1], 2)]
+    for infos in (before, after):
+        assert [(one.operation, one.method, one.path) for one in infos] == [("get_key", "GET", "/v2/keys/a%20b")] * 2
+        assert [(one.endpoint, one.number) for one in infos] == [(urls[0], 1), (urls[1], 2)]
     assert [(one.status, one.elapsed, one.error) for one in before] == [(None, 0.0, None)] * 2
     assert (after[0].status, after[1].status, after[1].error) == (None, 200, None)
     assert after[0].error is not None
@@ -232,7 +232,7 @@ async def test_hooks_see_each_attempt_with_its_end(connect: Connect) -> None:
     assert all(one.elapsed > 0 for one in after)
 
 
-async def test_hooks_are_told_the_status_of_a_refusal(connect: Connect, etcd: Server) -> None:
+async def test_hooks_get_the_status_of_a_refusal(connect: Connect, etcd: Server) -> None:
     after: list[AttemptInfo] = []
     client = connect(etcd.url, after_attempt=after.append)
     await client.keys.create("/a", "1")
@@ -243,15 +243,15 @@ async def test_hooks_are_told_the_status_of_a_refusal(connect: Connect, etcd: Se
 
 
 async def test_hooks_see_the_polls_of_a_watch(connect: Connect, etcd: Server) -> None:
-    told: list[AttemptInfo] = []
-    client = connect(etcd.url, after_attempt=told.append)
+    infos: list[AttemptInfo] = []
+    client = connect(etcd.url, after_attempt=infos.append)
     async with client.keys.watch("/a"):
         pass
-    polls = [one for one in told if one.operation == "watch"]
+    polls = [one for one in infos if one.operation == "watch"]
     assert [(one.method, one.path, one.status) for one in polls] == [("GET", "/v2/keys/a", 200)]
 
 
-async def test_both_hooks_are_told_of_each_attempt(connect: Connect, etcd: Server) -> None:
+async def test_both_hooks_are_called_for_each_attempt(connect: Connect, etcd: Server) -> None:
     before: list[AttemptInfo] = []
     after: list[AttemptInfo] = []
     client = connect([etcd.url, "http://127.0.0.1:1"], before_attempt=before.append, after_attempt=after.append)
@@ -313,16 +313,16 @@ async def test_repeat_writes_sends_a_lost_write_again(connect: Connect, where: s
     recorder = Recorder(lambda noted: lost(noted) if len(recorder.noted) % 2 else usual_answer(noted))
     # Two endpoints, so that no second round has to be waited for.
     client = connect(["http://a:1", "http://b:1"], transport=recorder, repeat_writes=where == "client")
-    told: dict[str, Any] = {"repeat_writes": True} if where == "call" else {}
+    chosen: dict[str, Any] = {"repeat_writes": True} if where == "call" else {}
     keys = client.keys
-    await keys.set("/a", "1", **told)
-    await keys.create("/a", "1", **told)
-    await keys.update("/a", "1", **told)
-    await keys.create_in_order("/a", "1", **told)
-    await keys.delete("/a", **told)
-    await keys.refresh("/a", 5, **told)
-    await keys.make_dir("/a", **told)
-    await client.send(operations.put_key("/a"), **told)
+    await keys.set("/a", "1", **chosen)
+    await keys.create("/a", "1", **chosen)
+    await keys.update("/a", "1", **chosen)
+    await keys.create_in_order("/a", "1", **chosen)
+    await keys.delete("/a", **chosen)
+    await keys.refresh("/a", 5, **chosen)
+    await keys.make_dir("/a", **chosen)
+    await client.send(operations.put_key("/a"), **chosen)
     assert [method for method, _ in recorder.lines] == [
         method for method in ("PUT", "PUT", "PUT", "POST", "DELETE", "PUT", "PUT", "PUT") for _ in range(2)
     ]

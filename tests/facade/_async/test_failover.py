@@ -110,7 +110,7 @@ async def test_write_to_refusing_endpoint_goes_to_the_next(connect: Connect) -> 
         assert len(good.requests) == 1
 
 
-async def test_all_refused_is_told_after_two_rounds_with_every_cause(connect: Connect) -> None:
+async def test_all_refused_is_reported_after_two_rounds_with_every_cause(connect: Connect) -> None:
     with FaultServer(default=fine()) as one, FaultServer(default=fine()) as two:
         dead = urls([one, two])
     client = connect(dead, timeout=600)
@@ -156,7 +156,7 @@ async def test_read_waits_for_a_leader_until_the_total_time(connect: Connect) ->
         assert len(server.requests) == 4
 
 
-async def test_deterministic_raft_error_of_3_5_is_told_as_such(connect: Connect) -> None:
+async def test_deterministic_raft_error_of_3_5_is_reported_as_such(connect: Connect) -> None:
     with FaultServer(default=raft(cause="nodePath /1/d : Not a file ()")) as server:
         client = connect(server.endpoint.url, timeout=QUICK)
         with pytest.raises(etcdv2.RaftInternal):
@@ -183,7 +183,7 @@ async def test_redirects_and_foreign_answers_are_unexpected_and_not_followed(con
             assert not other.requests
 
 
-async def test_another_cluster_is_told_once_and_then_used(connect: Connect) -> None:
+async def test_another_cluster_is_reported_once_and_then_used(connect: Connect) -> None:
     first, second = fine(), fine(**{"X-Etcd-Cluster-Id": "bb"})
     with FaultServer(first, second, second, second) as server:
         client = connect(server.endpoint.url, timeout=QUICK)
@@ -230,7 +230,7 @@ async def test_session_read_refuses_an_older_state(connect: Connect) -> None:
         assert (caught.value.wanted, caught.value.found) == (9, 5)
 
 
-async def test_v2_switched_off_everywhere_is_told_with_the_version(connect: Connect, etcd_binary: Any) -> None:
+async def test_v2_switched_off_everywhere_is_reported_with_the_version(connect: Connect, etcd_binary: Any) -> None:
     with Server(etcd_binary, v2=False) as server:
         client = connect(server.url)
         with pytest.raises(etcdv2.V2ApiDisabled) as caught:

@@ -271,7 +271,7 @@ async def test_mutated_answers_end_in_an_error_or_in_what_they_say(connect: Conn
                 assert_nothing_made_up(found, mutating.sent)
             await async_sleep(0.002)  # else the next request may go out on a connection that is being closed
             server.default = well()
-            # A mutated cluster id may have been believed: then the change back is told once.
+            # A mutated cluster id may have been believed: then the change back is reported once.
             said = await outcome(client, lambda c: c.keys.get("/a", timeout=5), 5)
             if not isinstance(said, Response):
                 said = await outcome(client, lambda c: c.keys.get("/a", timeout=5), 5)

@@ -1,4 +1,4 @@
-"""Many readers of one mirror: each is told what it asked for, and the server sees one watch."""
+"""Many readers of one mirror: each gets what it asked for, and the server sees one watch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.tools.waiting import SOON
 pytestmark = pytest.mark.parametrize("transport", ["fast"])
 
 
-async def told(changes: AsyncMirrorChanges, count: int) -> list[tuple[str, str]]:
+async def taken(changes: AsyncMirrorChanges, count: int) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     while len(found) < count:
         change = await changes.next(timeout=SOON)
@@ -27,13 +27,13 @@ async def test_readers_of_parts_of_a_mirror_share_its_watch(client: AsyncClient)
         assert (await client.stats.store()).watchers == quiet + 1
         for number in (3, 150, 3):
             await client.keys.set(f"/services/s{number}/address", "10.0.0.1")
-        assert await told(readers[3], 2) == [("added", "/services/s3/address"), ("changed", "/services/s3/address")]
-        assert await told(readers[150], 1) == [("added", "/services/s150/address")]
+        assert await taken(readers[3], 2) == [("added", "/services/s3/address"), ("changed", "/services/s3/address")]
+        assert await taken(readers[150], 1) == [("added", "/services/s150/address")]
         assert await readers[4].next(timeout=0.05) is None
         assert await readers[15].next(timeout=0.01) is None
 
 
-async def test_reader_of_a_part_is_told_of_that_part_alone(client: AsyncClient) -> None:
+async def test_reader_of_a_part_gets_changes_of_that_part_alone(client: AsyncClient) -> None:
     for key in ("/m/a", "/m/ab", "/m/d/x", "/m/d2/x", "/m/d/_hidden"):
         await client.keys.set(key, "1")
     async with client.keys.mirror("/m") as mirror:
@@ -45,8 +45,8 @@ async def test_reader_of_a_part_is_told_of_that_part_alone(client: AsyncClient) 
         await client.keys.set("/m/d/x", "2")
         await client.keys.set("/m/d/y", "2")
         await client.keys.delete("/m/d", recursive=True)
-        assert await told(file, 1) == [("changed", "/m/a")]
-        assert await told(directory, 5) == [
+        assert await taken(file, 1) == [("changed", "/m/a")]
+        assert await taken(directory, 5) == [
             ("added", "/m/d/x"),
             ("changed", "/m/d/x"),
             ("added", "/m/d/y"),

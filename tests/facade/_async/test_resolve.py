@@ -20,7 +20,7 @@ from tests.facade._async.conftest import Connect
 from tests.tools.writers import async_foreign_writes
 
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
-TELLING = ACTIONS[:6]
+DECIDABLE = ACTIONS[:6]
 """Writes that leave a value of their own."""
 
 
@@ -66,7 +66,7 @@ async def lose(client: AsyncClient, link: Link, action: str, key: str, value: st
     return caught.value
 
 
-@pytest.mark.parametrize("action", TELLING)
+@pytest.mark.parametrize("action", DECIDABLE)
 async def test_write_that_was_applied_is_found(
     lossy: AsyncClient, link: Link, client: AsyncClient, action: str
 ) -> None:
@@ -200,7 +200,7 @@ async def test_another_client_can_resolve_and_a_pickled_error_too(
     assert (await client.keys.resolve(error)).state == "applied"
 
 
-async def test_another_cluster_cannot_tell(lossy: AsyncClient, link: Link, connect: Connect, etcd_binary: Path) -> None:
+async def test_another_cluster_cannot_know(lossy: AsyncClient, link: Link, connect: Connect, etcd_binary: Path) -> None:
     await lossy.keys.exists("/")
     link.lose_answers = True
     error = await lose(lossy, link, "create", "/a", "mine", 0)
@@ -308,6 +308,6 @@ async def judge(
                     await client.keys.set(key, "theirs")
         outcome = await resolve(error)
         truth = "applied" if applied else "not applied"
-        if outcome.state != truth and (outcome.state != "unknown" or action in TELLING):
+        if outcome.state != truth and (outcome.state != "unknown" or action in DECIDABLE):
             wrong.append(f"{number}: {action} was {truth}, not {outcome}")
     return wrong

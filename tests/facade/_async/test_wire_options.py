@@ -42,7 +42,7 @@ GETS: list[tuple[Use, str]] = [
     (lambda c: c.keys.get("/a&b=c;d:e@f"), "/a%26b%3Dc%3Bd%3Ae%40f"),
     (lambda c: c.keys.get("/%2F/..."), "/%252F/..."),
 ]
-# POST below, and all that PUT can be told.
+# POST below, and all parameters of PUT.
 PUTS: list[tuple[Use, str, Form]] = [
     (lambda c: c.keys.set("/a", "1"), "/a", {"value": "1"}),
     (lambda c: c.keys.set("/a/", ""), "/a/", {"value": ""}),

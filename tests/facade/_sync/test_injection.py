@@ -49,7 +49,7 @@ usual = examples(40)
 # --- the other client ------------------------------------------------------------------------------------------------
 
 
-class Told(NamedTuple):
+class Answer(NamedTuple):
     status: int
     index: int
     body: Any
@@ -60,7 +60,7 @@ def percent(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
-def ask(server: Server, path: str, login: tuple[str, str] | None = None) -> Told:
+def ask(server: Server, path: str, login: tuple[str, str] | None = None) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     headers = {}
     if login is not None:
@@ -71,10 +71,10 @@ def ask(server: Server, path: str, login: tuple[str, str] | None = None) -> Told
         body = answer.read()
     finally:
         connection.close()
-    return Told(answer.status, int(answer.headers.get("X-Etcd-Index", 0)), json.loads(body))
+    return Answer(answer.status, int(answer.headers.get("X-Etcd-Index", 0)), json.loads(body))
 
 
-def stored(server: Server, key: str) -> Told:
+def stored(server: Server, key: str) -> Answer:
     return ask(server, "/v2/keys" + "/".join(map(percent, key.split("/"))))
 
 
@@ -97,16 +97,16 @@ def check_key(client: Client, server: Server, key: str, value: str) -> None:
     """One write makes one key with that value; one deletion removes it."""
     before = stored(server, "/").index
     written = client.keys.set(key, value)
-    told = stored(server, key)
-    assert (told.status, told.index) == (200, before + 1)
-    assert (told.body["node"]["key"], told.body["node"]["value"]) == (key, value)
+    found = stored(server, key)
+    assert (found.status, found.index) == (200, before + 1)
+    assert (found.body["node"]["key"], found.body["node"]["value"]) == (key, value)
     assert (written.node.key, written.value, written.index) == (key, value, before + 1)
     read = client.keys.get(key)
     assert (read.node.key, read.value) == (key, value)
     assert files(server) == ({} if "/_" in key else {key: value})
     client.keys.delete(key)
-    told = stored(server, key)
-    assert (told.status, told.index) == (404, before + 2)
+    found = stored(server, key)
+    assert (found.status, found.index) == (404, before + 2)
     assert files(server) == {}
 
 

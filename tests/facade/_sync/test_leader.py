@@ -53,7 +53,7 @@ def test_leader_is_asked_for_once_and_then_talked_to(connect: Connect) -> None:
     [close(), stall(), answer(404, {}, b"404 page not found\n"), answer(503, HERE, b'{"message":"election"}')],
     ids=["closes", "stalls", "no-v2", "no-leader"],
 )
-def test_next_endpoint_is_asked_for_the_leader_when_the_first_cannot_tell(connect: Connect, fault: Any) -> None:
+def test_next_endpoint_is_asked_for_the_leader_when_the_first_does_not_know(connect: Connect, fault: Any) -> None:
     with FaultServer(default=fault) as bad, FaultServer(default=GOT) as good:
         good.script.append(leads(good))
         client = connect([bad.endpoint.url, good.endpoint.url], timeout=QUICK, prefer_leader=True)

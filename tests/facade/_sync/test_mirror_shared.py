@@ -1,5 +1,5 @@
 # Derived from tests/facade/_async/test_mirror_shared.py by scripts/unasync.py: change that file, make generate.
-"""Many readers of one mirror: each is told what it asked for, and the server sees one watch."""
+"""Many readers of one mirror: each gets what it asked for, and the server sees one watch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.tools.waiting import SOON
 pytestmark = pytest.mark.parametrize("transport", ["fast"])
 
 
-def told(changes: MirrorChanges, count: int) -> list[tuple[str, str]]:
+def taken(changes: MirrorChanges, count: int) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     while len(found) < count:
         change = changes.next(timeout=SOON)
@@ -28,13 +28,13 @@ def test_readers_of_parts_of_a_mirror_share_its_watch(client: Client) -> None:
         assert (client.stats.store()).watchers == quiet + 1
         for number in (3, 150, 3):
             client.keys.set(f"/services/s{number}/address", "10.0.0.1")
-        assert told(readers[3], 2) == [("added", "/services/s3/address"), ("changed", "/services/s3/address")]
-        assert told(readers[150], 1) == [("added", "/services/s150/address")]
+        assert taken(readers[3], 2) == [("added", "/services/s3/address"), ("changed", "/services/s3/address")]
+        assert taken(readers[150], 1) == [("added", "/services/s150/address")]
         assert readers[4].next(timeout=0.05) is None
         assert readers[15].next(timeout=0.01) is None
 
 
-def test_reader_of_a_part_is_told_of_that_part_alone(client: Client) -> None:
+def test_reader_of_a_part_gets_changes_of_that_part_alone(client: Client) -> None:
     for key in ("/m/a", "/m/ab", "/m/d/x", "/m/d2/x", "/m/d/_hidden"):
         client.keys.set(key, "1")
     with client.keys.mirror("/m") as mirror:
@@ -46,8 +46,8 @@ def test_reader_of_a_part_is_told_of_that_part_alone(client: Client) -> None:
         client.keys.set("/m/d/x", "2")
         client.keys.set("/m/d/y", "2")
         client.keys.delete("/m/d", recursive=True)
-        assert told(file, 1) == [("changed", "/m/a")]
-        assert told(directory, 5) == [
+        assert taken(file, 1) == [("changed", "/m/a")]
+        assert taken(directory, 5) == [
             ("added", "/m/d/x"),
             ("changed", "/m/d/x"),
             ("added", "/m/d/y"),

@@ -21,7 +21,7 @@ from tests.facade._sync.conftest import Connect
 from tests.tools.writers import foreign_writes
 
 ACTIONS = ["create", "set", "update", "prev_index", "prev_value", "in order", "make_dir", "delete", "delete_index"]
-TELLING = ACTIONS[:6]
+DECIDABLE = ACTIONS[:6]
 """Writes that leave a value of their own."""
 
 
@@ -67,7 +67,7 @@ def lose(client: Client, link: Link, action: str, key: str, value: str, index: i
     return caught.value
 
 
-@pytest.mark.parametrize("action", TELLING)
+@pytest.mark.parametrize("action", DECIDABLE)
 def test_write_that_was_applied_is_found(lossy: Client, link: Link, client: Client, action: str) -> None:
     index = 1
     if action not in ("create", "in order"):
@@ -187,7 +187,7 @@ def test_another_client_can_resolve_and_a_pickled_error_too(lossy: Client, link:
     assert (client.keys.resolve(error)).state == "applied"
 
 
-def test_another_cluster_cannot_tell(lossy: Client, link: Link, connect: Connect, etcd_binary: Path) -> None:
+def test_another_cluster_cannot_know(lossy: Client, link: Link, connect: Connect, etcd_binary: Path) -> None:
     lossy.keys.exists("/")
     link.lose_answers = True
     error = lose(lossy, link, "create", "/a", "mine", 0)
@@ -293,6 +293,6 @@ def judge(
                     client.keys.set(key, "theirs")
         outcome = resolve(error)
         truth = "applied" if applied else "not applied"
-        if outcome.state != truth and (outcome.state != "unknown" or action in TELLING):
+        if outcome.state != truth and (outcome.state != "unknown" or action in DECIDABLE):
             wrong.append(f"{number}: {action} was {truth}, not {outcome}")
     return wrong

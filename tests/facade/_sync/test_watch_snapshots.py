@@ -152,7 +152,7 @@ def test_history_cleared_while_disconnected(connect: Connect, etcd: Server, snap
 def test_cluster_that_was_wiped_and_built_anew_on_the_same_ports(
     connect: Connect, etcd_binary: Any, token: str, snapshots: bool
 ) -> None:
-    """Its id is a hash of the members and the token: where those are the same, only its index tells the difference."""
+    """Its id is a hash of the members and the token: where those are the same, only its index shows the difference."""
     first = Server(etcd_binary, fsync=False, args=["--initial-cluster-token=same"])
     with first:
         ports = first.port, int(first.peer_url.rpartition(":")[2])
@@ -188,12 +188,12 @@ def test_cluster_that_was_wiped_and_built_anew_on_the_same_ports(
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-def test_store_put_back_to_an_older_state_is_told(connect: Connect, store: ScriptedStore, snapshots: bool) -> None:
+def test_store_put_back_to_an_older_state_is_reported(connect: Connect, store: ScriptedStore, snapshots: bool) -> None:
     lost_by_a_restore(connect(store.endpoint.url, timeout=QUICK), store, snapshots, hang_up=True)
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-def test_store_put_back_behind_a_connection_that_stays_is_told(
+def test_store_put_back_behind_a_connection_that_stays_is_reported(
     connect: Connect, store: ScriptedStore, snapshots: bool
 ) -> None:
     """As a load balancer does that keeps the way to the client open."""
@@ -201,7 +201,7 @@ def test_store_put_back_behind_a_connection_that_stays_is_told(
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-def test_store_put_back_is_told_also_when_the_quorum_answers_late(
+def test_store_put_back_is_reported_also_when_the_quorum_answers_late(
     connect: Connect, store: ScriptedStore, snapshots: bool
 ) -> None:
     def recover() -> None:
@@ -213,7 +213,7 @@ def test_store_put_back_is_told_also_when_the_quorum_answers_late(
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-def test_store_put_back_is_told_to_a_user_who_may_read_only_the_watched_key(
+def test_store_put_back_is_reported_to_a_user_who_may_read_only_the_watched_key(
     connect: Connect, store: ScriptedStore, snapshots: bool
 ) -> None:
     store.refused.add("/k/_etcdv2")
@@ -258,7 +258,7 @@ def lost_by_a_restore(
         assert event.index == 4001
 
 
-def test_cluster_replaced_behind_a_connection_that_stays_is_told(connect: Connect, store: ScriptedStore) -> None:
+def test_cluster_replaced_behind_a_connection_that_stays_is_reported(connect: Connect, store: ScriptedStore) -> None:
     client = connect(store.endpoint.url, timeout=QUICK)
     store.index = 5000
     with client.keys.watch("/k") as watcher:

@@ -221,14 +221,14 @@ def low_level(client: Client) -> None:
 
 
 def hooks() -> None:
-    def told(info: etcdv2.AttemptInfo) -> None:
+    def noted(info: etcdv2.AttemptInfo) -> None:
         assert_type(info.endpoint, str)
         assert_type(info.number, int)
         assert_type(info.status, int | None)
         assert_type(info.elapsed, float)
 
-    hook: Callable[[etcdv2.AttemptInfo], None] = told
-    Client(before_attempt=hook, after_attempt=told)
+    hook: Callable[[etcdv2.AttemptInfo], None] = noted
+    Client(before_attempt=hook, after_attempt=noted)
 
 
 def errors(client: Client) -> str:

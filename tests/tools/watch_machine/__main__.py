@@ -19,26 +19,29 @@ def _driver(name: str) -> type[Driver]:
 
 
 def _chunk(ground: Ground, seeds: range, name: str) -> tuple[int, int, list[tuple[int, str]]]:
-    told = named = 0
+    delivered = named = 0
     bad: list[tuple[int, str]] = []
     with scaled():
         for seed in seeds:
             outcome = run(ground, seed, _driver(name))
-            told, named = told + outcome.told, named + outcome.named
+            delivered, named = delivered + outcome.delivered, named + outcome.named
             if outcome.violation is not None:
                 bad.append((seed, repr(outcome.violation)))
-    return told, named, bad
+    return delivered, named, bad
 
 
 def _run(title: str, ground: Ground, seeds: range, name: str, processes: int) -> int:
     began = time.monotonic()
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    told = named = 0
+    delivered = named = 0
     bad: list[tuple[int, str]] = []
     with ProcessPoolExecutor(processes) as pool:
-        for one_told, one_named, one_bad in pool.map(_chunk, [ground] * len(chunks), chunks, [name] * len(chunks)):
-            told, named, bad = told + one_told, named + one_named, bad + one_bad
-    print(f"{title}: {len(seeds)} runs in {time.monotonic() - began:.0f} s, {told} told, {named} named, ", end="")
+        for one_delivered, one_named, one_bad in pool.map(_chunk, [ground] * len(chunks), chunks, [name] * len(chunks)):
+            delivered, named, bad = delivered + one_delivered, named + one_named, bad + one_bad
+    print(
+        f"{title}: {len(seeds)} runs in {time.monotonic() - began:.0f} s, {delivered} delivered, {named} named, ",
+        end="",
+    )
     print(f"{len(bad)} broken", *bad[:3], flush=True)
     return len(bad)
 

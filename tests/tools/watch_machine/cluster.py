@@ -122,7 +122,7 @@ class Member:
         return True
 
     def apply(self, rng: Random, *, wrong_history: bool) -> bool:
-        """The next entry, or the snapshot behind them, which nobody in the hub is told of."""
+        """The next entry, or the snapshot behind them, of which nobody in the hub is notified."""
         if self.applied < self.log_end:
             kind = self.history.kinds[self.applied]
             self.applied += 1

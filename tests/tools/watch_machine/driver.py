@@ -73,7 +73,7 @@ class Driver(PollsDriver):
         yield None
         try:
             if event:
-                yield from self.tell(held, event[0], began, going_on)
+                yield from self.deliver(held, event[0], began, going_on)
                 return
             ended = self.ended(held, properly=not failed)
             if ended is Ended.GO_ON and second is not None:
@@ -100,7 +100,7 @@ class Driver(PollsDriver):
             if part.whole:
                 event.append(part.event)
 
-    def tell(self, held: Held, event: int, began: float, going_on: list[Held]) -> Steps:
+    def deliver(self, held: Held, event: int, began: float, going_on: list[Held]) -> Steps:
         after: list[Held] = []
         if self.renewal.needs_look_back(held.at, event):
             yield from self.open_at(held.endpoint, event + 1, after)
@@ -127,7 +127,7 @@ class Driver(PollsDriver):
         accepted = self.cursor.accept(change(event))
         self.renewal.heard()
         if accepted is not None:
-            self.world.judge.told(flow.history, event)
+            self.world.judge.delivered(flow.history, event)
         return self.cursor.wait_index != before
 
     def reached(self) -> Held | None:

@@ -42,7 +42,7 @@ class Ground:
     swaps: str = "new id"
     """Another history in place of this one: "new id", "same id" of the cluster, or "" for none."""
     strictly: bool = True
-    """Whether it counts that the settled index went past an event, also when that is told in the end."""
+    """Whether it counts that the settled index went past an event, also when that is delivered in the end."""
     trouble: float | None = None
     watched_share: float | None = None
     stalls: float | None = None

@@ -1,4 +1,4 @@
-"""Says whether a watch may tell what it tells: every event of the watched key, in order, once, or a named loss."""
+"""Says whether a watch may deliver what it does: every event of the watched key, in order, once, or a named loss."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class SilentLoss(Violation):
 
 
 class PassedOver(Violation):
-    """The settled index went past an event that was not told: the next broken connection makes that a silent loss."""
+    """The settled index went past an undelivered event: the next broken connection makes that a silent loss."""
 
 
 class Doubled(Violation):
-    """An event was told again."""
+    """An event was delivered again."""
 
 
 class Judge:
@@ -34,19 +34,19 @@ class Judge:
         self._settled = 0
 
     def begun(self, history: History, position: int) -> None:
-        """The watch is to tell all events of this history behind `position`."""
+        """The watch is to deliver all events of this history behind `position`."""
         if self.history is None:
             self.history, self.position = history, position
 
-    def told(self, history: History, index: int) -> None:
+    def delivered(self, history: History, index: int) -> None:
         assert self.history is not None
         if history is not self.history:
-            raise SilentLoss(f"{index} of another history was told after {self.position}")
+            raise SilentLoss(f"{index} of another history was delivered after {self.position}")
         if index <= self.position:
             raise Doubled(f"{index} after {self.position}")
         wanted = self.history.next_watched(self.position)
         if index != wanted:
-            raise SilentLoss(f"{index} was told after {self.position}, and {wanted} was not")
+            raise SilentLoss(f"{index} was delivered after {self.position}, and {wanted} was not")
         self.position = index
         self.told_events += 1
 
@@ -57,7 +57,7 @@ class Judge:
             self._settled = index
             wanted = self.history.next_watched(self.position)
             if wanted is not None and wanted <= index:
-                raise PassedOver(f"settled to {index} after {self.position}, and {wanted} was not told")
+                raise PassedOver(f"settled to {index} after {self.position}, and {wanted} was not delivered")
 
     def lost(self, why: str) -> None:
         """A loss was named."""

@@ -39,7 +39,7 @@ class _OneAbort(Renewal):
 
 
 class _AnyMember(Renewal):
-    """What the second poll found the first one was told, wherever they are."""
+    """What the second poll found the first one was sent, wherever they are."""
 
     __slots__ = ()
 
@@ -74,7 +74,7 @@ class _AbortsCount(Renewal):
 
 
 class _NoLookBack(Renewal):
-    """A live event is told, whatever came before it."""
+    """A live event is delivered, whatever came before it."""
 
     __slots__ = ()
 

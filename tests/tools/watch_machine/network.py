@@ -85,7 +85,7 @@ class Flow:
         self.deaf = False
         """Nothing comes down any more."""
         self.broken = False
-        """The client was told of an error."""
+        """The client got an error."""
         self.aborted = False
         self.half_read = False
         """The client has read a part of an event."""
@@ -126,7 +126,7 @@ class Flow:
     # --- what the network does ---------------------------------------------------------------------------------------
 
     def die(self) -> None:
-        """All that is on its way is lost, and all that will be; nobody is told."""
+        """All that is on its way is lost, and all that will be; nobody is notified."""
         self.dead = True
         self.up.clear()
         self.down.clear()

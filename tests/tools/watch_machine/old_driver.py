@@ -31,7 +31,7 @@ class OldCursor(Cursor):
 
 
 class PollTrust:
-    """Whether a silent poll, whose events the server may have forgotten by now, would have told them."""
+    """Whether a silent poll, whose events the server may have forgotten by now, would have delivered them."""
 
     def __init__(self, since: float) -> None:
         self._since = since
@@ -231,5 +231,5 @@ class OldDriver(Driver):
         before = self.cursor.wait_index
         accepted = self.cursor.accept(change(index))
         if accepted is not None:
-            self.world.judge.told(poll.flow.history, index)
+            self.world.judge.delivered(poll.flow.history, index)
         return self.cursor.wait_index != before

@@ -69,7 +69,7 @@ class Client(Protocol):
 class Outcome(NamedTuple):
     """What one run came to."""
 
-    told: int
+    delivered: int
     named: int
     proved: int
     violation: Violation | None
