@@ -319,9 +319,9 @@ class AsyncDispatcher:
         try:
             reply = await self._transport.send(step.endpoint, request, step.limits)
         except BaseException as error:  # cancelled, too
-            self._tell_after(call, step, started, None, str(error) or type(error).__name__)
+            self._call_after(call, step, started, None, str(error) or type(error).__name__)
             raise
-        self._tell_after(call, step, started, reply.status, None)
+        self._call_after(call, step, started, reply.status, None)
         return reply
 
     async def _open(self, call: Call[Any, Any], request: Request, step: Try) -> AsyncStream:
@@ -335,12 +335,12 @@ class AsyncDispatcher:
         try:
             stream = await self._transport.open(step.endpoint, request, step.limits)
         except BaseException as error:
-            self._tell_after(call, step, started, None, str(error) or type(error).__name__)
+            self._call_after(call, step, started, None, str(error) or type(error).__name__)
             raise
-        self._tell_after(call, step, started, stream.status, None)
+        self._call_after(call, step, started, stream.status, None)
         return stream
 
-    def _tell_after(
+    def _call_after(
         self, call: Call[Any, Any], step: Try, started: float, status: int | None, error: str | None
     ) -> None:
         if self._after is not None:

@@ -320,9 +320,9 @@ class Dispatcher:
         try:
             reply = self._transport.send(step.endpoint, request, step.limits)
         except BaseException as error:  # cancelled, too
-            self._tell_after(call, step, started, None, str(error) or type(error).__name__)
+            self._call_after(call, step, started, None, str(error) or type(error).__name__)
             raise
-        self._tell_after(call, step, started, reply.status, None)
+        self._call_after(call, step, started, reply.status, None)
         return reply
 
     def _open(self, call: Call[Any, Any], request: Request, step: Try) -> Stream:
@@ -336,12 +336,12 @@ class Dispatcher:
         try:
             stream = self._transport.open(step.endpoint, request, step.limits)
         except BaseException as error:
-            self._tell_after(call, step, started, None, str(error) or type(error).__name__)
+            self._call_after(call, step, started, None, str(error) or type(error).__name__)
             raise
-        self._tell_after(call, step, started, stream.status, None)
+        self._call_after(call, step, started, stream.status, None)
         return stream
 
-    def _tell_after(
+    def _call_after(
         self, call: Call[Any, Any], step: Try, started: float, status: int | None, error: str | None
     ) -> None:
         if self._after is not None:

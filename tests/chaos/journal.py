@@ -35,7 +35,7 @@ class Journal:
             self._steps.append(text)
 
     def call(self, workload: str, by: str, call: str, begun: float, ended: float, result: Any) -> None:
-        entry = [round(begun - self._began, 4), round(ended - self._began, 4), workload, by, call, _told(result)]
+        entry = [round(begun - self._began, 4), round(ended - self._began, 4), workload, by, call, _described(result)]
         with self._lock:
             if not self._calls.closed:
                 self._calls.write(json.dumps(entry) + "\n")
@@ -55,7 +55,7 @@ class Journal:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def _told(result: Any) -> str:
+def _described(result: Any) -> str:
     node = getattr(result, "node", result)
     if hasattr(node, "modified_index"):
         return f"{node.key} is {node.value!r} since {node.modified_index}, index {getattr(result, 'index', None)}"

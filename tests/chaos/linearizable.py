@@ -105,7 +105,7 @@ def check(history: Iterable[Op], start: State = EMPTY) -> Verdict:
             continue
         # The end of a call that cannot be explained so far, or the end of the list: turn back.
         if len(trail) > furthest:
-            furthest, blocked = len(trail), _told(entry, state, [made.op for made, _ in trail[-3:]])
+            furthest, blocked = len(trail), _described(entry, state, [made.op for made, _ in trail[-3:]])
         if not trail:
             return Verdict(False, blocked)
         entry, state = trail.pop()
@@ -175,6 +175,6 @@ def _step(state: State, op: Op, previous: dict[int, int]) -> State | None:
     return State(op.value, state.index if op.index is None else op.index)
 
 
-def _told(entry: _Entry | None, state: State, trail: Sequence[Op | None]) -> str:
+def _described(entry: _Entry | None, state: State, trail: Sequence[Op | None]) -> str:
     what = "an answered call" if entry is None else str(entry.op)
     return f"{what}; the register holds {state}, after: {'; '.join(map(str, trail))}"

@@ -125,7 +125,7 @@ def test_run_that_breaks_off_keeps_its_history_and_ends_its_workers(
 
 
 @pytest.mark.parametrize(("found", "status"), [(None, 0), ("late", 1), (StartFailed("no leader"), 1)])
-def test_status_of_the_command_tells_of_findings(
+def test_status_of_the_command_shows_findings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Any, status: int
 ) -> None:
     class FakeRun:

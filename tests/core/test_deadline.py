@@ -66,7 +66,7 @@ def test_pause_doubles_up_to_the_longest() -> None:
     assert pauses == [0.5, 1.0, 2.0, 2.0, 2.0]
 
 
-def test_pause_is_jittered_down_to_the_half_unless_told_otherwise() -> None:
+def test_pause_is_jittered_down_to_the_half_unless_set_otherwise() -> None:
     assert backoff(2, 0.5, 2.0, uniform=lowest) == 0.5
     assert backoff(2, 0.5, 2.0, uniform=lowest, least=0.0) == 0.0
     found = {backoff(1, 0.5, 2.0) for _ in range(50)}

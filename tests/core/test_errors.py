@@ -231,7 +231,7 @@ def test_changed_cluster_says_whether_the_write_was_applied() -> None:
         assert part in text
 
 
-def test_api_error_tells_what_it_knows_and_no_more() -> None:
+def test_api_error_says_what_it_knows_and_no_more() -> None:
     full = ApiError("Compare failed", code=101, cause="[a != b]", index=9, status=412, endpoint="http://a:2379")
     assert str(full) == "Compare failed: [a != b] (code 101, status 412, index 9, at http://a:2379)"
     assert str(ApiError("Not a file")) == "Not a file (found locally)"

@@ -68,7 +68,7 @@ def test_error_names_each_endpoint_with_its_cause_and_comes_from_the_last() -> N
     assert error.__cause__ is SILENT
 
 
-def test_equal_causes_are_told_once_with_their_count() -> None:
+def test_equal_causes_are_named_once_with_their_count() -> None:
     error = ledger_of(*[REFUSED_AT_A, SILENT_AT_B] * 30).unavailable()
     assert str(error).count("connection refused") == 1
     assert "[60 attempts: " in str(error)

@@ -106,7 +106,7 @@ def test_restarted_member_that_knows_less_at_first_is_no_leap() -> None:
     assert not chain((900, 4000), (900, 3990), (905, 4020)).leaping
 
 
-def test_server_without_raft_indexes_tells_nothing() -> None:
+def test_server_without_raft_indexes_shows_nothing() -> None:
     seen = chain((5, 0), (9000, 0))
     assert (seen.leaps, seen.leaping) == (0, 0)
     assert seen.asked_at == 1.0

@@ -80,7 +80,7 @@ def test_rules_that_took_time_for_a_proof_lose_events_silently(ground: Ground) -
     assert first_failure(ground, 300) is None
 
 
-def test_rules_that_took_time_for_a_proof_lose_events_by_delays_alone_and_tell_the_next_one() -> None:
+def test_rules_that_took_time_for_a_proof_lose_events_by_delays_alone_and_deliver_the_next_one() -> None:
     with scaled():
         violations = (run(DELAYS_ONLY, seed, OldDriver).violation for seed in range(ENOUGH))
         assert any(isinstance(violation, SilentLoss) for violation in violations)
@@ -92,7 +92,7 @@ def test_runs_are_the_same_for_the_same_seed() -> None:
             assert run(DIRECT["balancer"], seed, traced=True).trace == run(DIRECT["balancer"], seed, traced=True).trace
 
 
-def test_machine_tells_much_and_settles_much() -> None:
+def test_machine_delivers_much_and_settles_much() -> None:
     """Else it would show nothing: events are delivered, losses are named, and silence is proved."""
     with scaled():
         outcomes = [run(DIRECT["one member, far"], seed) for seed in range(100)]

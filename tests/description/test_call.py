@@ -109,7 +109,7 @@ def test_mask_leaves_a_call_without_a_secret_alone() -> None:
     assert call.masked() is call
 
 
-def test_call_tells_what_it_is() -> None:
+def test_call_says_what_it_is() -> None:
     assert repr(operations.put_key("/a", value="x")) == "<Call put_key: PUT /v2/keys/a value=x>"
     assert repr(operations.get_key("/a", wait=True)) == "<Call get_key: GET /v2/keys/a?wait=true>"
 

@@ -150,7 +150,7 @@ def test_only_the_call_that_carries_a_password_is_secret() -> None:
     assert [name for name, some in REQUESTS.items() if some[0][0].secret] == ["put_user"]
 
 
-def test_functions_tell_where_parameters_travel() -> None:
+def test_functions_say_where_parameters_travel() -> None:
     text = inspect.getdoc(operations.delete_key)
     assert text is not None
     assert text.startswith("Delete a key or a directory, with conditions if wanted.\n")
@@ -245,7 +245,7 @@ def test_cut_body_is_undescribed() -> None:
         operations.get_key("/").decode(200, b'{"action":"get","node":{"ke')
 
 
-def test_health_of_an_unhealthy_member_and_of_a_proxy_are_told_apart() -> None:
+def test_health_of_an_unhealthy_member_and_of_a_proxy_are_distinguished() -> None:
     decode = operations.get_health().decode
     assert decode(503, b'{"health":"false"}\n') == api.Health(health="false")
     assert decode(503, b'{"message":"httpproxy: none"}') == Message(message="httpproxy: none")

@@ -98,12 +98,12 @@ class LongRun:
                 self.pace.rate = MODERATE
                 self._written(self._count() + MODERATE, busy)
                 fault()
-                self.everybody_tells(f"after fault {number}")
+                self.everybody_delivers(f"after fault {number}")
                 self.pace.rate = self.pace.usual
             self._written(CHANGES, busy)
             for one in busy:
                 one.thread.join(SOON)
-            self.everybody_tells(END)
+            self.everybody_delivers(END)
             until(lambda: all(one.ended for one in self.everybody), lambda: self.everybody, SOON)
         finally:
             self.pace.stop()
@@ -127,7 +127,7 @@ class LongRun:
             if one.failure is not None:
                 raise one.failure
 
-    def everybody_tells(self, value: str) -> None:
+    def everybody_delivers(self, value: str) -> None:
         """Write something that each watch must deliver, and wait until it did."""
         wanted = [(reader, self.writer.surely(reader.end(), value).index) for reader in self.everybody]
         until(lambda: all(reader.reached >= index for reader, index in wanted), lambda: wanted, SOON)
@@ -148,7 +148,7 @@ class LongRun:
 
 
 @pytest.mark.load
-def test_twenty_thousand_changes_of_a_single_server_are_told_exactly(etcd: Server) -> None:
+def test_twenty_thousand_changes_of_a_single_server_are_delivered_exactly(etcd: Server) -> None:
     """Half of the watches go through a proxy, which has faults of its own."""
     run = LongRun([etcd], 1600)
 
@@ -181,7 +181,7 @@ def test_twenty_thousand_changes_of_a_single_server_are_told_exactly(etcd: Serve
 
 
 @pytest.mark.load
-def test_twenty_thousand_changes_of_a_cluster_in_trouble_are_told_exactly(etcd_cluster: Cluster) -> None:
+def test_twenty_thousand_changes_of_a_cluster_in_trouble_are_delivered_exactly(etcd_cluster: Cluster) -> None:
     run = LongRun(etcd_cluster.members, 1200)
 
     def killed(member: Server) -> None:

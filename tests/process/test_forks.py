@@ -56,7 +56,7 @@ def test_client_over_httpx_and_tls_is_refused_in_children(secure: Server, certif
     goes_well("refused", secure, "httpx", certificates.ca_file)
 
 
-def test_client_that_a_fork_tells_nothing_is_found_out(etcd: Server) -> None:
+def test_client_that_is_not_called_after_a_fork_is_found_out(etcd: Server) -> None:
     assert run("without_check", etcd, "fast").returncode != 0
 
 

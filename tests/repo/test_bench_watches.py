@@ -173,7 +173,7 @@ def test_what_a_client_loses_is_shown_with_what_it_says(etcd: Etcd) -> None:
 
 
 @pytest.mark.load
-def test_a_watcher_of_a_quiet_key_that_tells_nothing_is_brought_to_its_end(
+def test_a_watcher_of_a_quiet_key_that_reports_nothing_is_brought_to_its_end(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "LIMIT_SECONDS", 1.0)

@@ -175,7 +175,7 @@ def test_a_wrong_password_is_reported_in_one_sentence(
         (["--endpoints="], "endpoint"),
     ],
 )
-def test_unusable_options_are_told_in_one_sentence(example: str, arguments: list[str], part: str) -> None:
+def test_unusable_options_are_reported_in_one_sentence(example: str, arguments: list[str], part: str) -> None:
     code, out, err = outcome(start(example, *arguments))
     assert (code, out) == (1, "")
     assert err.startswith("That did not work: ")

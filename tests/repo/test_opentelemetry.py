@@ -384,7 +384,7 @@ def test_program_prints_its_spans_and_metrics_and_leaves_nothing(etcd: Server, e
         assert client.keys.get("/").node.children == ()
 
 
-def test_program_tells_what_went_wrong_in_one_sentence(etcd: Server) -> None:
+def test_program_says_what_went_wrong_in_one_sentence(etcd: Server) -> None:
     with etcdv2.Client(etcd.url) as client:
         client.keys.set("/opentelemetry_hooks/mine", "precious")
         programs = {

@@ -179,7 +179,7 @@ def test_port_that_somebody_else_uses_is_an_error_when_it_was_asked_for(server: 
 
 
 @FIRST_VERSION
-def test_port_that_was_taken_meanwhile_is_chosen_anew(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_that_was_taken_meanwhile_is_chosen_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     real, first = server_module.free_port, [server.port]
     monkeypatch.setattr(server_module, "free_port", lambda: first.pop() if first else real())
     with Server(server.binary) as other:

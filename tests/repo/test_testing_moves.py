@@ -28,7 +28,7 @@ def test_restart_with_a_new_address_keeps_the_data_and_leaves_nobody_at_the_old_
             used.add(server.url)
 
 
-def test_advertised_address_is_what_the_cluster_tells_and_can_be_set_again(etcd_binary: Path) -> None:
+def test_advertised_address_is_what_the_cluster_advertises_and_can_be_set_again(etcd_binary: Path) -> None:
     with Server(etcd_binary, fsync=False, advertise="http://127.0.0.1:1") as server:
         assert advertised(server) == ["http://127.0.0.1:1"]
         server.advertise = "http://127.0.0.1:2"
@@ -47,7 +47,7 @@ def knows_all(cluster: Cluster, member: Server) -> bool:
     return advertised(member) == cluster.endpoints and advertised(member, "peerURLs") == peer_urls
 
 
-def test_all_members_move_and_the_cluster_goes_on_and_can_start_anew(etcd_binary: Path) -> None:
+def test_all_members_move_and_the_cluster_goes_on_and_can_start_again(etcd_binary: Path) -> None:
     with Cluster(3, etcd_binary, fsync=False, heartbeat_interval=50, election_timeout=500) as cluster:
         before = {url for member in cluster.members for url in (member.url, member.peer_url)}
         put(cluster.members[0], "/a", "kept")

@@ -85,7 +85,7 @@ def test_drained_server_ends_what_is_open_and_goes_on(transport: FastTransport) 
 
 @pytest.mark.parametrize("stalled", [False, True])
 @pytest.mark.parametrize(("how", "seen"), [("cut", ConnectionResetError), ("end_cleanly", b"")])
-def test_proxy_ends_connections_as_told(how: str, seen: object, stalled: bool) -> None:
+def test_proxy_ends_connections_as_asked(how: str, seen: object, stalled: bool) -> None:
     with FaultServer(default=echo()) as server, TcpProxy("127.0.0.1", server.port) as proxy:
         with socket.create_connection(("127.0.0.1", proxy.port)) as sock:
             sock.settimeout(2)

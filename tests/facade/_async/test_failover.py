@@ -341,7 +341,7 @@ class TestCluster:
         await client.keys.set("/a", "1")
         assert client._dispatcher.pool.first.url == leader
 
-    async def test_health_tells_each_endpoint(self, connect: Connect, etcd_cluster: Cluster) -> None:
+    async def test_health_names_each_endpoint(self, connect: Connect, etcd_cluster: Cluster) -> None:
         client = connect(etcd_cluster.endpoints)
         assert (await client.health()).healthy
         follower = etcd_cluster.followers()[0]

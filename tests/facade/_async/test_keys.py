@@ -121,7 +121,7 @@ async def test_create_in_order_below_a_file_is_refused(client: AsyncClient) -> N
         await client.keys.create_in_order("/file", "job")
 
 
-async def test_deleting_a_file_tells_what_it_was(client: AsyncClient) -> None:
+async def test_deleting_a_file_says_what_it_was(client: AsyncClient) -> None:
     made = await client.keys.set("/a", "1")
     gone = await client.keys.delete("/a")
     assert gone.action == "delete"

@@ -232,7 +232,7 @@ async def test_expiry_is_an_event_with_the_old_value(client: AsyncClient) -> Non
     assert gone.prev_node.value == "1"
 
 
-async def test_refresh_tells_no_watcher(client: AsyncClient) -> None:
+async def test_refresh_notifies_no_watcher(client: AsyncClient) -> None:
     made = await client.keys.set("/a", "1", ttl=50)
     async with client.keys.watch("/a") as live:
         await client.keys.refresh("/a", 100)

@@ -121,7 +121,7 @@ async def client(connect: Connect, recorder: Recorder) -> AsyncClient:
 
 
 @pytest.mark.parametrize(("use", "target"), GETS)
-async def test_read_goes_out_as_told(client: AsyncClient, recorder: Recorder, use: Use, target: str) -> None:
+async def test_read_goes_out_as_asked(client: AsyncClient, recorder: Recorder, use: Use, target: str) -> None:
     await use(client)
     sent = recorder.only
     assert (sent.method, sent.target, sent.body) == ("GET", f"/v2/keys{target}", b"")
@@ -129,7 +129,9 @@ async def test_read_goes_out_as_told(client: AsyncClient, recorder: Recorder, us
 
 
 @pytest.mark.parametrize(("use", "target", "form"), PUTS)
-async def test_put_goes_out_as_told(client: AsyncClient, recorder: Recorder, use: Use, target: str, form: Form) -> None:
+async def test_put_goes_out_as_asked(
+    client: AsyncClient, recorder: Recorder, use: Use, target: str, form: Form
+) -> None:
     await use(client)
     sent = recorder.only
     assert (sent.method, sent.target) == ("PUT", f"/v2/keys{target}")
@@ -139,7 +141,7 @@ async def test_put_goes_out_as_told(client: AsyncClient, recorder: Recorder, use
 
 
 @pytest.mark.parametrize(("use", "target", "form"), POSTS)
-async def test_post_goes_out_as_told(
+async def test_post_goes_out_as_asked(
     client: AsyncClient, recorder: Recorder, use: Use, target: str, form: Form
 ) -> None:
     await use(client)
@@ -150,7 +152,7 @@ async def test_post_goes_out_as_told(
 
 
 @pytest.mark.parametrize(("use", "target"), DELETES)
-async def test_delete_goes_out_as_told(client: AsyncClient, recorder: Recorder, use: Use, target: str) -> None:
+async def test_delete_goes_out_as_asked(client: AsyncClient, recorder: Recorder, use: Use, target: str) -> None:
     await use(client)
     sent = recorder.only
     assert (sent.method, sent.target, sent.body) == ("DELETE", f"/v2/keys{target}", b"")
@@ -203,7 +205,7 @@ WATCHES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "target"), WATCHES)
-async def test_watch_goes_out_as_told(connect: Connect, options: dict[str, Any], target: str) -> None:
+async def test_watch_goes_out_as_asked(connect: Connect, options: dict[str, Any], target: str) -> None:
     def answer(noted: Noted) -> Answer:
         asked = int((noted.target + "&waitIndex=50").partition("waitIndex=")[2].partition("&")[0])
         return 200, {"action": "set", "node": NODE | {"modifiedIndex": asked}}
@@ -268,7 +270,7 @@ JSON_BODIES: list[tuple[Use, str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("use", "method", "target", "body"), JSON_BODIES)
-async def test_admin_call_goes_out_as_told(
+async def test_admin_call_goes_out_as_asked(
     client: AsyncClient, recorder: Recorder, use: Use, method: str, target: str, body: Any
 ) -> None:
     await use(client)

@@ -340,7 +340,7 @@ class TestCluster:
         client.keys.set("/a", "1")
         assert client._dispatcher.pool.first.url == leader
 
-    def test_health_tells_each_endpoint(self, connect: Connect, etcd_cluster: Cluster) -> None:
+    def test_health_names_each_endpoint(self, connect: Connect, etcd_cluster: Cluster) -> None:
         client = connect(etcd_cluster.endpoints)
         assert (client.health()).healthy
         follower = etcd_cluster.followers()[0]

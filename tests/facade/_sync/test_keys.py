@@ -122,7 +122,7 @@ def test_create_in_order_below_a_file_is_refused(client: Client) -> None:
         client.keys.create_in_order("/file", "job")
 
 
-def test_deleting_a_file_tells_what_it_was(client: Client) -> None:
+def test_deleting_a_file_says_what_it_was(client: Client) -> None:
     made = client.keys.set("/a", "1")
     gone = client.keys.delete("/a")
     assert gone.action == "delete"

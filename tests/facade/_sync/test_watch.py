@@ -233,7 +233,7 @@ def test_expiry_is_an_event_with_the_old_value(client: Client) -> None:
     assert gone.prev_node.value == "1"
 
 
-def test_refresh_tells_no_watcher(client: Client) -> None:
+def test_refresh_notifies_no_watcher(client: Client) -> None:
     made = client.keys.set("/a", "1", ttl=50)
     with client.keys.watch("/a") as live:
         client.keys.refresh("/a", 100)

@@ -149,7 +149,7 @@ def test_history_cleared_while_disconnected(connect: Connect, etcd: Server, snap
 
 @pytest.mark.parametrize("snapshots", [True, False])
 @pytest.mark.parametrize("token", ["same", "other"])
-def test_cluster_that_was_wiped_and_built_anew_on_the_same_ports(
+def test_cluster_that_was_wiped_and_built_again_on_the_same_ports(
     connect: Connect, etcd_binary: Any, token: str, snapshots: bool
 ) -> None:
     """Its id is a hash of the members and the token: where those are the same, only its index shows the difference."""

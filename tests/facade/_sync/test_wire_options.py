@@ -122,7 +122,7 @@ def client(connect: Connect, recorder: Recorder) -> Client:
 
 
 @pytest.mark.parametrize(("use", "target"), GETS)
-def test_read_goes_out_as_told(client: Client, recorder: Recorder, use: Use, target: str) -> None:
+def test_read_goes_out_as_asked(client: Client, recorder: Recorder, use: Use, target: str) -> None:
     use(client)
     sent = recorder.only
     assert (sent.method, sent.target, sent.body) == ("GET", f"/v2/keys{target}", b"")
@@ -130,7 +130,7 @@ def test_read_goes_out_as_told(client: Client, recorder: Recorder, use: Use, tar
 
 
 @pytest.mark.parametrize(("use", "target", "form"), PUTS)
-def test_put_goes_out_as_told(client: Client, recorder: Recorder, use: Use, target: str, form: Form) -> None:
+def test_put_goes_out_as_asked(client: Client, recorder: Recorder, use: Use, target: str, form: Form) -> None:
     use(client)
     sent = recorder.only
     assert (sent.method, sent.target) == ("PUT", f"/v2/keys{target}")
@@ -140,7 +140,7 @@ def test_put_goes_out_as_told(client: Client, recorder: Recorder, use: Use, targ
 
 
 @pytest.mark.parametrize(("use", "target", "form"), POSTS)
-def test_post_goes_out_as_told(client: Client, recorder: Recorder, use: Use, target: str, form: Form) -> None:
+def test_post_goes_out_as_asked(client: Client, recorder: Recorder, use: Use, target: str, form: Form) -> None:
     use(client)
     sent = recorder.only
     assert (sent.method, sent.target) == ("POST", f"/v2/keys{target}")
@@ -149,7 +149,7 @@ def test_post_goes_out_as_told(client: Client, recorder: Recorder, use: Use, tar
 
 
 @pytest.mark.parametrize(("use", "target"), DELETES)
-def test_delete_goes_out_as_told(client: Client, recorder: Recorder, use: Use, target: str) -> None:
+def test_delete_goes_out_as_asked(client: Client, recorder: Recorder, use: Use, target: str) -> None:
     use(client)
     sent = recorder.only
     assert (sent.method, sent.target, sent.body) == ("DELETE", f"/v2/keys{target}", b"")
@@ -202,7 +202,7 @@ WATCHES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "target"), WATCHES)
-def test_watch_goes_out_as_told(connect: Connect, options: dict[str, Any], target: str) -> None:
+def test_watch_goes_out_as_asked(connect: Connect, options: dict[str, Any], target: str) -> None:
     def answer(noted: Noted) -> Answer:
         asked = int((noted.target + "&waitIndex=50").partition("waitIndex=")[2].partition("&")[0])
         return 200, {"action": "set", "node": NODE | {"modifiedIndex": asked}}
@@ -267,7 +267,7 @@ JSON_BODIES: list[tuple[Use, str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("use", "method", "target", "body"), JSON_BODIES)
-def test_admin_call_goes_out_as_told(
+def test_admin_call_goes_out_as_asked(
     client: Client, recorder: Recorder, use: Use, method: str, target: str, body: Any
 ) -> None:
     use(client)

@@ -27,7 +27,7 @@ class Judge:
     def __init__(self) -> None:
         self.history: History | None = None
         self.position = 0
-        self.told_events = 0
+        self.delivered_events = 0
         self.named: list[str] = []
         self.proved = 0
         """How often the watch went on without an event."""
@@ -48,7 +48,7 @@ class Judge:
         if index != wanted:
             raise SilentLoss(f"{index} was delivered after {self.position}, and {wanted} was not")
         self.position = index
-        self.told_events += 1
+        self.delivered_events += 1
 
     def settled(self, index: int) -> None:
         """The watch holds that there is nothing more up to `index`."""

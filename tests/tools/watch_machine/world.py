@@ -194,7 +194,7 @@ class World:
         except Violation as error:
             violation = error
         judge = self.judge
-        return Outcome(judge.told_events, len(judge.named), judge.proved, violation, self._trace or [])
+        return Outcome(judge.delivered_events, len(judge.named), judge.proved, violation, self._trace or [])
 
     def _step_actor(self, actors: list[Steps], waiting: list[Flow | Soon | None], speeds: list[float]) -> None:
         first = self.rng.randrange(len(actors))
