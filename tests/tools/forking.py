@@ -65,7 +65,7 @@ def calls(url: str, transport: str, ca: str) -> None:
 
 
 def refused(url: str, transport: str, ca: str) -> None:
-    """Over httpx a child is told to make a client of its own; the parent's calls and watch go on."""
+    """Over httpx a child has to make a client of its own, and gets a ValueError; the parent's calls and watch go on."""
     with Client(url, **options(transport, ca)) as client, client.keys.watch("/refused") as watcher:
         talk(client, "before")
 
@@ -113,7 +113,7 @@ def is_closed(call: Callable[[], object]) -> None:
 
 
 def without_check(url: str, transport: str, ca: str) -> None:
-    """`calls` of a client that a fork tells nothing, as long as its children live."""
+    """`calls` of a client that is not called after a fork, as long as its children live."""
     connection.Connection.forget = lambda self: None  # type: ignore[method-assign]
     from etcdv2._transport.threads import FastTransport
 
