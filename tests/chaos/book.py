@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import etcdv2
 from tests.chaos.journal import Journal
 from tests.chaos.schedule import Window
+from tests.tools.stalls import Stalls
 
 Kind = Literal["lost", "doubled", "stale", "late", "unfounded", "strange"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "stale", "late", "unfounded", "strange")
@@ -78,10 +79,11 @@ class Page:
 class Book:
     """Safe from any thread."""
 
-    def __init__(self, margin: float = MARGIN, journal: Journal | None = None) -> None:
+    def __init__(self, margin: float = MARGIN, journal: Journal | None = None, stalls: Stalls | None = None) -> None:
         self._lock = threading.Lock()
         self._margin = margin
         self._journal = journal
+        self._stalls = stalls
         self.pages: dict[str, Page] = {}
         self.texts: Counter[str] = Counter()
         self.doubts: list[Doubt] = []
@@ -106,6 +108,7 @@ class Book:
             self._journal.call(workload, by, call, outcome.begun, outcome.ended, result)
         call = f"{call} by {by}" if by else call
         over = outcome.ended - outcome.begun - within
+        stalled = 0.0 if self._stalls is None else self._stalls.within(outcome.begun, outcome.ended)
         with self._lock:
             page.calls += 1
             page.confirmed += outcome.confirmed
@@ -115,7 +118,7 @@ class Book:
             hurried = within < UNHURRIED and (isinstance(error, TimeoutError) or "timed out while" in str(error))
             if (outcome.unknown or outcome.refused) and not hurried:
                 self.doubts.append(Doubt(workload, call, outcome.begun, outcome.ended, outcome.unknown, str(error)))
-        if over > self._margin:
+        if over - stalled > self._margin:
             self.complain(
                 workload, "late", f"{call} ended {over:.2f} s after its deadline of {within:.2f} s: {error!r}"
             )

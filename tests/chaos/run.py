@@ -23,6 +23,7 @@ from tests.chaos.schedule import Schedule
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, Worker, drive, drive_async
 from tests.chaos.workloads import Addresses, Counter, Entries, Register, Session
+from tests.tools.stalls import Stalls
 
 EACH = 2
 """Threads, and as many tasks, of each workload: one with a client on the links, which finds those of members that moved
@@ -112,7 +113,8 @@ class Run:
         self._settings: dict[str, Any] = {"timeout": TIMES, "repeat_writes": repeat_writes}
         self._arena, self._seed, self._transport_name, self._out = arena, seed, transport_name, report
         self._journal = Journal()
-        self._book = Book(journal=self._journal)
+        self._stalls = Stalls()
+        self._book = Book(journal=self._journal, stalls=self._stalls)
         self._schedule = Schedule(arena, seed, self._say)
         self._next_progress = math.inf
         self._stop = threading.Event()
@@ -124,7 +126,8 @@ class Run:
 
     def carry_out(self, seconds: float) -> Report:
         try:
-            report = self._carry_out(seconds)
+            with self._stalls:
+                report = self._carry_out(seconds)
         except BaseException as error:
             kept = self._journal.keep(f"{error!r}\n{self._book.texts}", self._arena.members)
             self._out(f"the run broke off; the calls, the steps and the members' logs are in {kept}")

@@ -39,7 +39,7 @@ def as_it_is(client: etcdv2.Client) -> Any:
 
 
 def moved_one_by_one(
-    cluster: Cluster, variant: Callable[[etcdv2.Client], Any], transport_name: str
+    cluster: Cluster, variant: Callable[[etcdv2.Client], Any], transport: str
 ) -> tuple[Book, tuple[str, ...]]:
     """Two writers and a follower of one client, which syncs after each move."""
     book, ended = Book(), threading.Event()
@@ -51,9 +51,7 @@ def moved_one_by_one(
         threads.append(threading.Thread(target=drive, args=(worker, keys, book, workload), daemon=True))
         threads[-1].start()
 
-    with etcdv2.Client(
-        cluster.endpoints, timeout=TIMES, transport="httpx" if transport_name == "httpx" else None
-    ) as client:
+    with etcdv2.Client(cluster.endpoints, timeout=TIMES, transport="httpx" if transport == "httpx" else None) as client:
         one, configured = variant(client), client.endpoints
         after = client.keys.set("/chaos/begun", "1").index
         begin(watched.follower("follower", after), watched.name, one.keys)
@@ -86,10 +84,10 @@ def wait_a_turn(book: Book, workload: str) -> None:
         time.sleep(0.02)
 
 
-def test_client_that_syncs_follows_all_members_to_new_addresses(etcd_binary: Path, transport_name: str) -> None:
+def test_client_that_syncs_follows_all_members_to_new_addresses(etcd_binary: Path, transport: str) -> None:
     with cluster_of_its_own(etcd_binary) as cluster:
         configured = set(cluster.endpoints)
-        book, endpoints = moved_one_by_one(cluster, as_it_is, transport_name)
+        book, endpoints = moved_one_by_one(cluster, as_it_is, transport)
         assert book.found == {}, book.texts
         assert configured.isdisjoint(cluster.endpoints)
         assert set(endpoints) == configured | set(cluster.endpoints)

@@ -22,7 +22,18 @@ from tests.tools.history import History, HistoryReader, objections, reconcile
 from tests.tools.long_readers import END, SOON, Reader, reading
 from tests.tools.scripted_store import ScriptedStore, silent
 from tests.tools.waiting import until
-from tests.tools.writers import BusyWriter, Pace, Record, RoamingWriter, Write, Writing, delete, foreign_writes, put
+from tests.tools.writers import (
+    FOLLOWED_EVENTS,
+    BusyWriter,
+    Pace,
+    Record,
+    RoamingWriter,
+    Write,
+    Writing,
+    delete,
+    foreign_writes,
+    put,
+)
 
 CHANGES = 20_000
 SEED = 4
@@ -30,7 +41,7 @@ NAMES = "abcdefghijkl"
 BEHIND = 400
 """Changes; whoever has not delivered them yet holds up the writers."""
 MODERATE = 400.0
-"""Changes a second before something breaks: no watch stands 1,000 changes back then (README, Watching)."""
+"""Changes a second before something breaks."""
 CAUTIOUS = 25.0
 """Changes a second while a member is silent, until its watches have found that out."""
 UNPACED = 5.0
@@ -82,7 +93,12 @@ class LongRun:
         behind = self.record.last - BEHIND
         if self._history_reader.next < behind:
             return f"the history ({self._history_reader.failure!r})"
-        return next((f"{one}" for one in self.everybody if one.key in ("/", "/long") and one.reached < behind), None)
+        for one in self.everybody:
+            if one.key in ("/", "/long") and one.reached < behind:
+                return f"{one}"
+            if not one.ended and one.settled < self.record.last - FOLLOWED_EVENTS:
+                return f"{one}, settled {one.settled}"
+        return None
 
     def carry_out(self, faults: list[Callable[[], None]]) -> History:
         """What happened, by index; all readers have delivered the end."""

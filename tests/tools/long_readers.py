@@ -38,6 +38,7 @@ class Reader:
         self._settings: dict[str, Any] = {"recursive": recursive, "buffer": buffer}
         self._snapshots = snapshots
         self._begins = True
+        self._watcher: Any = None
 
     def __repr__(self) -> str:
         return f"the watch of {self.key} at {self.reached} with {len(self.items)} items, {self.failure!r}"
@@ -50,6 +51,11 @@ class Reader:
     def holes(self) -> int:
         return sum(not isinstance(item, Event) for item in self.items[1:])
 
+    @property
+    def settled(self) -> int:
+        """Up to here its watch need not ask the server again."""
+        return self.reached if self._watcher is None else self._watcher._feed._polls.settled
+
     def end(self) -> str:
         """The key whose change this watch takes for the end."""
         return f"{self.key.rstrip('/')}/{END}" if self.recursive else self.key
@@ -61,6 +67,7 @@ class Reader:
 
     def began(self, watcher: Any) -> None:
         self._begins = False
+        self._watcher = watcher
         if self.start < 0:
             self.start = watcher.index
 

@@ -11,14 +11,16 @@ import asyncio
 import http.client
 import json
 import random
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, TypedDict
 from urllib.parse import urlencode
 
 from etcdv2.testing import Server
+from tests.tools.waiting import until
 
 REMOVALS = ("delete", "expire", "compareAndDelete")
 """Actions after which a key is not there any more."""
@@ -343,12 +345,21 @@ class BusyWriter:
 # --- traffic of others -----------------------------------------------------------------------------------------------
 
 _FOREIGN_AT_ONCE = 50
+FOLLOWED_EVENTS = 700
+"""A watch asks for a younger poll when it stands 600 events back, and the server keeps 1,000."""
 
 
-def foreign_writes(server: Server, count: int, *, connections: int = 8, pause: float = 0.0) -> None:
-    """At least `count` writes below /foreign; each connection sends 50 and waits for their answers and `pause` s."""
+def foreign_writes(
+    server: Server, count: int, *, connections: int = 8, pause: float = 0.0, followed_by: Sequence[Any] = ()
+) -> None:
+    """At least `count` writes below /foreign; each connection sends 50 and waits for their answers and `pause` s.
+
+    Also for these watches, where they stand too far back. One or two connections then: each may
+    write 50 more meanwhile.
+    """
+    assert not followed_by or connections <= 2
     threads = [
-        threading.Thread(target=_write_foreign, args=(server.port, -(-count // connections), pause))
+        threading.Thread(target=_write_foreign, args=(server.port, -(-count // connections), pause, followed_by))
         for _ in range(connections)
     ]
     for thread in threads:
@@ -357,12 +368,20 @@ def foreign_writes(server: Server, count: int, *, connections: int = 8, pause: f
         thread.join()
 
 
-async def async_foreign_writes(server: Server, count: int, *, connections: int = 8, pause: float = 0.0) -> None:
+async def async_foreign_writes(
+    server: Server, count: int, *, connections: int = 8, pause: float = 0.0, followed_by: Sequence[Any] = ()
+) -> None:
     """`foreign_writes` beside the running loop."""
-    await asyncio.to_thread(foreign_writes, server, count, connections=connections, pause=pause)
+    await asyncio.to_thread(
+        foreign_writes, server, count, connections=connections, pause=pause, followed_by=followed_by
+    )
 
 
-def _write_foreign(port: int, count: int, pause: float) -> None:
+def _await_watches(watches: Sequence[Any], index: int) -> None:
+    until(lambda: all(index - one._feed._polls.settled < FOLLOWED_EVENTS for one in watches), lambda: watches)
+
+
+def _write_foreign(port: int, count: int, pause: float, followed_by: Sequence[Any]) -> None:
     one = (
         b"PUT /v2/keys/foreign HTTP/1.1\r\nHost: etcd\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: 7\r\n\r\nvalue=x"
@@ -374,6 +393,7 @@ def _write_foreign(port: int, count: int, pause: float) -> None:
             while seen < asked:
                 rest += connection.recv(65536)
                 seen += rest.count(b"HTTP/1.1 20")
+                _await_watches(followed_by, max(map(int, re.findall(rb"X-Etcd-Index: (\d+)\r", rest)), default=0))
                 rest = rest[-10:]  # shorter than what is counted
             count -= asked
             time.sleep(pause)

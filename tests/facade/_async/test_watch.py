@@ -345,7 +345,7 @@ async def test_watch_on_a_dead_cluster_raises_within_the_total_time(connect: Con
 async def test_quiet_key_survives_thousands_of_foreign_writes(client: AsyncClient, etcd: Server) -> None:
     async with client.keys.watch("/quiet") as watcher:
         start = watcher.index
-        await async_foreign_writes(etcd, 2400, pause=0.25)
+        await async_foreign_writes(etcd, 2400, connections=2, followed_by=[watcher])
         await client.keys.set("/quiet", "still here")
         (event,) = await taken(watcher, 1)
     assert event.value == "still here"

@@ -14,6 +14,7 @@ from etcdv2 import Event, HistoryCleared
 from etcdv2.testing import Cluster, Server
 from tests.facade._async.conftest import Connect
 from tests.tools.leftovers import async_until
+from tests.tools.waiting import SOON
 from tests.tools.writers import async_foreign_writes
 
 pytestmark = pytest.mark.load
@@ -80,9 +81,8 @@ async def test_foreign_writes_of_a_healthy_member_are_no_snapshot(connect: Conne
     """The raft index goes on by more than a snapshot would make it, step by step."""
     client = connect(etcd.url)
     async with client.keys.watch("/quiet") as watcher:
-        await async_foreign_writes(etcd, MISSED)
-        await async_foreign_writes(etcd, MISSED)
+        await async_foreign_writes(etcd, 2 * MISSED, connections=2, followed_by=[watcher])
         await client.keys.set("/quiet", "told")
-        event = await watcher.next(timeout=30)
+        event = await watcher.next(timeout=SOON)
         assert isinstance(event, Event)
         assert event.value == "told"

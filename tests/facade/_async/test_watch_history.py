@@ -30,18 +30,16 @@ def transport() -> str:
 
 
 @pytest.mark.load
-async def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: Connect, etcd: Server) -> None:
+async def test_quiet_key_under_foreign_writes_that_it_can_follow(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url, timeout=TIMES)
     async with client.keys.watch("/quiet") as watcher, client.keys.watch("/quiet", snapshots=True) as other:
         assert await other.next(timeout=SOON) is not None
-        await async_foreign_writes(etcd, 10_000, pause=0.08)
+        await async_foreign_writes(etcd, 10_000, connections=2, followed_by=(watcher, other))
         await client.keys.set("/quiet", "1")
         for one in (watcher, other):
             event: Any = await one.next(timeout=SOON)
             assert event.value == "1"
-        await async_foreign_writes(etcd, 5_000, pause=0.08)
-        await async_sleep(0.8)
-        await async_foreign_writes(etcd, 500)
+        await async_foreign_writes(etcd, 5_000, connections=2, followed_by=(watcher, other))
         etcd.kill()
         etcd.start()
         await client.keys.set("/quiet", "2")

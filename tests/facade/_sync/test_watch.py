@@ -346,7 +346,7 @@ def test_watch_on_a_dead_cluster_raises_within_the_total_time(connect: Connect) 
 def test_quiet_key_survives_thousands_of_foreign_writes(client: Client, etcd: Server) -> None:
     with client.keys.watch("/quiet") as watcher:
         start = watcher.index
-        foreign_writes(etcd, 2400, pause=0.25)
+        foreign_writes(etcd, 2400, connections=2, followed_by=[watcher])
         client.keys.set("/quiet", "still here")
         (event,) = taken(watcher, 1)
     assert event.value == "still here"

@@ -15,6 +15,7 @@ from etcdv2 import Event, HistoryCleared
 from etcdv2.testing import Cluster, Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.leftovers import until
+from tests.tools.waiting import SOON
 from tests.tools.writers import foreign_writes
 
 pytestmark = pytest.mark.load
@@ -79,9 +80,8 @@ def test_foreign_writes_of_a_healthy_member_are_no_snapshot(connect: Connect, et
     """The raft index goes on by more than a snapshot would make it, step by step."""
     client = connect(etcd.url)
     with client.keys.watch("/quiet") as watcher:
-        foreign_writes(etcd, MISSED)
-        foreign_writes(etcd, MISSED)
+        foreign_writes(etcd, 2 * MISSED, connections=2, followed_by=[watcher])
         client.keys.set("/quiet", "told")
-        event = watcher.next(timeout=30)
+        event = watcher.next(timeout=SOON)
         assert isinstance(event, Event)
         assert event.value == "told"

