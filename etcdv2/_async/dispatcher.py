@@ -261,10 +261,10 @@ class AsyncDispatcher:
         except ValueError:
             return NOTHING_KNOWN
 
-    async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> AsyncPoll | None:
+    async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> AsyncPoll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
         request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
-        stream = await self._open(call, request, Try(endpoint, 1, self._limits()))
+        stream = await self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
         except ValueError:

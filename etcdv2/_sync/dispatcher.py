@@ -262,10 +262,10 @@ class Dispatcher:
         except ValueError:
             return NOTHING_KNOWN
 
-    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any]) -> Poll | None:
+    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Poll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
         request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
-        stream = self._open(call, request, Try(endpoint, 1, self._limits()))
+        stream = self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
         except ValueError:

@@ -17,7 +17,7 @@ from tests.chaos.links import Link
 from tests.tools.leftovers import workers
 from tests.tools.scripted_store import ScriptedStore
 from tests.tools.waiting import PATIENT, SOON, async_until
-from tests.tools.writers import async_foreign_writes
+from tests.tools.writers import FOLLOWED_EVENTS, async_foreign_writes
 
 MANY = 1000
 DESCRIPTORS = Path("/proc/self/fd")
@@ -45,6 +45,8 @@ async def test_a_thousand_watches_of_one_member_each_get_their_own(etcd: Server)
             await asyncio.gather(*(client.keys.set(f"/many/{n}", f"{round_} {n}") for n in range(MANY)))
             events = await asyncio.gather(*(watcher.next(timeout=SOON) for watcher in watchers))
             assert [event and event.value for event in events] == [f"{round_} {n}" for n in range(MANY)]
+        last = max(event.index for event in events if event)
+        await async_until(lambda: all(last - one._feed._polls.settled < FOLLOWED_EVENTS for one in watchers))
         await async_foreign_writes(etcd, 1500, connections=2, followed_by=watchers)
         await client.keys.set("/many/7", "after the renewal")
         event = await watchers[7].next(timeout=SOON)

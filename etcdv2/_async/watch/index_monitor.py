@@ -7,13 +7,13 @@ a renewal proves is `renewal`'s affair.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterable
 from typing import Protocol
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.watch.other_members import AsyncOtherMembers
 from etcdv2._async.watch.snapshot import async_cluster_index
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
@@ -25,9 +25,6 @@ from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker, async_call_each
 from etcdv2_api import operations
 
-COMPARE_SECONDS = 2.0
-"""Seconds between two probes of another member, to see whether the watched one still follows the cluster."""
-COMPARE_WITHIN_SECONDS = 0.5
 RENEWALS_PER_PROBE = 50
 """Polls that are renewed after one probe; an eighth of those that are due when that is more."""
 RENEWING_PROBE_SECONDS = 0.25
@@ -132,6 +129,23 @@ class AsyncIndexMonitor:
                 chain.reached(index, leaping)
                 chain.note(poll.meta.index, poll.meta.raft_index, chain.asked_at)
 
+    async def observe(self, endpoint: Endpoint, key: str, within: float | None = None) -> AsyncPoll | None:
+        """A member's store index and raft index, by the headers of a watch, which is closed.
+
+        None where that is refused. Raises TransportFailure.
+        """
+        asked_at = time.monotonic()
+        poll = await self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        if poll is not None:
+            await poll.stream.close()
+            self.note(poll, asked_at)
+        return poll
+
+    def is_unobserved(self, endpoint: Endpoint, index: int) -> bool:
+        """Whether the raft index was not seen there since the store had come near `index`."""
+        with self._lock:
+            return all(chain.lags(index) for (one, _, _), chain in self._chains.items() if one == endpoint)
+
     def answers_ends(self, endpoint: Endpoint) -> bool:
         """Whether a half-close was seen to be answered there."""
         return endpoint in self._answering
@@ -184,9 +198,8 @@ class AsyncMemberMonitor:
         self._ended = False
         self._pulse = AsyncPulse()
         self._idle_since = 0.0
-        self._compared_at = time.monotonic()
+        self._others = AsyncOtherMembers(dispatcher, monitor, endpoint)
         self._last_index = 0
-        self._others_had = 0
         self._more_due = False
 
     def __repr__(self) -> str:
@@ -253,7 +266,7 @@ class AsyncMemberMonitor:
         self._interval.saw(index, time.monotonic())
 
         # 1. The member has lost its leader, or was put back, or is another one: its polls are worth nothing.
-        if index and await self._is_left_behind(index):
+        if index and self._probe_key is not None and await self._others.are_ahead(index, self._probe_key):
             self._give_up("does not follow the cluster", "does not follow the cluster")
             return
         before, self._last_index = self._last_index, index
@@ -269,6 +282,10 @@ class AsyncMemberMonitor:
         some = max(RENEWALS_PER_PROBE, len(due) // 8)
         self._more_due = len(due) > some
         await async_call_each([polls.renew for polls in due[:some]], index)
+
+        # 3. The others, where a watch may have to go on.
+        if index and self._probe_key is not None:
+            await self._others.observe(index, self._probe_key)
 
     def _give_up(self, reason: str, noted: str) -> None:
         """All polls go on elsewhere, and the endpoint rests."""
@@ -310,16 +327,10 @@ class AsyncMemberMonitor:
         return Meta(0, 0, 0, "")
 
     async def _observe(self, key: str) -> Meta | None:
-        """Store index and raft index, by the headers of a watch; None where that is refused.
-
-        Raises TransportFailure.
-        """
-        asked_at = time.monotonic()
-        poll = await self._dispatcher.watch_at(self._endpoint, operations.get_key(key, wait=True))
+        """Store index and raft index; None where that is refused. Raises TransportFailure."""
+        poll = await self._monitor.observe(self._endpoint, key)
         if poll is None:
             return None
-        await poll.stream.close()
-        self._monitor.note(poll, asked_at)
         await self._monitor.follow_leap(poll, (key,))
         self._chain = self._monitor.chain(poll)
         for polls in list(self._watched):
@@ -328,30 +339,3 @@ class AsyncMemberMonitor:
 
     async def _read(self, key: str) -> Meta:
         return await self._dispatcher.probe(self._endpoint, operations.get_key(key))
-
-    async def _is_left_behind(self, index: int) -> bool:
-        """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
-
-        A watch there would wait for ever without an error (seen on 3.5.1, 3.4.23).
-        """
-        now = time.monotonic()
-        if now - self._compared_at < COMPARE_SECONDS:
-            return False
-        if 0 < index < self._others_had:
-            self._others_had = 0
-            return True
-
-        self._compared_at = now
-        self._others_had = 0
-        others = [one for one in self._dispatcher.healthy_endpoints() if one != self._endpoint]
-        if others and self._probe_key is not None:
-            other = random.choice(others)
-            try:
-                # Shortly: meanwhile nobody probes the watched member.
-                found = await self._dispatcher.probe(
-                    other, operations.get_key(self._probe_key), within=COMPARE_WITHIN_SECONDS
-                )
-                self._others_had = found.index
-            except TransportFailure as failure:
-                self._dispatcher.endpoint_failed(other, failure)
-        return False

@@ -99,6 +99,10 @@ class RaftChain:
         """The same where entries come so quickly that it must be kept, also while the store is quiet."""
         return self.interval if self.interval < OBSERVE_SECONDS else inf
 
+    def lags(self, index: int) -> bool:
+        """Whether the last answer is old where the store is at `index` elsewhere."""
+        return index - self._index >= OBSERVE_ENTRIES // 2
+
     def due(self, index: int, now: float) -> bool:
         """Whether the next look, which finds the store at `index`, had better bring a raft index."""
         return self.leaping > 0 or index - self._index >= OBSERVE_ENTRIES or now - self.asked_at >= self.interval

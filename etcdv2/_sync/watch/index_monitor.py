@@ -8,7 +8,6 @@ a renewal proves is `renewal`'s affair.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterable
@@ -23,12 +22,10 @@ from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import Pulse, Worker, call_each
 from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._sync.watch.other_members import OtherMembers
 from etcdv2._sync.watch.snapshot import cluster_index
 from etcdv2_api import operations
 
-COMPARE_SECONDS = 2.0
-"""Seconds between two probes of another member, to see whether the watched one still follows the cluster."""
-COMPARE_WITHIN_SECONDS = 0.5
 RENEWALS_PER_PROBE = 50
 """Polls that are renewed after one probe; an eighth of those that are due when that is more."""
 RENEWING_PROBE_SECONDS = 0.25
@@ -133,6 +130,23 @@ class IndexMonitor:
                 chain.reached(index, leaping)
                 chain.note(poll.meta.index, poll.meta.raft_index, chain.asked_at)
 
+    def observe(self, endpoint: Endpoint, key: str, within: float | None = None) -> Poll | None:
+        """A member's store index and raft index, by the headers of a watch, which is closed.
+
+        None where that is refused. Raises TransportFailure.
+        """
+        asked_at = time.monotonic()
+        poll = self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        if poll is not None:
+            poll.stream.close()
+            self.note(poll, asked_at)
+        return poll
+
+    def is_unobserved(self, endpoint: Endpoint, index: int) -> bool:
+        """Whether the raft index was not seen there since the store had come near `index`."""
+        with self._lock:
+            return all(chain.lags(index) for (one, _, _), chain in self._chains.items() if one == endpoint)
+
     def answers_ends(self, endpoint: Endpoint) -> bool:
         """Whether a half-close was seen to be answered there."""
         return endpoint in self._answering
@@ -183,9 +197,8 @@ class MemberMonitor:
         self._ended = False
         self._pulse = Pulse()
         self._idle_since = 0.0
-        self._compared_at = time.monotonic()
+        self._others = OtherMembers(dispatcher, monitor, endpoint)
         self._last_index = 0
-        self._others_had = 0
         self._more_due = False
 
     def __repr__(self) -> str:
@@ -252,7 +265,7 @@ class MemberMonitor:
         self._interval.saw(index, time.monotonic())
 
         # 1. The member has lost its leader, or was put back, or is another one: its polls are worth nothing.
-        if index and self._is_left_behind(index):
+        if index and self._probe_key is not None and self._others.are_ahead(index, self._probe_key):
             self._give_up("does not follow the cluster", "does not follow the cluster")
             return
         before, self._last_index = self._last_index, index
@@ -268,6 +281,10 @@ class MemberMonitor:
         some = max(RENEWALS_PER_PROBE, len(due) // 8)
         self._more_due = len(due) > some
         call_each([polls.renew for polls in due[:some]], index)
+
+        # 3. The others, where a watch may have to go on.
+        if index and self._probe_key is not None:
+            self._others.observe(index, self._probe_key)
 
     def _give_up(self, reason: str, noted: str) -> None:
         """All polls go on elsewhere, and the endpoint rests."""
@@ -309,16 +326,10 @@ class MemberMonitor:
         return Meta(0, 0, 0, "")
 
     def _observe(self, key: str) -> Meta | None:
-        """Store index and raft index, by the headers of a watch; None where that is refused.
-
-        Raises TransportFailure.
-        """
-        asked_at = time.monotonic()
-        poll = self._dispatcher.watch_at(self._endpoint, operations.get_key(key, wait=True))
+        """Store index and raft index; None where that is refused. Raises TransportFailure."""
+        poll = self._monitor.observe(self._endpoint, key)
         if poll is None:
             return None
-        poll.stream.close()
-        self._monitor.note(poll, asked_at)
         self._monitor.follow_leap(poll, (key,))
         self._chain = self._monitor.chain(poll)
         for polls in list(self._watched):
@@ -327,30 +338,3 @@ class MemberMonitor:
 
     def _read(self, key: str) -> Meta:
         return self._dispatcher.probe(self._endpoint, operations.get_key(key))
-
-    def _is_left_behind(self, index: int) -> bool:
-        """Whether the member has not reached what another one had some time ago: it has lost its leader, and is silent.
-
-        A watch there would wait for ever without an error (seen on 3.5.1, 3.4.23).
-        """
-        now = time.monotonic()
-        if now - self._compared_at < COMPARE_SECONDS:
-            return False
-        if 0 < index < self._others_had:
-            self._others_had = 0
-            return True
-
-        self._compared_at = now
-        self._others_had = 0
-        others = [one for one in self._dispatcher.healthy_endpoints() if one != self._endpoint]
-        if others and self._probe_key is not None:
-            other = random.choice(others)
-            try:
-                # Shortly: meanwhile nobody probes the watched member.
-                found = self._dispatcher.probe(
-                    other, operations.get_key(self._probe_key), within=COMPARE_WITHIN_SECONDS
-                )
-                self._others_had = found.index
-            except TransportFailure as failure:
-                self._dispatcher.endpoint_failed(other, failure)
-        return False

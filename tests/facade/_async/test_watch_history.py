@@ -14,10 +14,10 @@ import pytest
 
 from etcdv2 import AsyncClient, Timeout
 from etcdv2._runtime.primitives import async_sleep
-from etcdv2.testing import Server
+from etcdv2.testing import Cluster, Server
 from tests.chaos.links import Arena
 from tests.facade._async.conftest import Connect
-from tests.tools.waiting import SOON
+from tests.tools.waiting import PATIENT, SOON, async_until
 from tests.tools.writers import BUSY, Write, Writing, async_foreign_writes, delete, put
 
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
@@ -172,3 +172,34 @@ async def test_consumer_that_blocks_everything_for_a_moment_loses_nothing(client
             if len(seen) == 1500:
                 block_everything()
         assert seen == [done.index for done in writing.done]
+
+
+@pytest.mark.load
+async def test_member_that_was_left_long_ago_takes_over_and_no_loss_is_named(
+    connect: Connect, etcd_cluster: Cluster
+) -> None:
+    """Its raft index has gone on by more than a snapshot brings; the client has seen that it went step by step."""
+    client = connect(etcd_cluster.endpoints, timeout=TIMES)
+    async with client.keys.watch("/k") as watcher:
+        for number in range(4):  # of three members, so one is met again
+            at = await at_member(watcher)
+            beside = next(one for one in etcd_cluster.members if one.url != at)
+            await async_foreign_writes(beside, 6000, connections=2, followed_by=[watcher])
+            at = await at_member(watcher)
+            gone = next(one for one in etcd_cluster.members if one.url == at)
+            beside = next(one for one in etcd_cluster.members if one is not gone)
+            gone.pause()
+            await connect(beside.url, timeout=PATIENT, repeat_writes=True).keys.set("/k", f"{number}")
+            event: Any = None
+            while event is None or event.value != f"{number}":  # one may come twice: it is written twice
+                event = await watcher.next(timeout=SOON)
+                assert event is not None
+            gone.resume()
+            etcd_cluster.wait_ready()
+
+
+async def at_member(watcher: Any) -> str:
+    """The endpoint where its poll waits."""
+    polls = watcher._feed._polls
+    await async_until(lambda: polls._first is not None)
+    return str(polls._first.poll.endpoint.url)

@@ -265,7 +265,7 @@ async def test_stalled_other_member_does_not_hold_up_the_finding_of_a_dead_strea
         store.streams.append(registered(store, dies))
         async with client.keys.watch("/quiet"), client.keys.watch("/k") as watcher:
             (member,) = client._monitor._members.values()
-            member._compared_at -= 60.0
+            member._others._compared_at -= 60.0
             ends = time.monotonic() + SOON
             while not stalled.connections:
                 assert time.monotonic() < ends
