@@ -70,7 +70,7 @@ async def test_renewals_over_a_slow_link_do_not_wait_for_each_other(etcd: Server
             begun = time.monotonic()
             opened = [watcher._feed._polls._renewal for watcher in watchers]
             await async_until(
-                lambda: all(renewal.first is not None and renewal.first.index >= 450 for renewal in opened),
+                lambda: all(renewal.first is not None and renewal.first.index >= 300 for renewal in opened),
                 lambda: opened,
             )
             assert time.monotonic() - begun < 300 * 2 * link.delay, "they wait for each other"
