@@ -163,7 +163,9 @@ class AsyncFeed:
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
-                if not (older and await self._reconnect.may_begin_again()):
+                if older and await self._reconnect.may_begin_again():
+                    continue
+                if not (self._reconnect.begun and await self._polls.settle_by_reading()):
                     raise
 
     async def _read_state(self) -> Snapshot:
@@ -197,7 +199,7 @@ class AsyncFeed:
             if ended is Ended.GO_ON and second is not None:
                 second, went_on = None, second
                 return went_on
-            if ended is Ended.LEAPT:
+            if ended is Ended.LEAPT and not await polls.settle_by_reading():
                 raise polls.loss(held, ended)
         finally:
             if second is not None:

@@ -9,14 +9,17 @@ from etcdv2._core.call.policy import READS
 from etcdv2._types.api_errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import StaleRead
 from etcdv2._types.results import Snapshot
+from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import operations
 
 
-async def async_read_state(dispatcher: AsyncDispatcher, key: str, *, recursive: bool) -> Snapshot:
+async def async_read_state(
+    dispatcher: AsyncDispatcher, key: str, *, recursive: bool, timeout: TimeoutLike | Unset = UNSET
+) -> Snapshot:
     """The key as it is, not older than what this client has seen: else a deletion could seem undone."""
     call = operations.get_key(key, recursive=recursive or None)
     try:
-        answered = await dispatcher.perform(call, READS["session"])
+        answered = await dispatcher.perform(call, READS["session"], timeout)
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)

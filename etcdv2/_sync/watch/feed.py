@@ -164,7 +164,9 @@ class Feed:
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
-                if not (older and self._reconnect.may_begin_again()):
+                if older and self._reconnect.may_begin_again():
+                    continue
+                if not (self._reconnect.begun and self._polls.settle_by_reading()):
                     raise
 
     def _read_state(self) -> Snapshot:
@@ -198,7 +200,7 @@ class Feed:
             if ended is Ended.GO_ON and second is not None:
                 second, went_on = None, second
                 return went_on
-            if ended is Ended.LEAPT:
+            if ended is Ended.LEAPT and not polls.settle_by_reading():
                 raise polls.loss(held, ended)
         finally:
             if second is not None:

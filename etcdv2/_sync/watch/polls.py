@@ -6,6 +6,7 @@ Owns the lock around the renewal, the second poll, and the moments at which a po
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,16 +20,18 @@ from etcdv2._core.watch.renewal import Ended, Registered, Renewal, State
 from etcdv2._core.wire import TransportFailure
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.index_monitor import IndexMonitor
-from etcdv2._sync.watch.snapshot import check_not_restored
-from etcdv2._types.api_errors import HistoryCleared
+from etcdv2._sync.watch.snapshot import check_not_restored, read_state
+from etcdv2._types.api_errors import EtcdError, HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, StaleRead
-from etcdv2._types.settings import UNSET
+from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import operations
 
 logger = logging.getLogger("etcdv2")
 
 SILENT_STREAM_SECONDS = 0.25
 """A stream that has brought nothing for so long is ended by the monitor, where reading does not time out."""
+READ_SECONDS = 0.5
+"""What a read of the key may take while other watches of the client wait for their renewal."""
 
 
 class HeldPoll(NamedTuple):
@@ -261,6 +264,30 @@ class Polls:
             return time.monotonic() - self.came_at >= SILENT_STREAM_SECONDS
         return self._renewal.due(store_index)
 
+    def settle_by_reading(self, timeout: TimeoutLike | Unset = UNSET) -> bool:
+        """Read the key: a file whose index is not behind the settled one was not touched since, so nothing is missed.
+
+        False for what proves nothing: a directory, a key that is not there, one that has changed. Raises
+        ClusterChanged.
+        """
+        if self._cursor.recursive:
+            return False
+        settled = self._renewal.settled
+        try:
+            state = read_state(self._dispatcher, self._key, recursive=False, timeout=timeout)
+        except ClusterChanged:
+            raise
+        except EtcdError as error:
+            logger.debug("watch of %s: what happened since %d is not known: %s", self._key, settled, error)
+            return False
+
+        node = state.node
+        if node is None or node.dir or not 0 < node.created_index <= node.modified_index <= settled:
+            return False
+        with self._lock:
+            self._cursor.moved_to(state.index)
+        return True
+
     def renew(self, store_index: int) -> None:
         """One step of the renewal; see the table in `renewal`."""
         with self._lock:
@@ -280,12 +307,18 @@ class Polls:
                 self._overlap(first, second)
                 return
 
-            # 3. Refused, and not for want of an answer: the history has left that index. So the first is ended, and
-            #    what it was sent comes, or its watch asks again and gets the loss as an error.
+            # 3. Refused, and not for want of an answer: the history has left that index. The key may show that nothing
+            #    is missing.
             now_on = self.open_at(first.poll.endpoint, None)
-            if now_on is not None:
-                now_on.poll.stream.close()
-                self._overlap(first, None)
+            if now_on is None:
+                return
+            now_on.poll.stream.close()
+            with contextlib.suppress(ClusterChanged):  # the feed finds that out when it asks again
+                if self.settle_by_reading(READ_SECONDS):
+                    return
+
+            # 4. Else the first is ended, and what it was sent comes, or its watch asks again and hears of the loss.
+            self._overlap(first, None)
 
     def _overlap(self, first: HeldPoll, second: HeldPoll | None) -> None:
         """The second poll is registered: ask for the end of the first, unless it has begun to receive its event."""

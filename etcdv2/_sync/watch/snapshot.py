@@ -10,14 +10,15 @@ from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._types.api_errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import StaleRead
 from etcdv2._types.results import Snapshot
+from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import operations
 
 
-def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool) -> Snapshot:
+def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool, timeout: TimeoutLike | Unset = UNSET) -> Snapshot:
     """The key as it is, not older than what this client has seen: else a deletion could seem undone."""
     call = operations.get_key(key, recursive=recursive or None)
     try:
-        answered = dispatcher.perform(call, READS["session"])
+        answered = dispatcher.perform(call, READS["session"], timeout)
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)

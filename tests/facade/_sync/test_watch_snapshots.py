@@ -302,7 +302,7 @@ def test_poll_that_ends_cleanly_with_nothing_is_asked_again(connect: Connect, st
 
 def test_events_before_an_error_come_before_it(connect: Connect, store: ScriptedStore) -> None:
     client = connect(store.endpoint.url, timeout=QUICK)
-    with client.keys.watch("/k") as watcher:
+    with client.keys.watch("/k", recursive=True) as watcher:
         for _ in range(3):
             store.happen()
         waiting(store, 4)
