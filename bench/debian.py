@@ -19,9 +19,12 @@ class NotToBeHad(Exception):
     """Why something cannot be measured here, in words for the report."""
 
 
-def unpacked(packages: tuple[str, ...], cache: Path) -> Path:
-    """The directory that holds the packages' files, downloaded when it is not there yet. Raises NotToBeHad."""
-    place = cache / "debian" / packages[0]
+def unpacked(packages: tuple[str, ...], cache: Path, name: str = "") -> Path:
+    """The directory that holds the packages' files, downloaded when it is not there yet. Raises NotToBeHad.
+
+    It is called `name`, or as the first of them.
+    """
+    place = cache / "debian" / (name or packages[0])
     if not place.is_dir():
         _download(packages, place)
     return place

@@ -15,7 +15,7 @@ from etcdv2._sync.httpx_transport import HttpxTransport
 from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
-from tests.tools import described
+from tests.tools import boxes, described
 from tests.tools.covering import Sides, covering
 
 pytest_plugins = ["etcdv2.testing.fixtures"]
@@ -39,16 +39,20 @@ def pytest_report_header() -> list[str]:
 def left_out() -> list[str]:
     """Which of the versions that the library is made for these tests do not run on, for want of a binary."""
     versions = ", ".join(LEFT_OUT)
-    return [f"LEFT OUT: etcd {versions}, no binary is here (ETCDV2_TEST_BINARIES names them)"] if versions else []
+    lines = [f"LEFT OUT: etcd {versions}, no binary is here (ETCDV2_TEST_BINARIES names them)"] if versions else []
+    return lines + [f"LEFT OUT: what goes through {box}: {why}" for box, why in boxes.missing().items()]
 
 
 def pytest_sessionstart() -> None:
-    """`ETCDV2_TEST_VERSIONS=3.4,3.5` fails the run when one of them is missing."""
+    """`ETCDV2_TEST_VERSIONS=3.4,3.5` and `ETCDV2_TEST_BOXES=nginx,haproxy` fail the run when one is missing."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell without job control starts `make test &` like that
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for wanted in filter(None, os.environ.get("ETCDV2_TEST_VERSIONS", "").split(",")):
         if not any(version.startswith(f"{wanted}.") for version in VERSIONS):
             raise pytest.UsageError(f"etcd {wanted} is wanted, found {', '.join(VERSIONS)}")
+    for wanted in filter(None, os.environ.get("ETCDV2_TEST_BOXES", "").split(",")):
+        if wanted not in boxes.PROGRAMS or wanted in boxes.missing():
+            raise pytest.UsageError(f"{wanted} is wanted: {boxes.missing().get(wanted, 'no such box')}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -73,6 +77,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Which combinations of face, transport and version are run, and in which order."""
+    # What goes through middle boxes is left out where they are missing, and the summary says so.
+    if boxes.missing():
+        through = [item for item in items if item.get_closest_marker("boxes") is not None]
+        config.hook.pytest_deselected(items=through)
+        items[:] = [item for item in items if item not in through]
+
     # What needs a cluster comes together: else four processes would have one each, and it is busy while it is idle.
     places = {item: _place(item) for item in items}
     items.sort(key=lambda item: (VERSIONS.index(version) if (version := places[item][1][2]) else -1, _in_cluster(item)))

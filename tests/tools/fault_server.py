@@ -219,6 +219,7 @@ class TcpProxy(Listener):
         self._going = threading.Event()
         self._going.set()
         self._ended = 0
+        self._forgotten = 0
         self.refusing = False
 
     @property
@@ -236,6 +237,13 @@ class TcpProxy(Listener):
     def cut(self) -> None:
         """Reset every connection that is open; what was stalled is lost."""
         self._end(reset=True)
+
+    def forget(self) -> None:
+        """Drop all that comes on the connections that are open, which stay so; new ones work.
+
+        As where a NAT or a balancer has lost a flow.
+        """
+        self._forgotten += 1
 
     def end_cleanly(self) -> None:
         """Close every connection that is open, by FIN; what was stalled is lost."""
@@ -266,14 +274,17 @@ class TcpProxy(Listener):
             back.join()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        ended = self._ended
+        ended, forgotten = self._ended, self._forgotten
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._going.wait()
                 if self._ended != ended:
                     break
-                sink.sendall(data)
+                if self._forgotten == forgotten:
+                    sink.sendall(data)
             else:
+                if self._forgotten != forgotten:
+                    return
                 # One half has ended properly: pass that on, as balancers of TCP do, and leave the other half alone.
                 if self._ended == ended:
                     self._going.wait()
