@@ -10,11 +10,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
-from etcdv2._core.call.policy import LOCAL_READ, CallPolicy
+from etcdv2._core.call.policy import LOCAL_READ, READS, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
@@ -35,7 +36,8 @@ from etcdv2._core.wire import (
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.primitives import async_checkpoint, async_sleep
-from etcdv2._types.call_errors import DeadlineExceeded, V2ApiDisabled
+from etcdv2._types.api_errors import ApiError
+from etcdv2._types.call_errors import ClusterUnavailable, DeadlineExceeded, UnexpectedAnswer, V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
 from etcdv2._types.settings import UNSET, Consistency, Timeout, TimeoutLike, Unset, timeout_from
 from etcdv2_api import Call, KeysError, Message, operations
@@ -183,10 +185,6 @@ class AsyncDispatcher:
         """Whether it comes from another cluster."""
         return self.view.is_foreign(reply.headers.get(CLUSTER_ID, ""))
 
-    def switch_to(self, cluster_id: str) -> None:
-        """The store is another one, or was put back: no index seen before counts any more."""
-        self.view.switch_to(cluster_id)
-
     # --- calls -----------------------------------------------------------------------------------------------------
 
     async def perform(
@@ -204,7 +202,7 @@ class AsyncDispatcher:
             await self.before_call(route.deadline)
 
         while True:
-            step = await self._step(route)
+            step = await self._step(route, call)
             # A read names the cluster that it is for: of an answer of another one its body is not waited for.
             request = self._request(call, "" if policy.write else route.expected)
             try:
@@ -222,7 +220,7 @@ class AsyncDispatcher:
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
 
         while True:
-            step = await self._step(route)
+            step = await self._step(route, call)
             request = self._request(call, route.expected)._replace(greeting=MEMBER)
             try:
                 stream = await self._open(call, request, step)
@@ -293,7 +291,7 @@ class AsyncDispatcher:
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
         return Request(call.method, call.target, self._headers, call.content_type, call.body or b"", cluster_id)
 
-    async def _step(self, route: Route[Any]) -> Try:
+    async def _step(self, route: Route[Any], call: Call[Any, Any]) -> Try:
         """The next try, after the pauses before it. Raises what ends the call."""
         while True:
             try:
@@ -306,7 +304,25 @@ class AsyncDispatcher:
                 raise
             if isinstance(step, Try):
                 return step
+            if step.behind:
+                await self._check_not_put_back(call, route.deadline)
             await async_sleep(step.seconds)
+
+    async def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:
+        """Members are behind what this client has seen, by the answers to `call`: what has the quorum?
+
+        Raises ClusterChanged when that is behind, too.
+        """
+        before, times = self.view.seen, replace(self.timeout, total=self.timeout.attempt)
+        quorum = call._replace(query=(("quorum", "true"),))
+        try:
+            answered = await self.perform(quorum, READS["quorum"], times, deadline)
+            found, url = answered.meta, answered.endpoint.url
+        except ApiError as error:
+            found, url = Meta(error.index, 0, 0, ""), error.endpoint
+        except (ClusterUnavailable, UnexpectedAnswer):  # no leader just now, or no time: the members are asked again
+            return
+        self.view.check_not_put_back(before, found, url)
 
     async def _attempt(self, call: Call[Any, Any], request: Request, step: Try) -> Reply:
         """Send it and wait for the whole answer; the hooks around it. Raises TransportFailure."""

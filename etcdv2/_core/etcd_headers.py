@@ -54,8 +54,19 @@ def member_of(stats: bytes) -> str:
 
     The same connection gives the same bytes.
     """
+    return _text_in(stats, "id")
+
+
+@lru_cache(maxsize=256)
+def process_of(stats: bytes) -> str:
+    """The member's id and when its process was started, "" where one of them is not there."""
+    member, started = _text_in(stats, "id"), _text_in(stats, "startTime")
+    return f"{member} since {started}" if member and started else ""
+
+
+def _text_in(stats: bytes, name: str) -> str:
     try:
-        found: object = json.loads(stats)["id"] if stats else ""
+        found: object = json.loads(stats)[name] if stats else ""
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
     return found if isinstance(found, str) else ""

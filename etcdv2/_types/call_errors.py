@@ -7,7 +7,8 @@
     |  '- OutcomeUnknownTimeout    because the time ran out; also TimeoutError
     |- UnexpectedAnswer            not what the description says; .status, .content_type, .body (first bytes)
     |- V2ApiDisabled               no endpoint serves the v2 API; .server_version
-    |- ClusterChanged              another X-Etcd-Cluster-Id than before; .response when a write was applied there
+    |- ClusterChanged              another X-Etcd-Cluster-Id than before; .response when a write was applied there;
+    |                              or the same one with an older state, as after a restore
     |- StaleRead                   no member has what this client has already seen; .wanted, .found
     '- ApiError                    etcd's answer says no: `api_errors`
 
@@ -134,19 +135,32 @@ class V2ApiDisabled(EtcdError):
 class ClusterChanged(EtcdError):
     """The endpoints answer with another cluster id than before: it was rebuilt, or is another one.
 
-    Raised once; the client then goes on with the new cluster. Indexes of the old one mean nothing
-    in the new one.
+    A session read raises it also for the same id, `old` and `new` being equal, when the quorum has
+    an older state than this client has seen: the store was put back, as from a backup.
+
+    Raised once; the client then goes on with the new cluster, or the store as it is. Indexes of the
+    old one mean nothing in the new one: read again what is derived from earlier answers.
     """
 
-    def __init__(self, old: str, new: str, endpoint: str, response: Response | None = None) -> None:
+    def __init__(
+        self, old: str, new: str, endpoint: str, response: Response | None = None, *, put_back: str = ""
+    ) -> None:
         super().__init__(old, new, endpoint)
         self.old = old
         self.new = new
         self.endpoint = endpoint
         self.response = response
         """The answer, when a write was applied in the other cluster."""
+        self.put_back = put_back
+        """What shows that the store is an older one, "" for another cluster id."""
 
     def __str__(self) -> str:
+        if self.put_back:
+            return (
+                f"the store of cluster {self.new} was put back to an older state, as from a backup: {self.put_back}."
+                " What this client has read or written before may be gone, so read it again;"
+                " the next call goes on with the store as it is"
+            )
         applied = "; the write was applied there" if self.response is not None else ""
         return f"{self.endpoint} belongs to cluster {self.new}, this client talked to cluster {self.old}{applied}"
 

@@ -93,6 +93,7 @@ ERRORS: list[EtcdError] = [
     V2ApiDisabled(["http://a:2379"]),
     ClusterChanged("cafe", "beef", "http://a:2379"),
     ClusterChanged("cafe", "beef", "http://a:2379", RESPONSE),
+    ClusterChanged("cafe", "cafe", "http://a:2379", put_back="index 9 was seen before, and now it is 7"),
     StaleRead(10, 9, ATTEMPTS),
     *(
         kind("text", code=1, cause="/a", index=5, status=404, endpoint="http://a:2379")  # every class of an answer

@@ -20,8 +20,8 @@ HEAD = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 END = b"0\r\n\r\n"
-MEMBER = b'{"id":"f00d"}'
-"""All connections go to this one."""
+MEMBER = b'{"id":"f00d","startTime":"%d"}'
+"""All connections go to this one, which was started then."""
 
 
 def line(index: int, key: str = "/k", action: str = "set") -> bytes:
@@ -43,6 +43,8 @@ class ScriptedStore(FaultServer):
         self.cluster = cluster
         self.quorum_index: int | None = None
         """What a quorum read shows, if not `index`; 0: it is answered with "request timed out"."""
+        self.quorum_read: Callable[[], None] = lambda: None
+        """Called by each quorum read before its answer."""
         self.refused: set[str] = set()
         """Keys that may not be read."""
         self.kept = 1000
@@ -52,6 +54,10 @@ class ScriptedStore(FaultServer):
         """As `polls`, for `stream=true`."""
         self.asked: list[str] = []
         """Targets of the watches, in order."""
+        self.started = 1
+        """Restarts are its to count."""
+        self.raft_headers = b""
+        """Further headers of watches."""
         self.stalled = False
         """Answers nothing."""
         self.away = False
@@ -77,8 +83,19 @@ class ScriptedStore(FaultServer):
             self.cluster = cluster or self.cluster
             self._history = [one for one in self._history if one[0] <= index]
 
+    def restart(self) -> None:
+        """Another process with the same data."""
+        self.started += 1
+        self.hang_up()
+
+    def replace(self, index: int, data: bytes) -> None:
+        """What happened at that index was something else."""
+        with self._happened:
+            self._history = [(at, key, data if at == index else old) for at, key, old in self._history]
+
     def head(self) -> bytes:
-        return HEAD % (self.cluster.encode(), self.index)
+        head = HEAD % (self.cluster.encode(), self.index)
+        return head[:-2] + self.raft_headers + head[-2:]
 
     def lines(self, after: int, key: str = "/k") -> list[bytes]:
         """Events of the key later than `after`."""
@@ -97,7 +114,7 @@ class ScriptedStore(FaultServer):
         target = urlsplit(peer.received.target)
         asked = {name: values[0] for name, values in parse_qs(target.query).items()}
         if target.path == "/v2/stats/self":
-            peer.send(answer_bytes(200, {"Content-Type": "application/json"}, MEMBER))
+            peer.send(answer_bytes(200, {"Content-Type": "application/json"}, MEMBER % self.started))
             return True
         if "wait" not in asked:
             self._read(peer, target.path.removeprefix("/v2/keys"), quorum="quorum" in asked)
@@ -118,6 +135,8 @@ class ScriptedStore(FaultServer):
                 self.watching -= 1
 
     def _read(self, peer: Peer, key: str, *, quorum: bool) -> None:
+        if quorum:
+            self.quorum_read()
         index = self.index if self.quorum_index is None or not quorum else self.quorum_index
         status, body = 404, {"errorCode": 100, "message": "Key not found", "cause": key, "index": index}
         known = self.lines(0, key)

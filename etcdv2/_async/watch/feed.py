@@ -59,7 +59,7 @@ class AsyncFeed:
         self._reconnect = AsyncReconnect(key, patience)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
-        self._polls = AsyncPolls(dispatcher, monitor, key, cursor)
+        self._polls = AsyncPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._pending = AsyncPendingStream()
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -169,7 +169,8 @@ class AsyncFeed:
                     raise
 
     async def _read_state(self) -> Snapshot:
-        return await async_read_state(self._dispatcher, self._key, recursive=self._cursor.recursive)
+        recursive, quorum = self._cursor.recursive, self._polls.was_put_back
+        return await async_read_state(self._dispatcher, self._key, recursive=recursive, quorum=quorum)
 
     def _now_registered(self) -> None:
         self._reconnect.beginnings = 0
@@ -207,6 +208,7 @@ class AsyncFeed:
 
         # 3. An end that nobody asked for: an event may have been on its way. Ask from the same index, elsewhere.
         if failure is not None:
+            polls.broke(failure)
             self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
         await self._ended_early(began, broken=failure is not None)
         return None
@@ -242,6 +244,9 @@ class AsyncFeed:
             await self._ended_early(began)
             return None
         received = time.monotonic()
+        index = 0 if change.node is None else change.node.modified_index
+        if not await self._polls.check.may_deliver(held.poll, index):
+            return None  # not delivered: it is asked for again
         after: AsyncHeldPoll | None = None
         if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
@@ -298,6 +303,7 @@ class AsyncFeed:
                     await self._accept(change)
                 changes.clear()
         except TransportFailure as failure:
+            polls.broke(failure)
             if not failure.aborted:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
@@ -329,7 +335,7 @@ class AsyncFeed:
         self._short_polls = 0
         before = self._cursor.wait_index
         event = self._cursor.accept(change)
-        self._polls.state_was_read()
+        self._polls.heard()
         if event is not None:
             await self.items.put(event)
         return self._cursor.wait_index != before

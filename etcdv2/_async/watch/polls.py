@@ -13,8 +13,9 @@ from math import inf
 from typing import NamedTuple
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.watch.history_check import AsyncHistoryCheck, place_of
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
-from etcdv2._async.watch.snapshot import async_check_not_restored, async_read_state
+from etcdv2._async.watch.snapshot import async_read_state
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
@@ -43,7 +44,9 @@ class AsyncHeldPoll(NamedTuple):
 class AsyncPolls:
     """One per watch. The feed's worker begins and finishes polls; the monitor renews them meanwhile."""
 
-    def __init__(self, dispatcher: AsyncDispatcher, monitor: AsyncIndexMonitor, key: str, cursor: Cursor) -> None:
+    def __init__(
+        self, dispatcher: AsyncDispatcher, monitor: AsyncIndexMonitor, key: str, cursor: Cursor, *, snapshots: bool
+    ) -> None:
         self._dispatcher = dispatcher
         self._monitor = monitor
         self._key = key
@@ -60,6 +63,8 @@ class AsyncPolls:
         self.cluster_id = ""
         child = f"{cursor.key.rstrip('/')}/_etcdv2"
         self.probes = (child,) if cursor.recursive else (child, key)
+        self.check = AsyncHistoryCheck(dispatcher, self.call, self.probes, cursor, strict=snapshots)
+        self._history = self.check.history
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._key}: {self._renewal!r}>"
@@ -76,26 +81,48 @@ class AsyncPolls:
 
         Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, and HistoryCleared.
         """
-        asked_from, asked_at = self._cursor.wait_index, time.monotonic()
-        poll = await self._dispatcher.open_watch(self.call(asked_from), UNSET)
+        # 1. After an outage from right behind the last event, where the server still has that.
+        if self._history.interrupted:
+            self._cursor.go_back()
+        try:
+            asked_at = time.monotonic()
+            poll = await self._ask_from_settled()
+        except EtcdError:
+            self._history.interrupted = True
+            raise
+        asked_from = self._cursor.wait_index
         self._monitor.note(poll, asked_at)
+
+        # 2. Whether the watch may go on there.
         try:
             if self.cluster_id and poll.meta.cluster_id != self.cluster_id:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
                 raise ClusterChanged(self.cluster_id, poll.meta.cluster_id, poll.endpoint.url)
             if self.cluster_id and poll.meta.index < self._cursor.seen:
-                await async_check_not_restored(self._dispatcher, self.probes, self._cursor.seen, poll)
+                await self.check.check_index(poll)
             await self._monitor.follow_leap(poll, self.probes)
             held = self._held(poll)
             if held is None:
                 raise StaleRead(poll.meta.index + 1, poll.meta.index)
             if self._is_behind_leap(held, asked_from):
                 raise self.loss(held, Ended.LEAPT)
+            if not await self.check.admits(poll):
+                await poll.stream.close()
+                return await self.register()
         except BaseException:
             await poll.stream.close()
             raise
         self.cluster_id = poll.meta.cluster_id
         return held
+
+    async def _ask_from_settled(self) -> AsyncPoll:
+        """Where that is further back than the watch had come, and gone from the history, from there."""
+        try:
+            return await self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
+        except HistoryCleared:
+            if not self._cursor.go_forth():
+                raise
+        return await self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
 
     async def open_at(
         self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None
@@ -113,6 +140,10 @@ class AsyncPolls:
         if poll is None:
             return None
         self._monitor.note(poll, asked_at)
+        if poll.meta.cluster_id == self.cluster_id and self._history.is_new(place_of(poll)):
+            self.lost(f"another process answers at {endpoint}")
+            await poll.stream.close()
+            return None
         held = self._held(poll)
         if held is None or poll.meta.cluster_id != self.cluster_id or self._is_behind_leap(held, wait_index):
             await poll.stream.close()
@@ -128,12 +159,14 @@ class AsyncPolls:
 
     def _is_behind_leap(self, held: AsyncHeldPoll, asked_from: int | None) -> bool:
         """Whether it searched a history that came with a snapshot: that may pass over events (rule 5 of `renewal`)."""
+        asked_from = None if asked_from is None else max(asked_from, self._cursor.furthest)
         return asked_from is not None and asked_from <= self._monitor.chain(held.poll).leapt_to
 
     # --- what the worker does ----------------------------------------------------------------------------------------
 
     def begin(self, held: AsyncHeldPoll) -> None:
         """The poll is read from now on."""
+        self._history.saw(held.poll.meta)
         with self._lock:
             self._cursor.opened(held.at.index)
             self._first, self._lost, self._leapt = held, False, False
@@ -172,6 +205,11 @@ class AsyncPolls:
                 self._monitor.end_answered(held.poll.endpoint)
             return self._renewal.ended(properly=properly)
 
+    def broke(self, failure: TransportFailure) -> None:
+        """A poll or stream failed. No outage where this client has ended it itself, and not for the member's sake."""
+        if not failure.aborted or self._lost:
+            self._history.interrupted = True
+
     def needs_look_back(self, held: AsyncHeldPoll, event_index: int) -> bool:
         return self._renewal.needs_look_back(held.at, event_index)
 
@@ -196,10 +234,20 @@ class AsyncPolls:
         text = f"what happened after index {settled} is not known: {ended.value}"
         return HistoryCleared(text, code=401, index=held.at.index, endpoint=url)
 
-    def state_was_read(self) -> None:
-        """An event was delivered, or the state was read: what was silent before counts no more."""
+    def heard(self) -> None:
+        """An event was delivered: what was silent before counts no more."""
         with self._lock:
             self._renewal.heard()
+
+    def state_was_read(self) -> None:
+        """The same, and the history is the one that it was read in."""
+        self.heard()
+        self._history.begin()
+
+    @property
+    def was_put_back(self) -> bool:
+        """Whether the loss that was named last is that of another history."""
+        return self._history.was_put_back
 
     def close(self) -> None:
         """From any thread, without waiting."""
@@ -271,7 +319,7 @@ class AsyncPolls:
         False for what proves nothing: a directory, a key that is not there, one that has changed. Raises
         ClusterChanged.
         """
-        if self._cursor.recursive:
+        if self._cursor.recursive or self._history.was_put_back:
             return False
         settled = self._renewal.settled
         try:
@@ -284,6 +332,8 @@ class AsyncPolls:
 
         node = state.node
         if node is None or node.dir or not 0 < node.created_index <= node.modified_index <= settled:
+            return False
+        if not self.check.is_unchanged(node):
             return False
         with self._lock:
             self._cursor.moved_to(state.index)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from etcdv2._core.etcd_headers import Meta
+from etcdv2._types.call_errors import ClusterChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far the store had come by some moment."""
+
+    index: int
+    term: int
 
 
 class ClusterView:
@@ -32,6 +43,34 @@ class ClusterView:
             self.index = meta.index
         if meta.raft_term > self.term:
             self.term = meta.raft_term
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.index, self.term)
+
+    def check_not_put_back(self, before: Seen, quorum: Meta, url: str) -> None:
+        """Raises ClusterChanged when the store is not the one that was seen.
+
+        `quorum`: of an answer to a read with quorum that was begun after `before`; in one history it
+        has all that any member had shown by then. Goes over to the store as it is, unless another
+        call has done so meanwhile.
+        """
+        # 1. What is older than it was. A term without an index that is older is one of a store that has grown again.
+        older_index, older_term = 0 < quorum.index < before.index, 0 < quorum.raft_term < before.term
+        if not (older_index or older_term):
+            return
+
+        # 2. Nothing that was seen before counts from now on.
+        if (older_index and self.index >= before.index) or (older_term and self.term >= before.term):
+            self.switch_to(self.cluster_id)
+            self.note(quorum)
+
+        term = f" and raft term {quorum.raft_term}" if quorum.raft_term else ""
+        shown = (
+            f"index {before.index} and raft term {before.term} were seen before,"
+            f" and by a read with quorum {url} has index {quorum.index}{term}"
+        )
+        raise ClusterChanged(self.cluster_id, self.cluster_id, url, put_back=shown)
 
     def switch_to(self, cluster_id: str) -> None:
         """Go over to another cluster: nothing of the old one counts there."""

@@ -108,7 +108,7 @@ class Route(Generic[Answer]):
             pause = self.deadline.cut(pause, now) or 0.0
             self._round += 1
             self._queue = self._pool.order(now + pause, write=self._policy.write)
-            return Pause(pause)
+            return Pause(pause, behind=self._ledger.found_index > 0)
 
         endpoint = self._queue.pop(0)
         self.number += 1

@@ -28,6 +28,8 @@ class Pause(NamedTuple):
     """Wait that long before the next step."""
 
     seconds: float
+    behind: bool = False
+    """Whether members have shown an older state than was seen: they lag, or the store was put back."""
 
 
 class Answered(NamedTuple, Generic[Answer]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from etcdv2._core.watch.one_history import Landmark, landmark_of
 from etcdv2._types.results import Event
 from etcdv2_api import KeysEvent
 
@@ -17,7 +18,17 @@ _REMOVALS = ("delete", "expire", "compareAndDelete")
 class Cursor:
     """The position of one watch: `wait_index` is asked for next, None means "from now"."""
 
-    __slots__ = ("_from_oldest", "_oldest_new", "_registered", "key", "recursive", "seen", "wait_index")
+    __slots__ = (
+        "_from_oldest",
+        "_furthest",
+        "_oldest_new",
+        "_registered",
+        "key",
+        "landmark",
+        "recursive",
+        "seen",
+        "wait_index",
+    )
 
     def __init__(self, key: str, *, recursive: bool, wait_index: int | None) -> None:
         self.key = key.rstrip("/") or "/"
@@ -29,6 +40,10 @@ class Cursor:
         self.seen = 0
         """The highest index that the store has shown to this watch."""
         self._from_oldest = wait_index == 1
+        self.landmark: Landmark | None = None
+        """The last event, also where it was not one of this watch; None before the first."""
+        self._furthest = wait_index or 0
+        """The latest `wait_index` since the last event."""
 
     @property
     def registered(self) -> int:
@@ -37,15 +52,16 @@ class Cursor:
 
     def restart(self, index: int) -> None:
         """The state was read again at `index`: go on after it, even when that is less than before."""
-        self.wait_index = self._oldest_new = index + 1
+        self.wait_index = self._oldest_new = self._furthest = index + 1
         self._registered = self.seen = index
+        self.landmark = None
 
     def opened(self, index: int) -> None:
         """A poll was registered when the store was at `index`. From now on no event after that can be missed."""
         self._registered = index
         self.seen = max(self.seen, index)
         if self.wait_index is None:
-            self.wait_index = self._oldest_new = index + 1
+            self.wait_index = self._oldest_new = self._furthest = index + 1
 
     def seek_oldest(self, cause: str) -> bool:
         """For a watch that begins at the oldest event: take it from a "cleared" error's cause, `... [oldest/asked]`.
@@ -63,6 +79,29 @@ class Cursor:
         late is still new.
         """
         self.wait_index = max(self.wait_index or 0, index + 1)
+        self._furthest = max(self._furthest, self.wait_index)
+
+    @property
+    def furthest(self) -> int:
+        """Where `wait_index` was before it went back."""
+        return max(self._furthest, self.wait_index or 0)
+
+    def go_back(self) -> bool:
+        """Ask from right behind the last event: what was proved since holds for one history (`one_history`).
+
+        False when that is nothing else.
+        """
+        if self.landmark is None or self.wait_index == self.landmark.modified + 1:
+            return False
+        self.wait_index = self.landmark.modified + 1
+        return True
+
+    def go_forth(self) -> bool:
+        """The history has left that index: ask from where the watch was before. False when that is nothing else."""
+        if self.wait_index is None or self.wait_index >= self._furthest:
+            return False
+        self.wait_index = self._furthest
+        return True
 
     def follows_on(self, changes: Iterable[KeysEvent]) -> bool:
         """Whether no event of the whole store lies between these changes, nor before the first of them."""
@@ -82,7 +121,9 @@ class Cursor:
         index = node.modified_index
         if index < self._oldest_new:
             return None
-        self.wait_index = self._oldest_new = index + 1  # perhaps back: it came later than was thought possible
+        # Perhaps back: it came later than was thought possible.
+        self.wait_index = self._oldest_new = self._furthest = index + 1
+        self.landmark = landmark_of(change)
         self.seen = max(self.seen, index)
         key = node.key
         ancestor = False

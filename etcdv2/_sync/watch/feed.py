@@ -60,7 +60,7 @@ class Feed:
         self._reconnect = Reconnect(key, patience)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
-        self._polls = Polls(dispatcher, monitor, key, cursor)
+        self._polls = Polls(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._pending = PendingStream()
         self._worker: Worker | None = None
         self._ready = Pulse()
@@ -170,7 +170,8 @@ class Feed:
                     raise
 
     def _read_state(self) -> Snapshot:
-        return read_state(self._dispatcher, self._key, recursive=self._cursor.recursive)
+        recursive, quorum = self._cursor.recursive, self._polls.was_put_back
+        return read_state(self._dispatcher, self._key, recursive=recursive, quorum=quorum)
 
     def _now_registered(self) -> None:
         self._reconnect.beginnings = 0
@@ -208,6 +209,7 @@ class Feed:
 
         # 3. An end that nobody asked for: an event may have been on its way. Ask from the same index, elsewhere.
         if failure is not None:
+            polls.broke(failure)
             self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
         self._ended_early(began, broken=failure is not None)
         return None
@@ -243,6 +245,9 @@ class Feed:
             self._ended_early(began)
             return None
         received = time.monotonic()
+        index = 0 if change.node is None else change.node.modified_index
+        if not self._polls.check.may_deliver(held.poll, index):
+            return None  # not delivered: it is asked for again
         after: HeldPoll | None = None
         if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
@@ -299,6 +304,7 @@ class Feed:
                     self._accept(change)
                 changes.clear()
         except TransportFailure as failure:
+            polls.broke(failure)
             if not failure.aborted:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
@@ -330,7 +336,7 @@ class Feed:
         self._short_polls = 0
         before = self._cursor.wait_index
         event = self._cursor.accept(change)
-        self._polls.state_was_read()
+        self._polls.heard()
         if event is not None:
             self.items.put(event)
         return self._cursor.wait_index != before

@@ -19,8 +19,9 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.renewal import Ended, Registered, Renewal, State
 from etcdv2._core.wire import TransportFailure
 from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._sync.watch.history_check import HistoryCheck, place_of
 from etcdv2._sync.watch.index_monitor import IndexMonitor
-from etcdv2._sync.watch.snapshot import check_not_restored, read_state
+from etcdv2._sync.watch.snapshot import read_state
 from etcdv2._types.api_errors import EtcdError, HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, StaleRead
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
@@ -44,7 +45,9 @@ class HeldPoll(NamedTuple):
 class Polls:
     """One per watch. The feed's worker begins and finishes polls; the monitor renews them meanwhile."""
 
-    def __init__(self, dispatcher: Dispatcher, monitor: IndexMonitor, key: str, cursor: Cursor) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, monitor: IndexMonitor, key: str, cursor: Cursor, *, snapshots: bool
+    ) -> None:
         self._dispatcher = dispatcher
         self._monitor = monitor
         self._key = key
@@ -61,6 +64,8 @@ class Polls:
         self.cluster_id = ""
         child = f"{cursor.key.rstrip('/')}/_etcdv2"
         self.probes = (child,) if cursor.recursive else (child, key)
+        self.check = HistoryCheck(dispatcher, self.call, self.probes, cursor, strict=snapshots)
+        self._history = self.check.history
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._key}: {self._renewal!r}>"
@@ -77,26 +82,48 @@ class Polls:
 
         Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, and HistoryCleared.
         """
-        asked_from, asked_at = self._cursor.wait_index, time.monotonic()
-        poll = self._dispatcher.open_watch(self.call(asked_from), UNSET)
+        # 1. After an outage from right behind the last event, where the server still has that.
+        if self._history.interrupted:
+            self._cursor.go_back()
+        try:
+            asked_at = time.monotonic()
+            poll = self._ask_from_settled()
+        except EtcdError:
+            self._history.interrupted = True
+            raise
+        asked_from = self._cursor.wait_index
         self._monitor.note(poll, asked_at)
+
+        # 2. Whether the watch may go on there.
         try:
             if self.cluster_id and poll.meta.cluster_id != self.cluster_id:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
                 raise ClusterChanged(self.cluster_id, poll.meta.cluster_id, poll.endpoint.url)
             if self.cluster_id and poll.meta.index < self._cursor.seen:
-                check_not_restored(self._dispatcher, self.probes, self._cursor.seen, poll)
+                self.check.check_index(poll)
             self._monitor.follow_leap(poll, self.probes)
             held = self._held(poll)
             if held is None:
                 raise StaleRead(poll.meta.index + 1, poll.meta.index)
             if self._is_behind_leap(held, asked_from):
                 raise self.loss(held, Ended.LEAPT)
+            if not self.check.admits(poll):
+                poll.stream.close()
+                return self.register()
         except BaseException:
             poll.stream.close()
             raise
         self.cluster_id = poll.meta.cluster_id
         return held
+
+    def _ask_from_settled(self) -> Poll:
+        """Where that is further back than the watch had come, and gone from the history, from there."""
+        try:
+            return self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
+        except HistoryCleared:
+            if not self._cursor.go_forth():
+                raise
+        return self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
 
     def open_at(self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None) -> HeldPoll | None:
         """A poll at this endpoint.
@@ -112,6 +139,10 @@ class Polls:
         if poll is None:
             return None
         self._monitor.note(poll, asked_at)
+        if poll.meta.cluster_id == self.cluster_id and self._history.is_new(place_of(poll)):
+            self.lost(f"another process answers at {endpoint}")
+            poll.stream.close()
+            return None
         held = self._held(poll)
         if held is None or poll.meta.cluster_id != self.cluster_id or self._is_behind_leap(held, wait_index):
             poll.stream.close()
@@ -127,12 +158,14 @@ class Polls:
 
     def _is_behind_leap(self, held: HeldPoll, asked_from: int | None) -> bool:
         """Whether it searched a history that came with a snapshot: that may pass over events (rule 5 of `renewal`)."""
+        asked_from = None if asked_from is None else max(asked_from, self._cursor.furthest)
         return asked_from is not None and asked_from <= self._monitor.chain(held.poll).leapt_to
 
     # --- what the worker does ----------------------------------------------------------------------------------------
 
     def begin(self, held: HeldPoll) -> None:
         """The poll is read from now on."""
+        self._history.saw(held.poll.meta)
         with self._lock:
             self._cursor.opened(held.at.index)
             self._first, self._lost, self._leapt = held, False, False
@@ -171,6 +204,11 @@ class Polls:
                 self._monitor.end_answered(held.poll.endpoint)
             return self._renewal.ended(properly=properly)
 
+    def broke(self, failure: TransportFailure) -> None:
+        """A poll or stream failed. No outage where this client has ended it itself, and not for the member's sake."""
+        if not failure.aborted or self._lost:
+            self._history.interrupted = True
+
     def needs_look_back(self, held: HeldPoll, event_index: int) -> bool:
         return self._renewal.needs_look_back(held.at, event_index)
 
@@ -195,10 +233,20 @@ class Polls:
         text = f"what happened after index {settled} is not known: {ended.value}"
         return HistoryCleared(text, code=401, index=held.at.index, endpoint=url)
 
-    def state_was_read(self) -> None:
-        """An event was delivered, or the state was read: what was silent before counts no more."""
+    def heard(self) -> None:
+        """An event was delivered: what was silent before counts no more."""
         with self._lock:
             self._renewal.heard()
+
+    def state_was_read(self) -> None:
+        """The same, and the history is the one that it was read in."""
+        self.heard()
+        self._history.begin()
+
+    @property
+    def was_put_back(self) -> bool:
+        """Whether the loss that was named last is that of another history."""
+        return self._history.was_put_back
 
     def close(self) -> None:
         """From any thread, without waiting."""
@@ -270,7 +318,7 @@ class Polls:
         False for what proves nothing: a directory, a key that is not there, one that has changed. Raises
         ClusterChanged.
         """
-        if self._cursor.recursive:
+        if self._cursor.recursive or self._history.was_put_back:
             return False
         settled = self._renewal.settled
         try:
@@ -283,6 +331,8 @@ class Polls:
 
         node = state.node
         if node is None or node.dir or not 0 < node.created_index <= node.modified_index <= settled:
+            return False
+        if not self.check.is_unchanged(node):
             return False
         with self._lock:
             self._cursor.moved_to(state.index)

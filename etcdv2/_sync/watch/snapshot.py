@@ -14,11 +14,21 @@ from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import operations
 
 
-def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool, timeout: TimeoutLike | Unset = UNSET) -> Snapshot:
-    """The key as it is, not older than what this client has seen: else a deletion could seem undone."""
-    call = operations.get_key(key, recursive=recursive or None)
+def read_state(
+    dispatcher: Dispatcher,
+    key: str,
+    *,
+    recursive: bool,
+    quorum: bool = False,
+    timeout: TimeoutLike | Unset = UNSET,
+) -> Snapshot:
+    """The key as it is, not older than what this client has seen: else a deletion could seem undone.
+
+    `quorum`: what was seen does not count, as the store was put back.
+    """
+    call = operations.get_key(key, recursive=recursive or None, quorum=quorum or None)
     try:
-        answered = dispatcher.perform(call, READS["session"], timeout)
+        answered = dispatcher.perform(call, READS["quorum" if quorum else "session"], timeout)
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
@@ -35,7 +45,6 @@ def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: in
     if not index:  # no leader just now: ask again rather than wait for an index that may never come
         raise StaleRead(wanted, poll.meta.index)
     if index < wanted:
-        dispatcher.switch_to(poll.meta.cluster_id)
         text = f"The store went back from index {wanted} to {index}"
         raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
 

@@ -14,7 +14,7 @@ from etcdv2 import AsyncClient, Timeout
 from etcdv2.testing import Cluster, Server
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import FaultServer, answer, before_reading, close, raw, reset, stall
-from tests.tools.waiting import SOON
+from tests.tools.waiting import PATIENT, SOON
 
 HERE = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
 NODE = {"key": "/a", "value": "1", "modifiedIndex": 7, "createdIndex": 7}
@@ -217,17 +217,23 @@ async def test_write_applied_in_another_cluster_carries_its_response(connect: Co
 
 async def test_session_read_refuses_an_older_state(connect: Connect) -> None:
     old, new = fine(**{"X-Etcd-Index": "5"}), fine(**{"X-Etcd-Index": "9"})
-    with FaultServer(new, old, old, new) as server:
+    with FaultServer(new, old, new, new) as server:
         client = connect(server.endpoint.url, timeout=Timeout(total=5), consistency="session")
         assert (await client.keys.get("/a")).index == 9
         assert (await client.keys.get("/a")).index == 9
-        assert len(server.requests) == 4
-    with FaultServer(new, *[old] * 30) as server:
+        assert ["quorum=true" in request.target for request in server.requests] == [False, False, True, False]
+    with FaultServer(new, *[old, new] * 30) as server:
         client = connect(server.endpoint.url, timeout=Timeout(total=1), consistency="session")
         await client.keys.get("/a")
         with pytest.raises(etcdv2.StaleRead) as caught:
             await client.keys.get("/a")
         assert (caught.value.wanted, caught.value.found) == (9, 5)
+    with FaultServer(new, old, old, old) as server:
+        client = connect(server.endpoint.url, timeout=PATIENT, consistency="session")
+        await client.keys.get("/a")
+        with pytest.raises(etcdv2.ClusterChanged, match=r"index 9 .* has index 5"):
+            await client.keys.get("/a")
+        assert (await client.keys.get("/a")).index == 5
 
 
 async def test_v2_switched_off_everywhere_is_reported_with_the_version(connect: Connect, etcd_binary: Any) -> None:

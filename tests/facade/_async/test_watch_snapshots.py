@@ -277,11 +277,11 @@ async def test_lagging_member_is_no_loss(connect: Connect, store: ScriptedStore)
         store.happen()
         assert (await next_of(watcher)).index == 101
         await waiting(store, 2)
-        store.restore(90)
+        store.index = 90
         store.quorum_index = 101
         store.hang_up()
         assert await watcher.next(timeout=3 * QUIET) is None
-        store.restore(101)
+        store.index = 101
         store.happen()
         assert (await next_of(watcher)).index == 102
 

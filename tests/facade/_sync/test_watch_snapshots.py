@@ -274,11 +274,11 @@ def test_lagging_member_is_no_loss(connect: Connect, store: ScriptedStore) -> No
         store.happen()
         assert (next_of(watcher)).index == 101
         waiting(store, 2)
-        store.restore(90)
+        store.index = 90
         store.quorum_index = 101
         store.hang_up()
         assert watcher.next(timeout=3 * QUIET) is None
-        store.restore(101)
+        store.index = 101
         store.happen()
         assert (next_of(watcher)).index == 102
 
