@@ -15,7 +15,7 @@ from typing import NamedTuple
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.history_check import AsyncHistoryCheck, place_of
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
-from etcdv2._async.watch.snapshot import async_read_state
+from etcdv2._async.watch.snapshot import async_untouched_to
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
@@ -314,30 +314,21 @@ class AsyncPolls:
         return self._renewal.due(store_index)
 
     async def settle_by_reading(self, timeout: TimeoutLike | Unset = UNSET) -> bool:
-        """Read the key: a file whose index is not behind the settled one was not touched since, so nothing is missed.
+        """Whether the watched key itself shows that nothing is missed, and the watch has moved on so far.
 
-        False for what proves nothing: a directory, a key that is not there, one that has changed. Raises
-        ClusterChanged.
+        Raises ClusterChanged.
         """
         if self._cursor.recursive or self._history.was_put_back:
             return False
-        settled = self._renewal.settled
-        try:
-            state = await async_read_state(self._dispatcher, self._key, recursive=False, timeout=timeout)
-        except ClusterChanged:
-            raise
-        except EtcdError as error:
-            logger.debug("watch of %s: what happened since %d is not known: %s", self._key, settled, error)
-            return False
-
-        node = state.node
-        if node is None or node.dir or not 0 < node.created_index <= node.modified_index <= settled:
-            return False
-        if not self.check.is_unchanged(node):
-            return False
+        found = await async_untouched_to(self._dispatcher, self._key, self._renewal.settled, timeout)
         with self._lock:
-            self._cursor.moved_to(state.index)
-        return True
+            # Of another history it shows nothing.
+            if found is None or found.meta.cluster_id != self.cluster_id or found.meta.index < self._cursor.seen:
+                return False
+            if found.answer.node is None or not self.check.is_unchanged(found.answer.node):
+                return False
+            self._cursor.moved_to(found.meta.index)
+            return True
 
     async def renew(self, store_index: int) -> None:
         """One step of the renewal; see the table in `renewal`."""

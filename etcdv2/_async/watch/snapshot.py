@@ -6,31 +6,44 @@ from collections.abc import Iterable
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._core.call.policy import READS
+from etcdv2._core.call.steps import Answered
 from etcdv2._types.api_errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir
-from etcdv2._types.call_errors import StaleRead
+from etcdv2._types.call_errors import ClusterChanged, StaleRead
 from etcdv2._types.results import Snapshot
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
-from etcdv2_api import operations
+from etcdv2_api import KeysEvent, operations
 
 
-async def async_read_state(
-    dispatcher: AsyncDispatcher,
-    key: str,
-    *,
-    recursive: bool,
-    quorum: bool = False,
-    timeout: TimeoutLike | Unset = UNSET,
-) -> Snapshot:
+async def async_read_state(dispatcher: AsyncDispatcher, key: str, *, recursive: bool, quorum: bool = False) -> Snapshot:
     """The key as it is, not older than what this client has seen: else a deletion could seem undone.
 
     `quorum`: what was seen does not count, as the store was put back.
     """
     call = operations.get_key(key, recursive=recursive or None, quorum=quorum or None)
     try:
-        answered = await dispatcher.perform(call, READS["quorum" if quorum else "session"], timeout)
+        answered = await dispatcher.perform(call, READS["quorum" if quorum else "session"])
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
+
+
+async def async_untouched_to(
+    dispatcher: AsyncDispatcher, key: str, since: int, timeout: TimeoutLike | Unset = UNSET
+) -> Answered[KeysEvent] | None:
+    """The answer that shows that nothing has happened to the key after index `since`: it is a file, and older.
+
+    None for what shows nothing: a directory, a key that is not there, one that has changed, nobody who answers. Raises
+    ClusterChanged.
+    """
+    try:
+        answered = await dispatcher.perform(operations.get_key(key), READS["session"], timeout)
+    except ClusterChanged:
+        raise
+    except EtcdError:
+        return None
+    node = answered.answer.node
+    untouched = node is not None and not node.dir and 0 < node.created_index <= node.modified_index <= since
+    return answered if untouched else None
 
 
 async def async_check_not_restored(

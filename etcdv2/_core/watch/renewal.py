@@ -36,7 +36,10 @@ for as long as it likes. What counts is what happened before what:
    poll over which it leapt proves nothing, and one that searches history from before the leap finds
    nothing for sure: the loss is named. The same holds before an event is delivered that came live
    after foreign ones.
-6. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the poll is
+6. *The key itself.* Where the settled index has left the history, a watch of one key reads it: a file
+   of the same history whose node is not younger than the settled index was not touched since, for
+   each change of it, a deletion and a new beginning too, would show there. A directory shows nothing.
+7. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the poll is
    ended and asked for again, and the server's refusal (HistoryCleared) goes to the user, or the state is read again.
 
     state               what happens                              next       what is done
@@ -44,7 +47,8 @@ for as long as it likes. What counts is what happened before what:
     NONE                a poll is registered                      POLLING    cursor opened; the monitor watches it
     POLLING             the store has gone on far enough          POLLING    a second poll from the settled index
     POLLING             the second poll is registered             ENDING     sending half of the first is closed
-    POLLING             the second is refused: history is gone    ENDING     the same, with no second
+    POLLING             the second is refused: history is gone    POLLING    read the key (rule 6); where that
+                                                                             shows nothing: ENDING, with no second
     ENDING              the first ends, empty                     NONE       settle what is proved; go on with the
                                                                              second, or ask again without one
     ENDING              it does not end                           ENDING     it is aborted

@@ -21,7 +21,7 @@ from etcdv2._core.wire import TransportFailure
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.history_check import HistoryCheck, place_of
 from etcdv2._sync.watch.index_monitor import IndexMonitor
-from etcdv2._sync.watch.snapshot import read_state
+from etcdv2._sync.watch.snapshot import untouched_to
 from etcdv2._types.api_errors import EtcdError, HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, StaleRead
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
@@ -313,30 +313,21 @@ class Polls:
         return self._renewal.due(store_index)
 
     def settle_by_reading(self, timeout: TimeoutLike | Unset = UNSET) -> bool:
-        """Read the key: a file whose index is not behind the settled one was not touched since, so nothing is missed.
+        """Whether the watched key itself shows that nothing is missed, and the watch has moved on so far.
 
-        False for what proves nothing: a directory, a key that is not there, one that has changed. Raises
-        ClusterChanged.
+        Raises ClusterChanged.
         """
         if self._cursor.recursive or self._history.was_put_back:
             return False
-        settled = self._renewal.settled
-        try:
-            state = read_state(self._dispatcher, self._key, recursive=False, timeout=timeout)
-        except ClusterChanged:
-            raise
-        except EtcdError as error:
-            logger.debug("watch of %s: what happened since %d is not known: %s", self._key, settled, error)
-            return False
-
-        node = state.node
-        if node is None or node.dir or not 0 < node.created_index <= node.modified_index <= settled:
-            return False
-        if not self.check.is_unchanged(node):
-            return False
+        found = untouched_to(self._dispatcher, self._key, self._renewal.settled, timeout)
         with self._lock:
-            self._cursor.moved_to(state.index)
-        return True
+            # Of another history it shows nothing.
+            if found is None or found.meta.cluster_id != self.cluster_id or found.meta.index < self._cursor.seen:
+                return False
+            if found.answer.node is None or not self.check.is_unchanged(found.answer.node):
+                return False
+            self._cursor.moved_to(found.meta.index)
+            return True
 
     def renew(self, store_index: int) -> None:
         """One step of the renewal; see the table in `renewal`."""

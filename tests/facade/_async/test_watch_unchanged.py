@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, Event, HistoryCleared, Snapshot
+from etcdv2 import AsyncClient, ClusterChanged, Event, HistoryCleared, Snapshot
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import TcpProxy
@@ -131,3 +131,21 @@ async def test_poll_that_lives_is_not_ended_where_the_history_has_gone_on_beside
             store.happen(count=0, foreign=500)
             await async_until(lambda: polls._second is not None, lambda: polls)
         deaf.released.set()
+
+
+@pytest.mark.parametrize("cluster", [None, "bb"])
+async def test_key_of_a_store_that_was_put_back_or_replaced_shows_nothing(
+    connect: Connect, cluster: str | None
+) -> None:
+    """It has not changed for long, in either."""
+    with ScriptedStore() as store:
+        store.happen()
+        client = connect(store.endpoint.url)
+        async with client.keys.watch("/k") as watcher:
+            store.happen(count=0, foreign=500)
+            polls: Any = watcher._feed._polls
+            await async_until(lambda: polls._cursor.seen >= 500, lambda: polls)
+            store.restore(200, cluster)
+            store.hang_up()
+            with pytest.raises((HistoryCleared, ClusterChanged)):
+                await watcher.next(timeout=SOON)

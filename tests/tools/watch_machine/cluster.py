@@ -5,7 +5,7 @@ Owns what `spec/protocol.md` section 11 says of registrations, the history and s
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from random import Random
 from typing import Protocol
 
@@ -40,6 +40,19 @@ class History:
         self.index_after.append(index)
         if kind is WATCHED:
             self.watched.append(index)
+
+    def node(self, index: int) -> tuple[int, int] | None:
+        """createdIndex and modifiedIndex of the watched key when the store was at `index`; None: it was not there.
+
+        Every third event is a deletion.
+        """
+        place = bisect_right(self.watched, index)
+        created = modified = 0
+        while place and self.watched[place - 1] % 3:
+            created = self.watched[place - 1]
+            modified = modified or created
+            place -= 1
+        return (created, modified) if modified else None
 
     def next_watched(self, after: int) -> int | None:
         place = bisect_left(self.watched, after + 1)

@@ -43,7 +43,16 @@ class Driver(PollsDriver):
         if self.snapshot_due:
             yield from self.read_state()
             self.snapshot_due = False
-        yield from self.register(found)
+        while True:
+            try:
+                yield from self.register(found)
+                return
+            except Lost:
+                settled: list[bool] = []
+                if self.begun:
+                    yield from self.settle_by_reading(settled)
+                if not settled:
+                    raise
 
     def read_state(self) -> Steps:
         """Any member that is not behind what was seen; the answer comes at once, for a later one is the same."""
@@ -81,7 +90,10 @@ class Driver(PollsDriver):
                 second = None
                 return
             if ended is Ended.LEAPT:
-                raise Lost("leapt")
+                settled: list[bool] = []
+                yield from self.settle_by_reading(settled)
+                if not settled:
+                    raise Lost("leapt")
         finally:
             if second is not None:
                 self.world.close(second.flow)

@@ -152,6 +152,20 @@ class _OneChain(Driver):
         return self.chains.setdefault((endpoint, "", flow.history.cluster_id), self.chain_class())
 
 
+class _ReadsForgetDeletions(Driver):
+    """A key that is not there was not touched, either."""
+
+    def is_untouched(self, node: tuple[int, int] | None, settled: int) -> bool:
+        return node is None or node[1] <= settled
+
+
+class _ReadsTrustTheKey(Driver):
+    """A key that is there was not touched."""
+
+    def is_untouched(self, node: tuple[int, int] | None, settled: int) -> bool:
+        return node is not None
+
+
 class Mutant(NamedTuple):
     """A driver, and the ground that shows it best."""
 
@@ -178,5 +192,7 @@ MUTANTS = {
     "leaps are over at once": Mutant(_core(chain=_LeapsAtOnce), _LOOK_BACK),
     "polls are taken in a leap": Mutant(_TakenInALeap, _LOOK_BACK),
     "history of a snapshot is trusted": Mutant(_WrongHistory, replace(_LOOK_BACK, wrong_history=True)),
+    "what is not there was not touched": Mutant(_ReadsForgetDeletions, DIRECT["one member, far"]),
+    "what is there was not touched": Mutant(_ReadsTrustTheKey, DIRECT["one member, far"]),
     "one chain for all members": Mutant(_OneChain, replace(LIMITS["snapshots, members not known"], members_known=True)),
 }

@@ -16,7 +16,11 @@ from tests.tools.watch_machine.ground import STREAM_BUFFER
 
 
 class Ask(NamedTuple):
-    """A request. `kind`: "poll", "stream", "observe" (a poll of a key that nobody writes) or "look" (a read)."""
+    """A request.
+
+    `kind`: "poll", "stream", "observe" (a poll of a key that nobody writes), "look" (a read of
+    another key) or "read" (of the watched one).
+    """
 
     kind: str
     since: int | None = None
@@ -29,6 +33,8 @@ class Headers:
     index: int
     raft: int
     cluster_id: str
+    node: tuple[int, int] | None = None
+    """createdIndex and modifiedIndex of the watched key, where that is read and is there."""
 
 
 class Body(NamedTuple):
@@ -183,6 +189,7 @@ class Handler:
         "_flow",
         "_index",
         "_lose_toss",
+        "_node",
         "ask",
         "eof",
         "found",
@@ -202,6 +209,7 @@ class Handler:
         """Whether its event was in the history."""
         self.stage = Stage.NEW
         self._index = 0
+        self._node: tuple[int, int] | None = None
         self._events: deque[int] = deque()
         self._event = 0
 
@@ -229,8 +237,8 @@ class Handler:
                 self._register(member)
             case Stage.REGISTERED:
                 # The raft index is read after the registration, and is that of the log, not that of the store.
-                raft = 0 if self.ask.kind == "look" else 1 + member.committed
-                flow.put_down(Headers(self._index, raft, member.history.cluster_id))
+                raft = 0 if self.ask.kind in ("look", "read") else 1 + member.committed
+                flow.put_down(Headers(self._index, raft, member.history.cluster_id, self._node))
                 self.stage = Stage.HEADED if self.ask.kind in ("poll", "stream") else Stage.DONE
             case Stage.HEADED:
                 self._come_to_wait()
@@ -249,8 +257,9 @@ class Handler:
 
     def _register(self, member: Member) -> None:
         self.stage = Stage.REGISTERED
-        if self.ask.kind in ("look", "observe"):
+        if self.ask.kind in ("look", "observe", "read"):
             self._index = member.index
+            self._node = member.history.node(member.index) if self.ask.kind == "read" else None
             return
         self.since = self.ask.since or member.index + 1
         try:

@@ -7,6 +7,7 @@ of the sync client may stop there, too. Where those files wait for a span of tim
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -249,6 +250,33 @@ class PollsDriver:
             return self.world.now - self.came_at >= SILENT_STREAM
         return self.renewal.due(store_index)
 
+    def settle_by_reading(self, found: list[bool]) -> Steps:
+        """Raises Lost for another cluster."""
+        settled = self.settled
+        flows: list[Flow] = []
+        try:
+            yield from self.ask(self.world.any_endpoint(), Ask("read"), flows)
+        except Failed:
+            return
+        headers = flows[0].headers
+        self.world.close(flows[0])
+        if headers.cluster_id != self.seen_cluster:
+            self.seen_cluster, self.seen_index = headers.cluster_id, 0
+            raise Lost("another cluster")
+        if headers.index < self.seen_index:  # StaleRead
+            return
+        self.seen_index = headers.index
+        if headers.cluster_id != self.cluster_id or headers.index < self.cursor.seen:
+            return
+        if not self.is_untouched(headers.node, settled):
+            return
+        yield None
+        self.cursor.moved_to(headers.index)
+        found.append(True)
+
+    def is_untouched(self, node: tuple[int, int] | None, settled: int) -> bool:
+        return node is not None and 0 < node[0] <= node[1] <= settled
+
     def renew(self) -> Steps:
         first, state = self.first, self.renewal.state
         overdue = self.renewal.is_overdue(self.world.now)
@@ -267,7 +295,11 @@ class PollsDriver:
             yield from self.open_at(first.endpoint, None, found)
             if found:
                 self.world.close(found[0].flow)
-                self.overlap(first, None)
+                settled: list[bool] = []
+                with contextlib.suppress(Lost):
+                    yield from self.settle_by_reading(settled)
+                if not settled:
+                    self.overlap(first, None)
 
     def overlap(self, first: Held, second: Held | None) -> None:
         at = None if second is None else second.at
