@@ -123,7 +123,7 @@ class AsyncMirror(Mapping[str, Node]):
     @property
     def closed(self) -> bool:
         """Whether it has ended, by an error or by `close`, also the client's. The state is kept."""
-        return self._copy.ended_at is not None
+        return self._copy.has_ended
 
     async def wait_for(self, predicate: Callable[[MirrorState], T], timeout: float | None = None) -> T:
         """Wait until `predicate` returns something true for the newest state, and return that.
@@ -225,7 +225,7 @@ class AsyncMirrorChanges:
         closed before.
         """
         check_seconds("timeout", timeout)
-        had_ended = self._closed or self._copy.ended_at is not None
+        had_ended = self._closed or self._copy.has_ended
         change = await self._next(timeout)
         if change is None and had_ended:
             raise self._copy.is_closed()
@@ -238,7 +238,7 @@ class AsyncMirrorChanges:
 
         while True:
             # The pulse is taken before the queue is read: a change between the two then wakes the wait below.
-            changed, ended = copy.changed, copy.ended_at is not None or self._closed
+            changed, ended = copy.changed, copy.has_ended or self._closed
             change = None if self._closed else self._take()
             if change is not None:
                 return change

@@ -59,6 +59,11 @@ class MirrorCopy:
         self.changed = Pulse()
         self.changed.set()
 
+    @property
+    def has_ended(self) -> bool:
+        """Also where the client has closed the watch behind it, and the worker does not know that yet."""
+        return self.ended_at is not None or self._watcher.closed
+
     def begin(self) -> None:
         """Start the worker, once, and wait for the first state. Raises what prevents it."""
         with self._lock:
