@@ -53,6 +53,7 @@ from etcdv2._core.wire import (
 from etcdv2._runtime.primitives import async_deadline, async_see_through
 from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
+from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
 
 _LONGEST_URL = 65_000
@@ -318,7 +319,13 @@ class AsyncHttpxStream:
 
 
 def _failure(trace: AsyncHttpxTrace, error: Exception) -> TransportFailure:
-    """What an exception of httpx, or the end of the time, means."""
+    """What an exception of httpx, or the end of the time, means.
+
+    Raises instead what a signal handler has raised.
+    """
+    foreign = of_handler(error)
+    if foreign is not None:
+        raise foreign
     root = _root(error)
     if trace.fresh and trace.phase == "wait" and not trace.asked_later:
         refused = refusal(root)

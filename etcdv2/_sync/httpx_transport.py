@@ -54,6 +54,7 @@ from etcdv2._runtime.primitives import deadline, see_through
 from etcdv2._sync.httpx_trace import HttpxTrace
 from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
+from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
 
 _LONGEST_URL = 65_000
@@ -317,7 +318,13 @@ class HttpxStream:
 
 
 def _failure(trace: HttpxTrace, error: Exception) -> TransportFailure:
-    """What an exception of httpx, or the end of the time, means."""
+    """What an exception of httpx, or the end of the time, means.
+
+    Raises instead what a signal handler has raised.
+    """
+    foreign = of_handler(error)
+    if foreign is not None:
+        raise foreign
     root = _root(error)
     if trace.fresh and trace.phase == "wait" and not trace.asked_later:
         refused = refusal(root)

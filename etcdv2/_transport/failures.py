@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 
 from etcdv2._core.wire import Phase, Sent, TransportFailure
+from etcdv2._transport.handlers import of_handler
 
 _DOING: dict[Phase, str] = {
     "pool": "waiting for a free connection",
@@ -43,7 +44,10 @@ class Aborted(Exception):
 
 
 def failure(error: BaseException, phase: Phase, sent: Sent) -> TransportFailure:
-    """To be raised `from error`."""
+    """To be raised `from error`. Raises instead what a signal handler has raised."""
+    foreign = of_handler(error)
+    if foreign is not None:
+        raise foreign
     if isinstance(error, Aborted):
         return TransportFailure(f"aborted while {_DOING[phase]}", phase, sent, aborted=True)
     if isinstance(error, LimitReached):

@@ -7,6 +7,7 @@ of etcd.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from types import SimpleNamespace
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -94,6 +95,7 @@ class AnswerReader:
     __slots__ = (
         "_body",
         "_fed",
+        "_foreign",
         "_max_body",
         "_max_head",
         "_parser",
@@ -114,13 +116,15 @@ class AnswerReader:
         self._max_body = max_body_bytes
         self._raw: dict[bytes, bytes] = {}
         self._body = _Body()
+        self._foreign: BaseException | None = None
+        """What was raised within a callback, so by a signal handler."""
         self._parser = HttpResponseParser(
             SimpleNamespace(
                 on_message_begin=self._raw.clear,
                 on_header=self._raw.__setitem__,
-                on_headers_complete=self._on_headers_complete,
+                on_headers_complete=self._callback(self._on_headers_complete),
                 on_body=self._body.pieces.append,
-                on_message_complete=self._on_message_complete,
+                on_message_complete=self._callback(self._on_message_complete),
             )
         )
         self._until_eof = False
@@ -166,9 +170,12 @@ class AnswerReader:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            if not self.done:
+            if not self.done and self._foreign is None:
                 raise BadAnswer(self.fault or f"not HTTP/1.1: {error}") from error
             self.reusable = False
+        if self._foreign is not None:
+            foreign, self._foreign = self._foreign, None
+            raise foreign
         if self.fault:
             raise BadAnswer(self.fault)
 
@@ -212,6 +219,28 @@ class AnswerReader:
         return Reply(self.status, self.headers, self.take())
 
     # -- what the parser calls -----------------------------------------------------------------------------------
+
+    def _callback(self, work: Callable[[], None]) -> Callable[[], None]:
+        """That work, for the parser: what a signal handler raises meanwhile is kept for `feed`.
+
+        The parser takes whatever a callback raises for a fault of the answer, and may lose it. A
+        function that begins can be interrupted before its `try`; a generator that is resumed cannot.
+        """
+
+        def body() -> Generator[None]:
+            try:
+                while True:
+                    yield
+                    work()
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._foreign = error
+            yield
+
+        resumed = body()
+        next(resumed)
+        return resumed.__next__
 
     def _on_headers_complete(self) -> None:
         if self.done:

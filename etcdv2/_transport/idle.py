@@ -1,7 +1,7 @@
 """Which connections to one endpoint are idle, how many are in use, and who waits for one.
 
 Owns counting and order, and how long an idle connection is trusted; knows neither sockets nor time.
-The thread transport calls it under its lock.
+`places` is what takes the part of `Places` for threads.
 """
 
 from __future__ import annotations
@@ -27,19 +27,28 @@ as those that come a little later are in any case.
 """
 
 
-class IdleConnections(Generic[C, W]):
-    """`idle` is a stack: the connection used last is used next.
+class IdleConnections(Generic[C]):
+    """`idle` is a stack: the connection used last is used next."""
 
-    `waiting` is a queue of whatever wakes a caller.
-    """
-
-    __slots__ = ("encoder", "endpoint", "idle", "limit", "used", "waiting")
+    __slots__ = ("encoder", "endpoint", "idle", "limit")
 
     def __init__(self, endpoint: Endpoint, limit: int) -> None:
         self.endpoint = endpoint
         self.encoder = RequestEncoder(endpoint)
         self.limit = limit
         self.idle: list[C] = []
+
+
+class CountedConnections(IdleConnections[C], Generic[C, W]):
+    """And how many are in use, for tasks, which are interrupted at an `await` only.
+
+    `waiting` is a queue of whatever wakes a caller.
+    """
+
+    __slots__ = ("used", "waiting")
+
+    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+        super().__init__(endpoint, limit)
         self.used = 0
         self.waiting: deque[W] = deque()
 

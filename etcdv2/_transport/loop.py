@@ -19,12 +19,12 @@ from etcdv2._runtime.event_loop import running_loop
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
-from etcdv2._transport.idle import IDLE_SECONDS, IdleConnections
+from etcdv2._transport.idle import IDLE_SECONDS, CountedConnections
 from etcdv2._transport.limits import begin, connected_by
 from etcdv2._transport.loop_connection import AsyncConnection
 from etcdv2._transport.loop_stream import AsyncFastStream
 
-_Idle = IdleConnections[AsyncConnection, asyncio.Future[None]]
+_Idle = CountedConnections[AsyncConnection, asyncio.Future[None]]
 _RECEIVE_BYTES = 1 << 18
 _HAPPY_EYEBALLS_DELAY_SECONDS = 0.25
 
@@ -197,7 +197,7 @@ class AsyncFastTransport:
         return loop_connections
 
     def _new_pool(self, loop_connections: _LoopConnections, endpoint: Endpoint) -> _Idle:
-        pool: _Idle = IdleConnections(endpoint, self._max_connections)
+        pool: _Idle = CountedConnections(endpoint, self._max_connections)
         loop_connections.pools[endpoint] = pool
         return pool
 

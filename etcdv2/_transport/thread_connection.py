@@ -17,6 +17,7 @@ from math import inf
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Phase, TransportFailure
 from etcdv2._transport.failures import Aborted, LimitReached, failure, refusal
+from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import AnswerReader, BadAnswer
 from etcdv2._transport.kernel_wait import BUFFER_BYTES
 from etcdv2._transport.limits import go_on
@@ -29,7 +30,7 @@ _DO_NOT_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 class Connection(ThreadSocket):
     """`connect`, perhaps `start_tls`, then `exchange` again and again; all raise TransportFailure."""
 
-    __slots__ = ("_phase", "_stage", "_total", "_unsent", "greeting", "idle_since", "reader")
+    __slots__ = ("__weakref__", "_phase", "_stage", "_total", "_unsent", "greeting", "idle_since", "reader")
 
     def __init__(self, endpoint: Endpoint, reader: AnswerReader) -> None:
         super().__init__(endpoint)
@@ -134,9 +135,11 @@ class Connection(ThreadSocket):
             if isinstance(error, NOT_YET):
                 return
 
-            self._receive_now(sock)  # perhaps the server has said why
-            if not self.reader.done:
-                raise
+            if of_handler(error) is None:
+                self._receive_now(sock)  # perhaps the server has said why
+                if self.reader.done:
+                    return
+            raise
 
     def _send_rest(self, sock: socket.socket, data: bytes, ends: float) -> None:
         """What the kernel did not take at once; an answer that comes meanwhile (a refusal) is read

@@ -44,10 +44,12 @@ class ThreadSocket:
     Python takes the socket for a non-blocking one.
     """
 
-    __slots__ = ("_aborted", "_in_kernel", "_kernel", "_lookup", "_poll", "_sock", "_tls", "endpoint")
+    __slots__ = ("_aborted", "_in_kernel", "_kernel", "_lookup", "_poll", "_sock", "_tls", "endpoint", "opened")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.opened: list[socket.socket] = []
+        """The socket, as long as it is open, for who has to close it when this object is lost."""
         self._sock: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
         self._poll = select.poll()
@@ -82,6 +84,7 @@ class ThreadSocket:
 
     def _connect_one(self, family: int, kind: int, protocol: int, address: Any, ends: float) -> None:
         self._sock = sock = socket.socket(family, kind, protocol)
+        self.opened[:] = [sock]
         sock.setblocking(False)
         tune(sock)
         try:
@@ -104,6 +107,7 @@ class ThreadSocket:
         self._tls = self._sock = context.wrap_socket(
             self._sock, server_hostname=hostname, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
+        self.opened[:] = [self._tls]
         while True:
             self._check_aborted()
             try:
@@ -227,6 +231,7 @@ class ThreadSocket:
     def _forget_socket(self) -> None:
         with _ending:
             sock, self._sock, self._tls = self._sock, None, None
+            self.opened.clear()
             self._kernel, self._in_kernel = None, False
             if sock is not None:
                 with contextlib.suppress(KeyError, ValueError):

@@ -6,22 +6,25 @@ Repeats nothing but a read whose idle connection turns out to have been closed b
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 from functools import partial
 from time import monotonic
+from weakref import ref
 
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
-from etcdv2._transport.idle import IDLE_SECONDS, UNPROBED_SECONDS, IdleConnections
+from etcdv2._transport.idle import IDLE_SECONDS, UNPROBED_SECONDS
 from etcdv2._transport.limits import begin, connected_by
+from etcdv2._transport.places import HeldConnections, Place, living
 from etcdv2._transport.thread_connection import Connection
 from etcdv2._transport.thread_stream import FastStream
 
-_Idle = IdleConnections[Connection, threading.Lock]
+_Idle = HeldConnections[Connection]
 
 
 class FastTransport:
@@ -38,9 +41,10 @@ class FastTransport:
       or a free place.
     - `Limits` hold to a few milliseconds, however an answer drips, and however many signals
       interrupt the wait.
-    - A signal handler may raise out of any call: the connection is closed, and its place is free
-      again. `abort`, and dropping a stream, are safe in a handler and in the garbage collector;
-      `send` and `open` are not in a handler that interrupts this transport.
+    - A signal handler may raise out of any call, at any line: its exception comes out as it is, the
+      connection is closed, and its place is free again (`places`). `abort`, and dropping a stream,
+      are safe in a handler and in the garbage collector; `send` and `open` are not in a handler that
+      interrupts this transport.
     - Less than `Sent.WHOLE` is claimed only with a proof (`sent`). A request that is given up is
       taken back: nothing of it leaves this machine once the call has ended.
     - After `os.fork` the child has no connection, and never writes to its parent's.
@@ -79,15 +83,12 @@ class FastTransport:
         pool = self._pools.get(endpoint) or self._new_pool(endpoint)
         data = pool.encoder.encode(request)
         ends = begin(limits)
-        self._enter(pool, ends)
+        place = Place()
+        self._enter(pool, place, ends)
         try:
-            reply = self._exchange(pool, data, request, limits, ends)
+            return self._exchange(pool, data, request, limits, ends)
         finally:
-            with self._lock:
-                successor = pool.leave()
-            if successor is not None:
-                successor.release()
-        return reply
+            pool.leave(place)
 
     def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> FastStream:
         """Send and return when the answer's headers are there; `limits` end with that."""
@@ -114,34 +115,31 @@ class FastTransport:
         with self._lock:
             self._closed = True
             pools = list(self._pools.values())
-            waiting = [gate for pool in pools for gate in pool.waiting]
-            for pool in pools:
-                pool.waiting.clear()
 
-        # One by one: whoever takes a connection off the stack, a caller or this, is the only one to close it.
         for pool in pools:
-            while (connection := _pop(pool.idle)) is not None:
-                self._drop(connection)
-        for gate in waiting:
-            gate.release()
-        for connection in list(self._live):
+            self._drop_idle(pool)
+            pool.let_go()
+        for connection in self._living():
             connection.abort()
 
     def _start_afresh(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[Endpoint, _Idle] = {}
-        self._live: set[Connection] = set()
+        self._live: set[ref[Connection]] = set()
+
+    def _living(self) -> list[Connection]:
+        return [connection for one in list(self._live) if (connection := one()) is not None]
 
     def after_fork(self) -> None:
         """In a forked child: give up the parent's sockets without a byte, and its locks."""
-        live = list(self._live)
+        live = self._living()
         self._start_afresh()
         for connection in live:
             connection.forget()
 
     def _new_pool(self, endpoint: Endpoint) -> _Idle:
         with self._lock:
-            return self._pools.setdefault(endpoint, IdleConnections(endpoint, self._max_connections))
+            return self._pools.setdefault(endpoint, HeldConnections(endpoint, self._max_connections))
 
     def _exchange(self, pool: _Idle, data: bytes, request: Request, limits: Limits, ends: float) -> Reply:
         """In a place of the pool: over an idle connection, or a new one."""
@@ -166,39 +164,27 @@ class FastTransport:
             self._give_back(pool, connection)
             return reply
 
-    def _enter(self, pool: _Idle, ends: float) -> None:
-        with self._lock:
-            if self._closed:
-                raise failure(Aborted(), "pool", Sent.NOTHING)
-            if pool.enter():
-                return
-            gate = threading.Lock()
-            gate.acquire()
-            pool.waiting.append(gate)
+    def _enter(self, pool: _Idle, place: Place, ends: float) -> None:
+        """Raises TransportFailure when there is no place until then."""
+        if self._closed:
+            raise failure(Aborted(), "pool", Sent.NOTHING)
+        if pool.enter(place):
+            return
 
         reason: BaseException
         try:
-            if gate.acquire(timeout=min(max(ends - monotonic(), 0), threading.TIMEOUT_MAX)):
-                if not self._closed:
-                    return
+            if not pool.wait(place, ends):
+                reason = LimitReached("every connection is in use")
+            elif self._closed:
                 reason = Aborted()
             else:
-                reason = LimitReached("every connection is in use")
+                return
         except BaseException:
-            self._stop_waiting(pool, gate)
+            pool.leave(place)
             raise
 
-        self._stop_waiting(pool, gate)
+        pool.leave(place)
         raise failure(reason, "pool", Sent.NOTHING) from reason
-
-    def _stop_waiting(self, pool: _Idle, gate: threading.Lock) -> None:
-        with self._lock:
-            if gate in pool.waiting:
-                pool.waiting.remove(gate)
-                return
-            successor = pool.leave()
-        if successor is not None:
-            successor.release()
 
     def _idle_connection(self, pool: _Idle, unprobed: float = 0.0) -> Connection | None:
         """One that is as it was left.
@@ -222,7 +208,7 @@ class FastTransport:
         with self._lock:
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING)
-            self._live.add(connection)
+            self._live.add(living(connection, self._live.discard))
 
         try:
             until = connected_by(limits, ends)
@@ -274,19 +260,28 @@ class FastTransport:
         return connection
 
     def _give_back(self, pool: _Idle, connection: Connection) -> None:
-        if connection.is_reusable():
-            connection.idle_since = now = monotonic()
-            old = None
-            with self._lock:
-                kept = not self._closed and pool.keep(connection)
-                if kept and now - pool.idle[0].idle_since >= IDLE_SECONDS:
-                    old = pool.idle.pop(0)
+        idle = pool.idle
+        if len(idle) >= pool.limit or not connection.is_reusable():
+            self._drop(connection)
+            return
 
-            if old is not None:
-                self._drop(old)
-            if kept:
-                return
-        self._drop(connection)
+        connection.idle_since = now = monotonic()
+        idle.append(connection)
+        if self._closed:  # perhaps since `close` has looked
+            self._drop_idle(pool)
+            return
+
+        # Others may take any of them meanwhile.
+        with contextlib.suppress(IndexError, ValueError):
+            oldest = idle[0]
+            if now - oldest.idle_since >= IDLE_SECONDS:
+                idle.remove(oldest)
+                self._drop(oldest)
+
+    def _drop_idle(self, pool: _Idle) -> None:
+        # One by one: whoever takes a connection off the stack, a caller or this, is the only one to close it.
+        while (connection := _pop(pool.idle)) is not None:
+            self._drop(connection)
 
     def _end_stream(self, pool: _Idle, connection: Connection, read_to_end: bool) -> None:
         if read_to_end and connection.is_reusable():
@@ -295,7 +290,7 @@ class FastTransport:
             self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
-        self._live.discard(connection)
+        self._live.discard(ref(connection))
         connection.close()
 
 

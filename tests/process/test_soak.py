@@ -16,6 +16,7 @@ import os
 import random
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -289,7 +290,7 @@ def test_socket_left_now_and_then_is_found_out(rough: str, monkeypatch: pytest.M
     def leaking(self: FastTransport, connection: Any) -> None:
         if next(number) % 2 == 0:
             leaked.append(connection)
-            self._live.discard(connection)
+            self._live.discard(weakref.ref(connection))
         else:
             drop(self, connection)
 

@@ -1,4 +1,4 @@
-"""Something happens just before, or just after, the n-th system call that a thread makes on a socket.
+"""Something happens just before, or just after, the n-th system call that a thread makes on a socket, or at any call.
 
 Owns the hook (`sys.setprofile`), so nothing of the code under test is replaced. What the action raises comes out of
 that place, as from a signal handler.
@@ -6,6 +6,7 @@ that place, as from a signal handler.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -17,6 +18,17 @@ NAMES = frozenset({"connect", "do_handshake", "send", "recv", "recv_into", "poll
 OBJECTS = ("_socket", "socket", "select", "_ssl", "ssl", "etcdv2._transport.kernel_wait")
 RECEIVE = kernel_wait._Plain.receive.__code__
 """The call of libc in it is not among the calls of C functions that the interpreter reports."""
+
+
+EVERYWHERE = "every call"
+"""For `only`: at the beginning and the end of each function of these libraries, and of each of C that they call.
+
+There the interpreter looks for signals (and where a loop goes back): the `with` of a lock cannot be torn apart.
+What calls a function of C is interrupted when that has ended. A generator that yields is not at its end.
+"""
+
+
+LIBRARIES = frozenset({"etcdv2", "httpx", "httpcore", "h11"})
 
 
 class Interrupt:
@@ -40,7 +52,12 @@ class Interrupt:
         sys.setprofile(None)
 
     def _hook(self, frame: FrameType, event: str, called: Any) -> None:
-        if event in ("c_call", "c_return"):
+        if self._only == EVERYWHERE:
+            yields = event == "return" and frame.f_code.co_flags & inspect.CO_GENERATOR
+            if event == "c_call" or yields or frame.f_globals["__name__"].partition(".")[0] not in LIBRARIES:
+                return
+            name = getattr(called, "__name__", "") if event.startswith("c_") else frame.f_code.co_qualname
+        elif event in ("c_call", "c_return"):
             name = called.__name__
             if name not in NAMES or type(getattr(called, "__self__", None)).__module__ not in OBJECTS:
                 return
@@ -48,7 +65,7 @@ class Interrupt:
             name = "recv"
         else:
             return
-        if self._only and name != self._only:
+        if self._only not in ("", EVERYWHERE, name):
             return
         self.moments += 1
         if self.moments - 1 == self._at and self._action is not None:

@@ -1,0 +1,40 @@
+"""Whose an exception is: a signal handler's, which has to reach the caller as it is, or one of the call itself.
+
+Knows no transport, and which handlers are installed does not matter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import FrameType
+
+
+def of_handler(error: BaseException | None) -> BaseException | None:
+    """The error that a signal handler has raised, or None: this one, or one that it was made of (`raise from`).
+
+    A handler may raise OSError, TimeoutError above all. It is known by its second argument, a frame.
+    """
+    while error is not None and not _is_of_handler(error):
+        error = error.__cause__
+    return error
+
+
+def _is_of_handler(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None:
+        if _was_given_a_frame(trace.tb_frame):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _was_given_a_frame(frame: FrameType) -> bool:
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+    for name in code.co_varnames[:count]:
+        value = frame.f_locals.get(name)
+        if isinstance(value, FrameType) or (
+            isinstance(value, tuple) and any(isinstance(one, FrameType) for one in value)
+        ):
+            return True
+    return False

@@ -1,0 +1,71 @@
+"""A signal handler raises at every moment of a blocking call: its exception comes out, and the client stays sound."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etcdv2 import Client
+from etcdv2.testing import Server
+from tests.conftest import FIRST_VERSION
+from tests.tools.faces import over
+from tests.tools.interrupting import EVERYWHERE, Interrupt
+from tests.tools.leftovers import held, nothing_left, sockets
+
+pytestmark = FIRST_VERSION
+
+MOST = {"fast": 400, "httpx": 40}
+"""Moments that are tried of those that a call has."""
+
+
+class Alarm(TimeoutError):
+    """Of a handler, as many raise it: an OSError by its class."""
+
+
+class Stop(Exception):
+    """Of a handler: no error of the operating system."""
+
+
+WORKS: dict[str, Callable[[Client], Any]] = {
+    "get": lambda client: client.keys.get("/a"),
+    "set": lambda client: client.keys.set("/a", "1"),
+}
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Stop, Alarm])
+@pytest.mark.parametrize("name", WORKS)
+def test_what_a_handler_raises_comes_out_at_whatever_moment(
+    etcd: Server, transport: str, name: str, kind: type[BaseException]
+) -> None:
+    work = WORKS[name]
+    before = held()
+
+    def alarm() -> None:
+        raise kind("of the handler")
+
+    limit: dict[str, Any] = {"max_connections": 1} if transport == "fast" else {}
+    with Client(etcd.url, **limit, **over(transport)) as client:
+        client.keys.set("/a", "1")
+        with Interrupt(only=EVERYWHERE) as counting:
+            work(client)
+        assert counting.moments > 100
+        step = max(1, counting.moments // MOST[transport])
+        for at in range(0, counting.moments - 1, step):
+            interrupt = Interrupt(alarm, at, only=EVERYWHERE)
+            gc.disable()  # what a finalizer is interrupted in is lost in any case, and Python says so
+            try:
+                with interrupt:
+                    work(client)
+            except kind:
+                pass
+            else:
+                assert not interrupt.where, f"moment {at} of {counting.moments}, {interrupt.where}: it has vanished"
+            finally:
+                gc.enable()
+            assert client.keys.get("/a").value == "1"
+            if transport == "fast":
+                assert len(sockets()) <= before.sockets + 1
+    nothing_left(before)
