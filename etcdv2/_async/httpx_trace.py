@@ -33,6 +33,8 @@ class AsyncHttpxTrace:
         self._begun: Sent | None = None
         """What has been handed over at most, once anything was."""
         self.fresh = False
+        self.answered = False
+        """The whole body has come: the connection is another request's soon."""
         self.phase: Phase = "pool" if traced else "connect"
 
     def __repr__(self) -> str:
@@ -65,6 +67,8 @@ class AsyncHttpxTrace:
             self.phase = "wait"  # also where sending broke off: httpcore then looks for what the server has said
         elif name.endswith("receive_response_body.started"):
             self.phase = "read"
+        elif name.endswith("receive_response_body.complete"):
+            self.answered = True
 
     def _handed_over(self, sent: Sent) -> None:
         self.phase = "send"

@@ -119,19 +119,19 @@ class HttpxTransport:
             with deadline(limits.deadline):
                 response = self._calls.send(built, stream=True)
                 # httpcore 1.0.9 loses a connection whose answer it was closing when the caller was cancelled.
-                give_up = HttpxStream(response, trace, endpoint, Greetings()).abort
-                body = see_through(self._body(response, request.cluster_id, limits), give_up)
+                stream = HttpxStream(response, trace, endpoint, Greetings())
+                body = see_through(self._body(stream, request.cluster_id, limits), stream.abort)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise _failure(trace, error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
-    def _body(self, response: httpx.Response, cluster_id: str, limits: Limits) -> bytes:
+    def _body(self, stream: HttpxStream, cluster_id: str, limits: Limits) -> bytes:
         """The whole body, nothing when it is of another cluster than `cluster_id`; then closes the
         response.
         """
         parts: list[bytes] = []
-        size = 0
+        size, response = 0, stream.response
         try:
             if cluster_id and response.headers.get(CLUSTER_ID, cluster_id) != cluster_id:
                 return b""
@@ -143,6 +143,7 @@ class HttpxTransport:
                 if time.monotonic() >= limits.deadline:
                     raise TimeoutError
                 parts.append(part)
+            stream.ended = True
             return b"".join(parts)
         finally:
             response.close()
@@ -178,7 +179,8 @@ class HttpxTransport:
         try:
             with deadline(limits.deadline):
                 response = self._watches.send(built, stream=True)
-                body = see_through(self._body(response, request.cluster_id, limits), lambda: None)
+                stream = HttpxStream(response, trace, endpoint, Greetings())
+                body = see_through(self._body(stream, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise _failure(trace, error) from error
         self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")
@@ -241,11 +243,12 @@ class HttpxStream:
     """`Stream` over an httpx response."""
 
     def __init__(self, response: httpx.Response, trace: HttpxTrace, endpoint: Endpoint, greetings: Greetings) -> None:
-        self._response = response
+        self.response = response
         self._trace = trace
         self._parts: Iterator[bytes] = response.iter_raw()
         self._aborted = False
-        self._ended = False
+        self.ended = False
+        """All of the body has come: httpx may have given the connection to another call."""
         self._process = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = _lower(response)
@@ -255,8 +258,8 @@ class HttpxStream:
         self.greeting = greetings.taken(endpoint, _socket_of(response))
 
     def __repr__(self) -> str:
-        state = "ended" if self._ended else "aborted" if self._aborted else "open"
-        return f"<{type(self).__name__} with status {self.status} from {self._response.url.host}: {state}>"
+        state = "ended" if self.ended else "aborted" if self._aborted else "open"
+        return f"<{type(self).__name__} with status {self.status} from {self.response.url.host}: {state}>"
 
     def read(self, timeout: float | None = None) -> bytes | None:
         del timeout
@@ -264,9 +267,9 @@ class HttpxStream:
         try:
             return next(self._parts)
         except StopIteration:
-            self._ended = True
+            self.ended = True
             if not self._half_closed:
-                self._greetings.keep(self._endpoint, _socket_of(self._response), self.greeting)
+                self._greetings.keep(self._endpoint, _socket_of(self.response), self.greeting)
             return b""
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:
             if self._aborted:
@@ -275,9 +278,9 @@ class HttpxStream:
 
     def abort(self) -> None:
         self._aborted = True
-        if os.getpid() != self._process:
-            return  # in a forked child: the connection is the parent's
-        stream = self._response.extensions.get("network_stream")
+        if self.ended or self._trace.answered or os.getpid() != self._process:
+            return  # the connection may be another call's, and in a forked child it is the parent's
+        stream = self.response.extensions.get("network_stream")
         raw = None if stream is None else stream.get_extra_info("socket")
         try:
             if isinstance(raw, socket.socket):
@@ -290,9 +293,9 @@ class HttpxStream:
 
     def half_close(self) -> bool:
         """False where the transport does not show its socket (httpx's own do)."""
-        if self._ended or self._aborted or os.getpid() != self._process:
+        if self.ended or self._aborted or os.getpid() != self._process:
             return False
-        stream = self._response.extensions.get("network_stream")
+        stream = self.response.extensions.get("network_stream")
         raw = None if stream is None else stream.get_extra_info("socket")
         if raw is None:
             return False
@@ -307,12 +310,12 @@ class HttpxStream:
         return True
 
     def close(self) -> None:
-        if not self._ended:
+        if not self.ended:
             self.abort()
         if os.getpid() != self._process:
             return
         try:
-            self._response.close()
+            self.response.close()
         except (httpx.HTTPError, RuntimeError, OSError):
             return
 

@@ -10,6 +10,9 @@ from typing import Any, ClassVar, Protocol, Self
 
 from etcdv2.testing import Cluster, Server
 
+SNAPSHOTS = "--snapshot-count=100"
+"""How the members are started: a leader then keeps little more than the 5,000 entries that it always keeps."""
+
 
 class Way(Protocol):
     """The way of clients to one member, and back."""

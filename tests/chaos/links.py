@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Self
 
 from etcdv2.testing import Cluster, Server
 from etcdv2.testing._http import ask
 from etcdv2.testing._process import free_port
-from tests.chaos.ground import Ground
+from tests.chaos.ground import SNAPSHOTS, Ground
 from tests.tools.fault_server import TcpProxy
 
 FROM = re.compile(rb"X-Server-From: ([0-9a-f]+)", re.IGNORECASE)
+
+
+class Flow:
+    """One connection through a link."""
+
+    def __init__(self, socks: tuple[socket.socket, socket.socket]) -> None:
+        self.socks = socks
+        self.writing = threading.Event()
+        """Set while a write is under way."""
+        self.dead = False
+        """Nothing passes any more, and nobody is notified."""
 
 
 class Link(TcpProxy):
@@ -34,6 +46,21 @@ class Link(TcpProxy):
         """Writes do not reach the member."""
         self.lose_answers = False
         """Writes reach the member, their answers do not come back."""
+        self._flows: list[Flow] = []
+
+    def lose_flows(self, rng: random.Random) -> None:
+        """Forget about half of the connections, as a firewall does: what is sent there is taken and goes nowhere."""
+        with self.lock:
+            for flow in self._flows:
+                flow.dead = flow.dead or rng.random() < 0.5
+
+    def end_lost_flows(self) -> None:
+        """Who sends on one of them now is told that it is gone."""
+        with self.lock:
+            dead = [flow for flow in self._flows if flow.dead]
+        for sock in (sock for flow in dead for sock in flow.socks):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close_door(self) -> None:
         """Reset what is open, refuse what is new."""
@@ -49,18 +76,22 @@ class Link(TcpProxy):
         if self.refusing:
             return
         with socket.create_connection(self._target) as upstream, self.held(upstream):
-            writing = threading.Event()
-            back = threading.Thread(target=self._carry, args=(upstream, sock, writing, True))
+            flow = Flow((sock, upstream))
+            with self.lock:
+                self._flows.append(flow)
+            back = threading.Thread(target=self._carry, args=(upstream, sock, flow, True))
             back.start()
-            self._carry(sock, upstream, writing, False)
+            self._carry(sock, upstream, flow, False)
             back.join()
+            with self.lock:
+                self._flows.remove(flow)
 
     def _may_pass(self, sock: socket.socket, data: bytes) -> bool:
         """Of what a client sends."""
         return True
 
-    def _carry(self, source: socket.socket, sink: socket.socket, writing: threading.Event, answers: bool) -> None:
-        ended = self._ended
+    def _carry(self, source: socket.socket, sink: socket.socket, flow: Flow, answers: bool) -> None:
+        ended, writing = self._ended, flow.writing
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if self.delay:
@@ -68,6 +99,8 @@ class Link(TcpProxy):
                 self._going.wait()
                 if self._ended != ended:
                     break
+                if flow.dead:
+                    continue
                 if not answers:
                     if not self._may_pass(source, data):
                         break
@@ -147,7 +180,7 @@ class Arena(Ground):
                 peer_port=peer_port,
                 initial_cluster=together,
                 advertise=link.endpoint.url,
-                args=[f"--initial-advertise-peer-urls={url}"],
+                args=[f"--initial-advertise-peer-urls={url}", SNAPSHOTS],
             )
             for number, ((port, peer_port), url, link) in enumerate(zip(ports, urls, self.links, strict=True), 1)
         ]
@@ -204,3 +237,16 @@ class Arena(Ground):
                 self._ids[member.name] = ask(member.door, "/v2/stats/self")[1]["id"].encode()
             self._stack = stack.pop_all()
         return self
+
+
+@contextlib.contextmanager
+def flows_lost(arena: Ground, rng: random.Random) -> Generator[None]:
+    """Some connections to a member die by themselves, in silence; new ones pass."""
+    assert isinstance(arena, Arena)
+    link = rng.choice(arena.links)
+    link.lose_flows(rng)
+    yield
+    link.end_lost_flows()
+
+
+Arena.own_faults = {"lose connections to a member": flows_lost}

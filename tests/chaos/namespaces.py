@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, Self
 
 from etcdv2.testing import Cluster, Server
-from tests.chaos.ground import Ground
+from tests.chaos.ground import SNAPSHOTS, Ground
 from tests.chaos.network import CLIENT_PORT, ROOT, Line, Network, NotAllowed, why_not
 from tests.chaos.schedule import Choice, Fault, follower, leader
 
@@ -22,7 +22,7 @@ class Housed(Server):
 
     def __init__(self, space: str, host: str, peer_host: str, *arguments: Any, **options: Any) -> None:
         everywhere = f"--listen-client-urls=http://0.0.0.0:{CLIENT_PORT}"
-        super().__init__(*arguments, port=CLIENT_PORT, peer_port=PEER_PORT, args=[everywhere], **options)
+        super().__init__(*arguments, port=CLIENT_PORT, peer_port=PEER_PORT, args=[everywhere, SNAPSHOTS], **options)
         self._prefix = ["ip", "netns", "exec", space]
         self._host, self._peer_host = host, peer_host
         self.space = space

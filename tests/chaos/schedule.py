@@ -13,12 +13,15 @@ from typing import NamedTuple
 import etcdv2
 from etcdv2.testing import Server
 from tests.chaos.ground import Ground
+from tests.tools.writers import foreign_writes
 
 Fault = Callable[[Ground, random.Random], contextlib.AbstractContextManager[None]]
 
 GRACE = 0.5
 """Seconds after all members are ready again in which a call may still begin to suffer."""
 READY_WITHIN = 30.0
+MISSED = 5600
+"""Entries; a leader keeps 5,000."""
 FLOOD, POURING = 1200, 3
 """Events, more than the 1,000 that a member keeps; threads that make them."""
 
@@ -133,6 +136,16 @@ def cut_off(choice: Choice) -> Fault:
 
 
 @contextlib.contextmanager
+def caught_up(arena: Ground, rng: random.Random) -> Generator[None]:
+    """A follower misses more entries than a leader keeps, so a snapshot brings them: its watchers hear of none."""
+    (member,) = follower(arena, rng)
+    arena.cut_off(member)
+    foreign_writes(arena.cluster.leader(), MISSED)
+    yield
+    arena.mend()
+
+
+@contextlib.contextmanager
 def client_cut(arena: Ground, rng: random.Random) -> Generator[None]:
     link = rng.choice(arena.ways)
     link.close_door()
@@ -214,6 +227,7 @@ MEMBER_FAULTS: dict[str, Fault] = {
     "move follower": moved(follower),
     "cut off leader": cut_off(leader),
     "cut off follower": cut_off(follower),
+    "cut off follower until a snapshot": caught_up,
 }
 LINK_FAULTS: dict[str, Fault] = {
     "cut clients from a member": client_cut,

@@ -341,3 +341,20 @@ async def test_cancellation_taken_for_a_failure_is_found_out(etcd: Server, monke
 
     monkeypatch.setattr(loop_transport.AsyncFastTransport, "send", fails)
     assert await found_out(etcd, lambda client: series(client, get, "waiting"))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_call_cancelled_at_any_await_breaks_no_other_one_that_gets_its_connection(
+    etcd: Server, transport: str, moment: Moment
+) -> None:
+    async with AsyncClient(etcd.url, max_connections=1, **over(transport)) as client:
+        await prepare(client)
+        number, more = 1, True
+        while more:
+            cancelled = asyncio.create_task(cancel_at(get(client), number, moment))
+            await asyncio.sleep(0)  # it is the first in the pool
+            waiting = asyncio.create_task(client.keys.set("/w", f"{number}"))
+            more = await cancelled
+            assert (await waiting).value == f"{number}"
+            number += 1
+        assert number > 2

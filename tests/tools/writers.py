@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, TypedDict
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from etcdv2.testing import Server
 from tests.tools.waiting import until
@@ -359,7 +359,7 @@ def foreign_writes(
     """
     assert not followed_by or connections <= 2
     threads = [
-        threading.Thread(target=_write_foreign, args=(server.port, -(-count // connections), pause, followed_by))
+        threading.Thread(target=_write_foreign, args=(server.url, -(-count // connections), pause, followed_by))
         for _ in range(connections)
     ]
     for thread in threads:
@@ -381,12 +381,13 @@ def _await_watches(watches: Sequence[Any], index: int) -> None:
     until(lambda: all(index - one._feed._polls.settled < FOLLOWED_EVENTS for one in watches), lambda: watches)
 
 
-def _write_foreign(port: int, count: int, pause: float, followed_by: Sequence[Any]) -> None:
+def _write_foreign(url: str, count: int, pause: float, followed_by: Sequence[Any]) -> None:
     one = (
         b"PUT /v2/keys/foreign HTTP/1.1\r\nHost: etcd\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: 7\r\n\r\nvalue=x"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         while count > 0:
             asked, seen, rest = min(count, _FOREIGN_AT_ONCE), 0, b""
             connection.sendall(one * asked)

@@ -137,6 +137,8 @@ class PollsDriver:
                 if self.seen_cluster and headers.cluster_id != self.seen_cluster:
                     self.seen_cluster, self.seen_index = headers.cluster_id, 0
                     raise Lost("another cluster")
+                if self.cluster_id and headers.cluster_id != self.cluster_id:  # a read has met it before
+                    raise Lost("another cluster")
                 if self.cluster_id and headers.index < self.cursor.seen:
                     yield None
                     if self.world.history.index < self.cursor.seen:
