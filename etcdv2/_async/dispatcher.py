@@ -58,6 +58,8 @@ class AsyncPoll(NamedTuple):
     endpoint: Endpoint
     member: str
     """The id of the member that the connection goes to, "" where that is not known."""
+    tries: int = 1
+    """Attempts that it took."""
 
 
 class AsyncCloseable(Forked, Protocol):
@@ -234,7 +236,7 @@ class AsyncDispatcher:
 
             meta = route.opened(stream.headers, time.monotonic())
             if meta is not None:
-                return AsyncPoll(stream, meta, step.endpoint, member_of(stream.greeting))
+                return AsyncPoll(stream, meta, step.endpoint, member_of(stream.greeting), step.number)
             await stream.close()
 
     # --- one attempt at one endpoint, without any rule -------------------------------------------------------------
@@ -309,10 +311,7 @@ class AsyncDispatcher:
             await async_sleep(step.seconds)
 
     async def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:
-        """Members are behind what this client has seen, by the answers to `call`: what has the quorum?
-
-        Raises ClusterChanged when that is behind, too.
-        """
+        """Whether members that are behind only lag. Raises ClusterChanged when the quorum is behind, too."""
         before, times = self.view.seen, replace(self.timeout, total=self.timeout.attempt)
         quorum = call._replace(query=(("quorum", "true"),))
         try:

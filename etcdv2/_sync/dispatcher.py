@@ -59,6 +59,8 @@ class Poll(NamedTuple):
     endpoint: Endpoint
     member: str
     """The id of the member that the connection goes to, "" where that is not known."""
+    tries: int = 1
+    """Attempts that it took."""
 
 
 class Closeable(Forked, Protocol):
@@ -235,7 +237,7 @@ class Dispatcher:
 
             meta = route.opened(stream.headers, time.monotonic())
             if meta is not None:
-                return Poll(stream, meta, step.endpoint, member_of(stream.greeting))
+                return Poll(stream, meta, step.endpoint, member_of(stream.greeting), step.number)
             stream.close()
 
     # --- one attempt at one endpoint, without any rule -------------------------------------------------------------
@@ -310,10 +312,7 @@ class Dispatcher:
             sleep(step.seconds)
 
     def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:
-        """Members are behind what this client has seen, by the answers to `call`: what has the quorum?
-
-        Raises ClusterChanged when that is behind, too.
-        """
+        """Whether members that are behind only lag. Raises ClusterChanged when the quorum is behind, too."""
         before, times = self.view.seen, replace(self.timeout, total=self.timeout.attempt)
         quorum = call._replace(query=(("quorum", "true"),))
         try:

@@ -126,14 +126,23 @@ def test_unknown_process_is_known_by_its_url_but_has_never_stayed() -> None:
     assert not history.has_stayed(UNKNOWN)
 
 
-def test_state_that_is_read_begins_a_history_and_remembers_no_raft() -> None:
+def test_state_is_of_the_history_of_who_answers_before_and_behind_it() -> None:
     history = begun(FIRST)
     history.saw(Meta(10, 500, 3, "aa"))
     history.interrupted = history.was_put_back = True
-    history.begin()
-    assert not history.is_doubtful(RESTARTED)
-    assert not history.was_put_back
+    history.begin(RESTARTED)
+    assert (history.is_doubtful(RESTARTED), history.was_put_back) == (False, False)
+    assert history.is_doubtful(Place("f00d since 3", URL))
     assert history.went_back(Meta(10, 1, 1, "aa")) == ""
+
+
+def test_state_is_of_the_history_of_the_next_poll_where_processes_are_not_known() -> None:
+    history = begun(FIRST)
+    history.begin(UNKNOWN)
+    assert not history.is_doubtful(UNKNOWN)
+    assert not history.is_doubtful(RESTARTED)
+    history.interrupted = True
+    assert history.is_doubtful(UNKNOWN)
 
 
 @pytest.mark.parametrize(

@@ -149,11 +149,13 @@ class AsyncFeed:
     async def _begin_poll(self) -> AsyncHeldPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
         if self._snapshot_due:
+            # A process that answers before the state is read, and behind it, has been in one history all the time.
+            before = await self._reconnect.endure(self._polls.observe)
             snapshot = await self._reconnect.endure(self._read_state)
-            if snapshot is None:
+            if before is None or snapshot is None:
                 return None
             self._cursor.restart(snapshot.index)
-            self._polls.state_was_read()
+            self._polls.state_was_read(before)
             self._snapshot_due = False
             await self.items.put(snapshot)
 

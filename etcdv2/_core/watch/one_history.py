@@ -81,7 +81,7 @@ class OneHistory:
         self.was_put_back = False
         """Whether the loss that was named last is that of another history."""
         self._begins = True
-        """Whether the history is whichever the next poll is in."""
+        """Whether the history is whichever the next poll is in, as nothing is known of one before."""
         self._places: frozenset[str] = frozenset()
         """Who is known to be in this history. A process that was in an older one has ended, so it may stay."""
         self._raft_index = self._raft_term = 0
@@ -89,9 +89,14 @@ class OneHistory:
     def __repr__(self) -> str:
         return f"<OneHistory of {sorted(self._places)}{', interrupted' if self.interrupted else ''}>"
 
-    def begin(self) -> None:
-        """The state was read: the history is the one that the next poll is in, if contact is not lost before."""
-        self._begins = True
+    def begin(self, before: Place) -> None:
+        """The state was read; `before` that, this process had answered.
+
+        Where it still answers, the state is of its history. Where processes are not known, the
+        history is the one that the next poll is in, if contact is not lost before.
+        """
+        self._begins = not before.process
+        self._places |= {before.name}
         self.interrupted = self.was_put_back = False
         self._raft_index = self._raft_term = 0
 

@@ -75,12 +75,12 @@ class HistoryCheck:
         """
         history, place = self.history, place_of(poll)
 
-        # 1. Nothing has happened since the poll before, or the watch begins here.
-        if not history.is_doubtful(place):
+        # 1. Nothing has happened since the poll before, or since the state was read.
+        if poll.tries == 1 and not history.is_doubtful(place):
             history.proved(place)
             return True
 
-        # 2. Another process answers, which was not expected: what silence has proved may not hold for it.
+        # 2. Another process answers, or after failures: what silence has proved may not hold for it.
         if not history.interrupted:
             history.interrupted = True
             if self._cursor.go_back():
@@ -104,18 +104,14 @@ class HistoryCheck:
             return False
 
     def is_unchanged(self, node: Node) -> bool:
-        """Whether the key was not touched since the last event, by what was read of it after an outage.
+        """Whether an old key is as this watch knows it: as the last event has left it, where there was one.
 
-        Then the history is the same as before: that of the next poll. True where there was no outage.
+        A refresh since makes no event, but after an outage it cannot be told from another history.
         """
-        if not self.history.interrupted:
-            return True
-        if self._cursor.landmark is None:
-            return not self._strict
-        if not shows(self._cursor.landmark, node):
-            return False
-        self.history.begin()
-        return True
+        landmark, interrupted = self._cursor.landmark, self.history.interrupted
+        if landmark is None or shows(landmark, node):
+            return not (interrupted and self._strict)
+        return not interrupted and node.modified_index > landmark.modified
 
     def prove(self, poll: Poll, store_index: int) -> bool:
         """Whether this poll, whose member is at `store_index` or further, is in the watch's history.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import Ended, Registered, Renewal, State
 from etcdv2._core.wire import TransportFailure
 from etcdv2._sync.dispatcher import Dispatcher, Poll
@@ -238,10 +239,18 @@ class Polls:
         with self._lock:
             self._renewal.heard()
 
-    def state_was_read(self) -> None:
-        """The same, and the history is the one that it was read in."""
+    def observe(self) -> Place:
+        """Who answers now. Raises as `perform` does."""
+        asked_at = time.monotonic()
+        poll = self._dispatcher.open_watch(self.call(None))
+        poll.stream.close()
+        self._monitor.note(poll, asked_at)
+        return place_of(poll)
+
+    def state_was_read(self, before: Place) -> None:
+        """The same; `before` the state was read, this process had answered."""
         self.heard()
-        self._history.begin()
+        self._history.begin(before)
 
     @property
     def was_put_back(self) -> bool:

@@ -254,8 +254,8 @@ async def test_cut_connection_of_a_quiet_mirror_is_not_read_again(connect: Conne
         assert isinstance(await next_of(watcher), Snapshot)
         for _ in range(3):
             store.shut()
-            store.open()
             beside = await direct.keys.set("/other", "1")
+            store.open()
             await registered(watcher, beside.index)
         event = await direct.keys.set("/d/a", "1")
         assert (await next_of(watcher)).index == event.index

@@ -250,8 +250,8 @@ def test_cut_connection_of_a_quiet_mirror_is_not_read_again(connect: Connect, st
         assert isinstance(next_of(watcher), Snapshot)
         for _ in range(3):
             store.shut()
-            store.open()
             beside = direct.keys.set("/other", "1")
+            store.open()
             registered(watcher, beside.index)
         event = direct.keys.set("/d/a", "1")
         assert (next_of(watcher)).index == event.index

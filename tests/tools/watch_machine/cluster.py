@@ -6,6 +6,7 @@ Owns what `spec/protocol.md` section 11 says of registrations, the history and s
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import count
 from random import Random
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from tests.tools.watch_machine.ground import KEPT, SNAPSHOT
 WATCHED, FOREIGN, NONE = "watched", "foreign", "none"
 """What a raft entry is to the store: an event of the watched key, one of another key, or nothing (reads, v3)."""
 FIRST_INDEX = 3
+_MARKS = count()
 
 
 class History:
@@ -26,6 +28,8 @@ class History:
         """By the number of entries that are applied: the store's index."""
         self.watched: list[int] = []
         """Indexes of the watched key's events."""
+        self.marks: dict[int, int] = {}
+        """By these indexes: what tells an event from another history's of the same index."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -34,12 +38,26 @@ class History:
     def index(self) -> int:
         return self.index_after[-1]
 
+    def copy(self, entries: int) -> History:
+        """The same as it was after so many entries."""
+        history = History(self.cluster_id)
+        history.kinds = self.kinds[:entries]
+        history.index_after = self.index_after[: entries + 1]
+        history.watched = [index for index in self.watched if index <= history.index]
+        history.marks = {index: self.marks[index] for index in history.watched}
+        return history
+
+    def agrees(self, other: History, upto: int) -> bool:
+        """Whether a watcher sees the same in both, up to this index."""
+        return _until(self.marks, upto) == _until(other.marks, upto)
+
     def commit(self, kind: str) -> None:
         index = self.index + (kind is not NONE)
         self.kinds.append(kind)
         self.index_after.append(index)
         if kind is WATCHED:
             self.watched.append(index)
+            self.marks[index] = next(_MARKS)
 
     def node(self, index: int) -> tuple[int, int] | None:
         """createdIndex and modifiedIndex of the watched key when the store was at `index`; None: it was not there.
@@ -57,6 +75,10 @@ class History:
     def next_watched(self, after: int) -> int | None:
         place = bisect_left(self.watched, after + 1)
         return self.watched[place] if place < len(self.watched) else None
+
+
+def _until(marks: dict[int, int], upto: int) -> dict[int, int]:
+    return {index: mark for index, mark in marks.items() if index <= upto}
 
 
 class Watcher(Protocol):
@@ -79,6 +101,7 @@ class Member:
         self.name = name
         self.speed = 1.0
         """How often it is its turn to apply something."""
+        self.starts = 0
         self.begin(history)
 
     def __repr__(self) -> str:
@@ -87,6 +110,7 @@ class Member:
     def begin(self, history: History) -> None:
         """With a history of its own from now on, all of it applied; whoever watched before is gone."""
         self.history = history
+        self.starts += 1
         self.applied = self.committed = self.log_end = len(history)
         self.cut_off = False
         """Hears of no entry until it is caught up."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import Ended
-from tests.tools.watch_machine.network import Body, Flow, Mark, Soon
+from tests.tools.watch_machine.network import Ask, Body, Flow, Mark, Soon
 from tests.tools.watch_machine.polls_driver import Failed, Held, Lost, PollsDriver, Steps, change
 
 BURST, CLEARED_LATER = 0.3, 0.5
@@ -56,17 +57,32 @@ class Driver(PollsDriver):
 
     def read_state(self) -> Steps:
         """Any member that is not behind what was seen; the answer comes at once, for a later one is the same."""
+        before: list[Place] = []
+        while not before:
+            yield None
+            flows: list[Flow] = []
+            endpoint = self.world.any_endpoint()
+            try:
+                yield from self.ask(endpoint, Ask("observe"), flows)
+            except Failed:
+                continue
+            before.append(self.check.place(endpoint, flows[0]))
+            self.note(endpoint, flows[0])
+            self.world.close(flows[0])
         while True:
             yield None
             member = self.world.any_member()
             if member.history.cluster_id != self.seen_cluster:
                 self.seen_cluster, self.seen_index = member.history.cluster_id, 0
+            if self.world.history.index < self.seen_index:
+                self.seen_index = 0  # ClusterChanged, which is endured
             if member.index >= self.seen_index:
                 break
         self.world.judge.state_was_read(member.history, member.index)
         self.seen_index = member.index
         self.cursor.restart(member.index)
         self.renewal.heard()
+        self.history.begin(before[0])
         yield None
 
     def follow(self, held: Held, going_on: list[Held]) -> Steps:
@@ -94,6 +110,8 @@ class Driver(PollsDriver):
                 yield from self.settle_by_reading(settled)
                 if not settled:
                     raise Lost("leapt")
+            if failed:
+                self.broke(held.flow)
         finally:
             if second is not None:
                 self.world.close(second.flow)
@@ -114,6 +132,14 @@ class Driver(PollsDriver):
 
     def deliver(self, held: Held, event: int, began: float, going_on: list[Held]) -> Steps:
         after: list[Held] = []
+        if self.history.interrupted:
+            proved: list[bool] = []
+            try:
+                yield from self.check.prove(held.endpoint, held.flow, event, proved)
+            except Failed:
+                return
+            if not proved:
+                return
         if self.renewal.needs_look_back(held.at, event):
             yield from self.open_at(held.endpoint, event + 1, after)
             if not after:
@@ -136,7 +162,7 @@ class Driver(PollsDriver):
 
     def accept(self, flow: Flow, event: int) -> bool:
         before = self.cursor.wait_index
-        accepted = self.cursor.accept(change(event))
+        accepted = self.cursor.accept(change(event, flow.history.marks[event]))
         self.renewal.heard()
         if accepted is not None:
             self.world.judge.delivered(flow.history, event)
@@ -182,6 +208,6 @@ class Driver(PollsDriver):
                     self.accept(stream.flow, event)
                 events.clear()
         except Failed:
-            pass
+            self.broke(stream.flow)
         finally:
             self.finish(stream)

@@ -55,6 +55,7 @@ class Ground:
 
 _FAR = Ground(snapshots=False, swaps="", stalls=0.8, watched_share=0.1, steps=1500)
 """Long runs without the faults that name a loss: many polls in a row."""
+SWAPS = Ground(snapshots=False, swaps="same id", trouble=0.05)
 DIRECT = {
     "one member": Ground(),
     "one member, far": _FAR,
@@ -65,6 +66,9 @@ DIRECT = {
     "balancer, far": replace(_FAR, endpoints=(2,)),
     "balancer, members not known": Ground(endpoints=(3,), members_known=False, snapshots=False),
     "balancer and one more": Ground(endpoints=(2, 1), wrong_history=True),
+    "another history under the same id": SWAPS,
+    "another history under the same id, three endpoints": replace(SWAPS, endpoints=(1, 1, 1)),
+    "another history under the same id, balancer": replace(SWAPS, endpoints=(2,), trouble=0.02),
 }
 """Paths that answer half-closes: nothing may be lost silently, whatever the order of steps."""
 _WEAK = Ground(answers_ends=False, prompt=True, deaf_in_a_row=1, tosses_in_a_row=0, wrong_history=True)
@@ -82,7 +86,7 @@ LIMITS = {
     "both of two polls are deaf": replace(_WEAK, snapshots=False, swaps="", deaf_in_a_row=2),
     "slow, on a path not yet seen to answer": replace(_FAR, answers_ends=False, trouble=0.02),
     "a member first met in a leap": Ground(endpoints=(1, 1, 1), swaps="", first_contact=True, trouble=0.05),
-    "another history under the same id": Ground(snapshots=False, swaps="same id", trouble=0.05),
+    "another history under the same id, members not known": replace(SWAPS, members_known=False),
     "snapshots, members not known": replace(_TWO_CAUGHT_UP, members_known=False),
 }
 """What a watch cannot know."""

@@ -40,6 +40,8 @@ class Judge:
 
     def delivered(self, history: History, index: int) -> None:
         assert self.history is not None
+        if history is not self.history and history.agrees(self.history, self.position):
+            self.history = history  # put back to a copy that has all that was delivered, and nothing that was not
         if history is not self.history:
             raise SilentLoss(f"{index} of another history was delivered after {self.position}")
         if index <= self.position:

@@ -9,7 +9,8 @@ from etcdv2._core.watch import raft_chain
 from etcdv2._core.watch.raft_chain import RaftChain
 from etcdv2._core.watch.renewal import Ended, Registered, Renewal, State
 from tests.tools.watch_machine.driver import Driver
-from tests.tools.watch_machine.ground import DIRECT, LIMITS, WEAK, Ground
+from tests.tools.watch_machine.ground import DIRECT, LIMITS, SWAPS, WEAK, Ground
+from tests.tools.watch_machine.history_driver import HistoryDriver
 from tests.tools.watch_machine.network import Flow
 from tests.tools.watch_machine.polls_driver import Held, Steps
 
@@ -166,6 +167,25 @@ class _ReadsTrustTheKey(Driver):
         return node is not None
 
 
+class _Plain(Driver):
+    """Where nothing says whether the history is the same, the watch goes on: as one without snapshots does."""
+
+    strict = False
+
+
+class _NotCompared(HistoryDriver):
+    """A server that answers is in the same history."""
+
+    def prove(self, endpoint: int, flow: Flow, store_index: int, found: list[bool]) -> Steps:
+        self.history.proved(self.place(endpoint, flow))
+        found.append(True)
+        yield None
+
+
+class _ComparesNothing(Driver):
+    history_class = _NotCompared
+
+
 class Mutant(NamedTuple):
     """A driver, and the ground that shows it best."""
 
@@ -179,6 +199,8 @@ def _core(renewal: type[Renewal] = Renewal, chain: type[RaftChain] = RaftChain) 
 
 _LOOK_BACK = Ground(trouble=0.05, swaps="")
 MUTANTS = {
+    "goes on in a history that is not known": Mutant(_Plain, SWAPS),
+    "last event is not compared": Mutant(_ComparesNothing, SWAPS),
     "one proper end is enough": Mutant(_core(_OneProperEnd), DIRECT["one member, far"]),
     "one abort is enough": Mutant(_core(_OneAbort), WEAK["one member"]),
     "settles what the second found, at another member": Mutant(_core(_AnyMember), DIRECT["balancer, far"]),

@@ -71,6 +71,7 @@ class Flow:
         "inbox",
         "member",
         "number",
+        "process",
         "speed",
         "stalls",
         "up",
@@ -79,6 +80,7 @@ class Flow:
     def __init__(self, member: Member, speed: float) -> None:
         self.member = member
         self.history = member.history
+        self.process = f"{member.name} since {member.starts}"
         self.up: deque[Ask | Mark] = deque()
         self.down: deque[Headers | Body | Mark] = deque()
         self.inbox: deque[Headers | Body | Mark] = deque()

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._core.watch.one_history import Landmark, landmark_of
 from etcdv2._core.watch.raft_chain import RaftChain
 from etcdv2._core.watch.renewal import Ended, Registered, Renewal, State
 from etcdv2_api import KeysEvent
+from tests.tools.watch_machine.history_driver import HistoryDriver
 from tests.tools.watch_machine.network import Ask, Body, Flow, Headers, Mark, Soon
 from tests.tools.watch_machine.world import World
 
@@ -45,8 +47,8 @@ class Held:
 
 
 @lru_cache(maxsize=4096)
-def change(index: int) -> KeysEvent:
-    return KeysEvent.model_validate({"action": "set", "node": {"key": KEY, "value": "v", "modifiedIndex": index}})
+def change(index: int, mark: int = 0) -> KeysEvent:
+    return KeysEvent.model_validate({"action": "set", "node": {"key": KEY, "value": f"{mark}", "modifiedIndex": index}})
 
 
 class PollsDriver:
@@ -54,6 +56,9 @@ class PollsDriver:
 
     renewal_class: type[Renewal] = Renewal
     chain_class: type[RaftChain] = RaftChain
+    history_class: type[HistoryDriver] = HistoryDriver
+    strict = True
+    lost_error, failed_error = Lost, Failed
 
     def __init__(self, world: World, since: int | None) -> None:
         self.world = world
@@ -70,6 +75,8 @@ class PollsDriver:
         self.cluster_id = ""
         self.seen_cluster, self.seen_index = "", 0
         """The cluster view's."""
+        self.check = self.history_class(self, strict=self.strict)
+        self.history = self.check.history
         self.snapshot_due = False
         self.begun = False
         self.came_at = 0.0
@@ -115,6 +122,10 @@ class PollsDriver:
             return
         flow, headers = flows[0], flows[0].headers
         self.note(endpoint, flow)
+        if headers.cluster_id == self.cluster_id and self.history.is_new(self.check.place(endpoint, flow)):
+            self.lost()
+            self.world.close(flow)
+            return
         held = self.hold(endpoint, flow)
         if held is None or headers.cluster_id != self.cluster_id or self.is_behind_leap(held, since):
             self.world.close(flow)
@@ -123,14 +134,17 @@ class PollsDriver:
 
     def register(self, found: list[Held]) -> Steps:
         while True:
-            since = self.cursor.wait_index
-            endpoint = self.world.any_endpoint()
+            if self.history.interrupted:
+                self.cursor.go_back()
             flows: list[Flow] = []
+            endpoint = self.world.any_endpoint()
             try:
-                yield from self.ask(endpoint, Ask("poll", since), flows)
+                yield from self.ask_from_settled(endpoint, flows)
             except Failed:
+                self.history.interrupted = True
                 yield None
                 continue
+            since = self.cursor.wait_index
             flow, headers = flows[0], flows[0].headers
             self.note(endpoint, flow)
             try:
@@ -151,6 +165,14 @@ class PollsDriver:
                     continue
                 if self.is_behind_leap(held, since):
                     raise Lost("behind a leap")
+                admitted: list[bool] = []
+                yield from self.check.admits(endpoint, flow, admitted)
+                if not admitted:
+                    self.world.close(flow)
+                    continue
+            except Failed:  # ClusterUnavailable: the same
+                self.world.close(flow)
+                continue
             except Lost:
                 self.world.close(flow)
                 raise
@@ -159,6 +181,20 @@ class PollsDriver:
             found.append(held)
             return
 
+    def ask_from_settled(self, endpoint: int, flows: list[Flow]) -> Steps:
+        try:
+            yield from self.ask(endpoint, Ask("poll", self.cursor.wait_index), flows)
+        except Lost:
+            if not self.cursor.go_forth():
+                raise
+            yield from self.ask(endpoint, Ask("poll", self.cursor.wait_index), flows)
+
+    def landmark_at(self, flow: Flow, event: int) -> Landmark | None:
+        return landmark_of(change(event, flow.history.marks[event]))
+
+    def loss(self, why: str) -> Lost:
+        return Lost(why)
+
     def hold(self, endpoint: int, flow: Flow) -> Held | None:
         chain, headers = self.chain(endpoint, flow), flow.headers
         if chain.leaping or headers.index < chain.leapt_to:
@@ -166,6 +202,7 @@ class PollsDriver:
         return Held(flow, Registered(headers.index, chain.leaps, self.member(flow)), headers, endpoint)
 
     def is_behind_leap(self, held: Held, since: int | None) -> bool:
+        since = None if since is None else max(since, self.cursor.furthest)
         return since is not None and since <= self.chain(held.endpoint, held.flow).leapt_to
 
     def member(self, flow: Flow) -> str:
@@ -222,6 +259,10 @@ class PollsDriver:
             self.answering.add(held.endpoint)
         return self.renewal.ended(properly=properly)
 
+    def broke(self, flow: Flow) -> None:
+        if not flow.aborted or self.is_lost:
+            self.history.interrupted = True
+
     def is_clear(self, stream: Held, found: list[bool]) -> Steps:
         flows: list[Flow] = []
         try:
@@ -270,11 +311,18 @@ class PollsDriver:
         self.seen_index = headers.index
         if headers.cluster_id != self.cluster_id or headers.index < self.cursor.seen:
             return
-        if not self.is_untouched(headers.node, settled):
+        if not self.is_untouched(headers.node, settled) or not self.is_unchanged(flows[0], headers.node):
             return
         yield None
         self.cursor.moved_to(headers.index)
         found.append(True)
+
+    def is_unchanged(self, flow: Flow, node: tuple[int, int] | None) -> bool:
+        """There are no refreshes here."""
+        landmark = self.cursor.landmark
+        if self.history.interrupted and self.strict:
+            return False
+        return landmark is None or (node is not None and self.landmark_at(flow, node[1]) == landmark)
 
     def is_untouched(self, node: tuple[int, int] | None, settled: int) -> bool:
         return node is not None and 0 < node[0] <= node[1] <= settled

@@ -184,7 +184,7 @@ class World:
                     self._fault(driver, speeds)
                 elif kind < 0.4:
                     self._step_actor(actors, waiting, speeds)
-                    if self.ground.strictly:
+                    if self.ground.strictly and self.judge.history is self.history:
                         self.judge.settled(driver.settled)
                 elif kind < 0.9:
                     self._step_flow()
@@ -297,8 +297,10 @@ class World:
 
     def _swap(self) -> None:
         """Another history takes the place of this one, and all connections end."""
-        same = self.ground.swaps == "same id"
-        self.history = self._begin_history(self.history.cluster_id if same else f"c{self._step}")
+        if self.ground.swaps == "same id":
+            self.history = self._copy_grown()
+        else:
+            self.history = self._begin_history(f"c{self._step}")
         self.note("another history:", self.history.cluster_id)
         self._observed.clear()
         for member in self.members:
@@ -311,6 +313,13 @@ class World:
         history = History(cluster_id)
         for _ in range(self.rng.randint(1, 12)):
             history.commit(self.rng.choice((WATCHED, FOREIGN, FOREIGN, NONE)))
+        return history
+
+    def _copy_grown(self) -> History:
+        """Put back to a copy, and perhaps grown past the old index."""
+        history = self.history.copy(self.rng.randint(max(0, len(self.history) - 30), len(self.history)))
+        for _ in range(self.rng.randint(0, 40)):
+            history.commit(self.rng.choice((WATCHED, FOREIGN, FOREIGN, FOREIGN, NONE)))
         return history
 
     def _may_be_faulty(self, number: int, in_a_row: int) -> bool:
