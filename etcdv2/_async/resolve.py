@@ -20,7 +20,7 @@ from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import Sent, TransportFailure
 from etcdv2._runtime.primitives import async_later
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
-from etcdv2._types.call_errors import ClusterChanged, DeadlineExceeded, OutcomeUnknown
+from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable, DeadlineExceeded, OutcomeUnknown
 from etcdv2._types.results import Event, Outcome
 from etcdv2._types.settings import Timeout, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, Node, operations
@@ -134,7 +134,13 @@ class _Reading:
     async def _past_change(self, poll: AsyncPoll) -> KeysEvent | None:
         """What the server had for this poll in its history, None for nothing. It comes at once."""
         # What lies in the past is sent right behind the headers, so silence means that there is nothing.
-        timer = async_later(self._deadline.cut(SILENCE_SECONDS, time.monotonic()) or 0.0, poll.stream.abort)
+        silence = self._deadline.cut(SILENCE_SECONDS, time.monotonic()) or 0.0
+        try:
+            timer = async_later(silence, poll.stream.abort)
+        except RuntimeError as error:
+            await poll.stream.close()
+            raise ClusterUnavailable(f"the history of {self._trace.key} cannot be read: {error}") from error
+
         body = EventBuffer()
         try:
             while part := await poll.stream.read():

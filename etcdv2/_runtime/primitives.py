@@ -183,7 +183,10 @@ class AsyncWorker:
 
 
 class Worker:
-    """One daemon thread. `cancel` cannot stop it: whoever cancels wakes it by its pulse or by aborting its stream."""
+    """One daemon thread. `cancel` cannot stop it: whoever cancels wakes it by its pulse or by aborting its stream.
+
+    Raises RuntimeError where no thread can be started; so does `later`.
+    """
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
         self._thread = threading.Thread(target=run, name=name, daemon=True)

@@ -17,6 +17,7 @@ from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import Pulse, Worker, checkpoint
 from etcdv2._sync.watch.watcher import Watcher
+from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
 
@@ -68,7 +69,10 @@ class MirrorCopy:
         """Start the worker, once, and wait for the first state. Raises what prevents it."""
         with self._lock:
             if self._worker is None and self.ended_at is None:
-                self._worker = Worker(self._run, "etcdv2-mirror")
+                try:
+                    self._worker = Worker(self._run, "etcdv2-mirror")
+                except RuntimeError as error:
+                    raise ClusterUnavailable(f"the mirror of {self.tree.key} cannot begin: {error}") from error
 
         while True:
             changed, begun = self.changed, self.begun

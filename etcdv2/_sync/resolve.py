@@ -21,7 +21,7 @@ from etcdv2._core.wire import Sent, TransportFailure
 from etcdv2._runtime.primitives import later
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
-from etcdv2._types.call_errors import ClusterChanged, DeadlineExceeded, OutcomeUnknown
+from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable, DeadlineExceeded, OutcomeUnknown
 from etcdv2._types.results import Event, Outcome
 from etcdv2._types.settings import Timeout, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, Node, operations
@@ -135,7 +135,13 @@ class _Reading:
     def _past_change(self, poll: Poll) -> KeysEvent | None:
         """What the server had for this poll in its history, None for nothing. It comes at once."""
         # What lies in the past is sent right behind the headers, so silence means that there is nothing.
-        timer = later(self._deadline.cut(SILENCE_SECONDS, time.monotonic()) or 0.0, poll.stream.abort)
+        silence = self._deadline.cut(SILENCE_SECONDS, time.monotonic()) or 0.0
+        try:
+            timer = later(silence, poll.stream.abort)
+        except RuntimeError as error:
+            poll.stream.close()
+            raise ClusterUnavailable(f"the history of {self._trace.key} cannot be read: {error}") from error
+
         body = EventBuffer()
         try:
             while part := poll.stream.read():

@@ -29,7 +29,7 @@ def numeric(host: str, port: int) -> Sequence[Address] | None:
 
 
 class Lookup:
-    """Of a name, begun with this."""
+    """Of a name, begun with this. Raises OSError where no thread can be started."""
 
     __slots__ = ("_answers", "_host")
 
@@ -43,7 +43,10 @@ class Lookup:
             except (OSError, UnicodeError) as error:
                 answers.put(error if isinstance(error, OSError) else OSError(str(error)))
 
-        threading.Thread(target=ask, name="etcdv2-lookup", daemon=True).start()
+        try:
+            threading.Thread(target=ask, name="etcdv2-lookup", daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(f"the name cannot be looked up: {error}") from error
 
     def abort(self) -> None:
         """From any thread: `result` raises Aborted, unless it has its answer."""

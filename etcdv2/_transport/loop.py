@@ -239,7 +239,7 @@ class AsyncFastTransport:
 
             if pool.encoder.needs_used_connection(request):
                 await self._warm_up(pool, connection, limits, ends)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the last where no thread can look a name up
             connection.end(Aborted())
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING) from None

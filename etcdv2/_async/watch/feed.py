@@ -24,7 +24,7 @@ from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import AsyncChannel, AsyncPulse, AsyncWorker
 from etcdv2._types.api_errors import HistoryCleared
-from etcdv2._types.call_errors import ClusterChanged
+from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2._types.results import Event, Snapshot
 from etcdv2_api import KeysEvent
 
@@ -83,7 +83,10 @@ class AsyncFeed:
         """Start reading and wait until the server has registered the watch. Raises what prevents it."""
         self.begun = True
         self._dispatcher.watches.add(self)
-        self._worker = AsyncWorker(self._run, "etcdv2-watch")
+        try:
+            self._worker = AsyncWorker(self._run, "etcdv2-watch")
+        except RuntimeError as error:
+            raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
         await self._ready.wait(None)
         if not self._reconnect.begun and self.items.error is not None:
             raise fresh(self.items.error)
@@ -122,10 +125,9 @@ class AsyncFeed:
         try:
             while not self.closed:
                 try:
-                    held = held or await self._begin_poll()
+                    held = (held and await self._taken_over(held)) or await self._begin_poll()
                     if held is None:
                         break  # closed
-                    self._polls.begin(held)
                     self._now_registered()
                     held = await self._follow(held)
                     if held is None and (stream := self._pending.reached(self._cursor.wait_index)) is not None:
@@ -146,6 +148,25 @@ class AsyncFeed:
             if held is not None:
                 await held.poll.stream.close()
 
+    async def _taken_over(self, held: AsyncHeldPoll) -> AsyncHeldPoll | None:
+        """The poll to go on with; None where nobody would look after it."""
+        try:
+            self._polls.begin(held)
+        except ClusterUnavailable:
+            await self._polls.finish(held)
+            return None
+        return held
+
+    async def _registered(self) -> AsyncHeldPoll:
+        """A poll that is looked after. Raises what prevents it."""
+        held = await self._polls.register()
+        try:
+            self._polls.begin(held)
+        except ClusterUnavailable:
+            await self._polls.finish(held)
+            raise
+        return held
+
     async def _begin_poll(self) -> AsyncHeldPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
         if self._snapshot_due:
@@ -161,7 +182,7 @@ class AsyncFeed:
 
         while True:
             try:
-                return await self._reconnect.endure(self._polls.register)
+                return await self._reconnect.endure(self._registered)
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
@@ -283,8 +304,8 @@ class AsyncFeed:
         polls, poll = self._polls, stream.poll
         changes: list[KeysEvent] = []
         asked_at = -inf
-        polls.begin_stream(stream)
         try:
+            polls.begin_stream(stream)
             sound = True
             while sound and not self.closed:
                 polls.came_at = time.monotonic()
@@ -304,6 +325,8 @@ class AsyncFeed:
                 for change in changes:
                     await self._accept(change)
                 changes.clear()
+        except ClusterUnavailable:
+            return  # nobody would look after it: polls go on
         except TransportFailure as failure:
             polls.broke(failure)
             if not failure.aborted:

@@ -23,6 +23,7 @@ from etcdv2._core.watch.renewal import Registered
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker, async_call_each
+from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2_api import operations
 
 RENEWALS_PER_PROBE = 50
@@ -155,14 +156,17 @@ class AsyncIndexMonitor:
         self._answering.add(endpoint)
 
     def add(self, polls: AsyncMonitored, endpoint: Endpoint) -> None:
-        """Its first poll waits there from now on."""
+        """Its first poll waits there from now on. Raises ClusterUnavailable where it cannot be looked after."""
         with self._lock:
             member = self._members.get(endpoint)
             if member is None or not member.add(polls):
                 # Entered when it runs: a thread that cannot be started must not leave one behind that never looks.
                 member = AsyncMemberMonitor(self._dispatcher, self, endpoint, self._lock)
                 member.add(polls)
-                member.start()
+                try:
+                    member.start()
+                except RuntimeError as error:
+                    raise ClusterUnavailable(f"a watch cannot be looked after: {error}") from error
                 self._members[endpoint] = member
 
     def remove(self, polls: AsyncMonitored, endpoint: Endpoint, *, for_good: bool) -> None:

@@ -25,7 +25,7 @@ from etcdv2._sync.watch.polls import HeldPoll, Polls
 from etcdv2._sync.watch.reconnect import Reconnect
 from etcdv2._sync.watch.snapshot import read_state
 from etcdv2._types.api_errors import HistoryCleared
-from etcdv2._types.call_errors import ClusterChanged
+from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2._types.results import Event, Snapshot
 from etcdv2_api import KeysEvent
 
@@ -84,7 +84,10 @@ class Feed:
         """Start reading and wait until the server has registered the watch. Raises what prevents it."""
         self.begun = True
         self._dispatcher.watches.add(self)
-        self._worker = Worker(self._run, "etcdv2-watch")
+        try:
+            self._worker = Worker(self._run, "etcdv2-watch")
+        except RuntimeError as error:
+            raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
         self._ready.wait(None)
         if not self._reconnect.begun and self.items.error is not None:
             raise fresh(self.items.error)
@@ -123,10 +126,9 @@ class Feed:
         try:
             while not self.closed:
                 try:
-                    held = held or self._begin_poll()
+                    held = (held and self._taken_over(held)) or self._begin_poll()
                     if held is None:
                         break  # closed
-                    self._polls.begin(held)
                     self._now_registered()
                     held = self._follow(held)
                     if held is None and (stream := self._pending.reached(self._cursor.wait_index)) is not None:
@@ -147,6 +149,25 @@ class Feed:
             if held is not None:
                 held.poll.stream.close()
 
+    def _taken_over(self, held: HeldPoll) -> HeldPoll | None:
+        """The poll to go on with; None where nobody would look after it."""
+        try:
+            self._polls.begin(held)
+        except ClusterUnavailable:
+            self._polls.finish(held)
+            return None
+        return held
+
+    def _registered(self) -> HeldPoll:
+        """A poll that is looked after. Raises what prevents it."""
+        held = self._polls.register()
+        try:
+            self._polls.begin(held)
+        except ClusterUnavailable:
+            self._polls.finish(held)
+            raise
+        return held
+
     def _begin_poll(self) -> HeldPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
         if self._snapshot_due:
@@ -162,7 +183,7 @@ class Feed:
 
         while True:
             try:
-                return self._reconnect.endure(self._polls.register)
+                return self._reconnect.endure(self._registered)
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
@@ -284,8 +305,8 @@ class Feed:
         polls, poll = self._polls, stream.poll
         changes: list[KeysEvent] = []
         asked_at = -inf
-        polls.begin_stream(stream)
         try:
+            polls.begin_stream(stream)
             sound = True
             while sound and not self.closed:
                 polls.came_at = time.monotonic()
@@ -305,6 +326,8 @@ class Feed:
                 for change in changes:
                     self._accept(change)
                 changes.clear()
+        except ClusterUnavailable:
+            return  # nobody would look after it: polls go on
         except TransportFailure as failure:
             polls.broke(failure)
             if not failure.aborted:

@@ -24,6 +24,7 @@ from etcdv2._runtime.primitives import Pulse, Worker, call_each
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.other_members import OtherMembers
 from etcdv2._sync.watch.snapshot import cluster_index
+from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2_api import operations
 
 RENEWALS_PER_PROBE = 50
@@ -156,14 +157,17 @@ class IndexMonitor:
         self._answering.add(endpoint)
 
     def add(self, polls: Monitored, endpoint: Endpoint) -> None:
-        """Its first poll waits there from now on."""
+        """Its first poll waits there from now on. Raises ClusterUnavailable where it cannot be looked after."""
         with self._lock:
             member = self._members.get(endpoint)
             if member is None or not member.add(polls):
                 # Entered when it runs: a thread that cannot be started must not leave one behind that never looks.
                 member = MemberMonitor(self._dispatcher, self, endpoint, self._lock)
                 member.add(polls)
-                member.start()
+                try:
+                    member.start()
+                except RuntimeError as error:
+                    raise ClusterUnavailable(f"a watch cannot be looked after: {error}") from error
                 self._members[endpoint] = member
 
     def remove(self, polls: Monitored, endpoint: Endpoint, *, for_good: bool) -> None:
