@@ -142,10 +142,9 @@ def test_watch_goes_on_when_the_thread_that_looks_after_it_could_not_be_started_
 
 def test_outcome_that_cannot_be_found_out_without_a_thread_can_be_asked_again(etcd: Server, threads: Threads) -> None:
     with Client(etcd.url) as client:
-        client.keys.set("/a", "0")
-        error = OutcomeUnknown(
-            operations.put_key("/a", value="1"), etcd.url, "lost", index=1, cluster_id=client.cluster_id
-        )
+        since = client.keys.set("/a", "0").index
+        call = operations.put_key("/a", value="1")
+        error = OutcomeUnknown(call, etcd.url, "lost", index=since, cluster_id=client.cluster_id)
         client.keys.set("/a", "2")
         threads.refuse("Thread-")
         with pytest.raises(ClusterUnavailable, match="can't start new thread"):
