@@ -82,7 +82,7 @@ class LongRun:
         self.record = Record()
         self.writer = RoamingWriter(self.ports, self.record)
         self.pace = Pace(rate, self.held_by)
-        self.restarts = 0
+        self.restarts = self.faults = 0
         self._history_reader: HistoryReader | None = None
 
     def ports(self) -> list[int]:
@@ -114,6 +114,7 @@ class LongRun:
                 self.pace.rate = MODERATE
                 self._written(self._count() + MODERATE, busy)
                 fault()
+                self.faults += 1
                 self.everybody_delivers(f"after fault {number}")
                 self.pace.rate = self.pace.usual
             self._written(CHANGES, busy)
@@ -158,7 +159,9 @@ class LongRun:
         kinds = {"set", "create", "update", "delete", "compareAndSwap", "compareAndDelete", "expire"}
         assert {change.action for change in history.changes} == kinds
         compare(history, self.everybody)
-        assert not [f"{one!r}: {one.holes} holes" for one in self.everybody if one.holes]
+        # A quiet one with snapshots reads the state again where another process has taken over.
+        allowed = {one: self.faults if one.snapshots else 0 for one in self.everybody}
+        assert not [f"{one!r}: {one.holes} holes" for one in self.everybody if one.holes > allowed[one]]
         for key in ("/", "/long"):  # by polls and by streams, in turn
             assert 50 < opened[f"/v2/keys{key}"] < CHANGES / 4, opened
 

@@ -36,7 +36,7 @@ class Reader:
         self.ended = False
         self.failure: BaseException | None = None
         self._settings: dict[str, Any] = {"recursive": recursive, "buffer": buffer}
-        self._snapshots = snapshots
+        self.snapshots = snapshots
         self._begins = True
         self._watcher: Any = None
 
@@ -62,7 +62,7 @@ class Reader:
 
     def open(self, keys: Any) -> Any:
         self._begins = True
-        settings = {"snapshots": True} if self._snapshots else {"after_index": self.reached if self.items else None}
+        settings = {"snapshots": True} if self.snapshots else {"after_index": self.reached if self.items else None}
         return keys.watch(self.key, **self._settings, **settings)
 
     def began(self, watcher: Any) -> None:
