@@ -18,6 +18,8 @@ What httpx cannot promise, all in this one place:
   does not say over which one a request goes, so each is made to end with a reset, idle ones too.
   Over a transport that does not call `trace`, what the kernel holds may arrive long after the call.
 - An endless row of interim answers (100 Continue) to a blocking call is ended by nothing.
+- anyio (4.16), which connects for it, drops a connection that is made just as the call is cancelled: it
+  stays open until the garbage collector finds it.
 - Its pool (httpcore 1.0.9) may close a connection that another thread has just begun to use: a read
   goes on, a write raises OutcomeUnknown.
 - So a stream that a watch opened beside its poll, and does not need, stays open until the next

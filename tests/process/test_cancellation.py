@@ -19,7 +19,7 @@ from etcdv2._transport.loop_connection import AsyncConnection
 from etcdv2.testing import Certificates, Server
 from tests.conftest import FIRST_VERSION
 from tests.tools.faces import over
-from tests.tools.leftovers import async_nothing_left, held
+from tests.tools.leftovers import async_nothing_left, collect_lost_by_anyio, held
 from tests.tools.stepping import MOMENTS, Moment, Work, alone, cancel_at, series, sound
 from tests.tools.waiting import SOON
 
@@ -124,6 +124,7 @@ async def test_call_cancelled_at_any_await_leaves_the_client_sound(
     async with AsyncClient(etcd.url, max_connections=1, **over(transport)) as client:
         await prepare(client)
         assert await series(client, work, moment) >= 1
+    collect_lost_by_anyio(transport)
     await async_nothing_left(before)
 
 
@@ -164,6 +165,7 @@ async def test_close_cancelled_at_any_await_can_be_called_again(etcd: Server, tr
                 await call
         await alone()
         number += 1
+    collect_lost_by_anyio(transport)
     await async_nothing_left(before)
 
 
@@ -244,6 +246,7 @@ async def test_calls_ended_at_random_moments_under_load_never_mix_answers(etcd: 
         await sound(client, 0)
         await alone()
     assert not errors
+    collect_lost_by_anyio(transport)
     await async_nothing_left(before)
 
 
@@ -279,6 +282,7 @@ async def test_failing_sibling_in_a_task_group_ends_all_calls_and_watches(etcd: 
             assert [str(error) for error in caught.value.exceptions] == ["the sibling"]
             await sound(client, 0)
             await alone()
+    collect_lost_by_anyio(transport)
     await async_nothing_left(before)
 
 
