@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, overload
 
+from etcdv2._async.make_dir import async_make_dir
 from etcdv2._async.modify import async_modify
 from etcdv2._async.resolve import async_resolve
 from etcdv2._async.view import AsyncView
@@ -16,7 +17,7 @@ from etcdv2._core.answers import ack_from
 from etcdv2._core.call.policy import WRITES, CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.keys import TTL, KeysCall
-from etcdv2._types.api_errors import KeyExists, NotDir
+from etcdv2._types.api_errors import NotDir
 from etcdv2._types.call_errors import OutcomeUnknown
 from etcdv2._types.results import Ack, Outcome, Response
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
@@ -270,20 +271,14 @@ class AsyncKeysAPI(AsyncView):
         """Create a directory and its parents. Raises KeyExists when something is there.
 
         `ttl` (seconds or timedelta) holds for the whole tree below. With `exist_ok` an existing
-        directory is returned as it is, with its TTL; a file still raises.
+        directory is returned as it is, with its TTL; a file still raises. Then a lost answer does no
+        harm: what is there is read, and where nothing is, the directory is created again, within
+        the total time.
         """
-        call = key_calls.make_dir(self._absolute(key), ttl)
-        try:
-            return await self._written(call, repeat_writes, timeout)
-        except KeyExists:
-            if not exist_ok:
-                raise
-
-            # Something is there: a file, or a directory as asked for.
-            found = await self.get(key, quorum=True, timeout=timeout)
-            if found.node.dir:
-                return found
-            raise
+        full = self._absolute(key)
+        if exist_ok:
+            return await async_make_dir(self._dispatcher, full, ttl, self._write_policy(repeat_writes), timeout)
+        return await self._written(key_calls.make_dir(full, ttl), repeat_writes, timeout)
 
     async def remove_dir(
         self,
