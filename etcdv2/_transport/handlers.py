@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from types import FrameType
+from typing import cast
 
 
 def of_handler(error: BaseException | None) -> BaseException | None:
@@ -32,9 +33,8 @@ def _was_given_a_frame(frame: FrameType) -> bool:
     code = frame.f_code
     count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
     for name in code.co_varnames[:count]:
-        value = frame.f_locals.get(name)
-        if isinstance(value, FrameType) or (
-            isinstance(value, tuple) and any(isinstance(one, FrameType) for one in value)
-        ):
+        value: object = frame.f_locals.get(name)
+        several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+        if any(isinstance(one, FrameType) for one in several):
             return True
     return False

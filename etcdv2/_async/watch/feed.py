@@ -322,9 +322,7 @@ class AsyncFeed:
                     asked_at = time.monotonic()
                     if not await polls.is_clear(stream):
                         return
-                for change in changes:
-                    await self._accept(change)
-                changes.clear()
+                await self._accept_all(changes)
         except ClusterUnavailable:
             return  # nobody would look after it: polls go on
         except TransportFailure as failure:
@@ -333,6 +331,11 @@ class AsyncFeed:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
             await polls.finish(stream)
+
+    async def _accept_all(self, changes: list[KeysEvent]) -> None:
+        for change in changes:
+            await self._accept(change)
+        changes.clear()
 
     def _add_lines(self, poll: AsyncPoll, lines: list[bytes], changes: list[KeysEvent]) -> bool:
         """Read the lines of a stream.

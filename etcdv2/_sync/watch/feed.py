@@ -323,9 +323,7 @@ class Feed:
                     asked_at = time.monotonic()
                     if not polls.is_clear(stream):
                         return
-                for change in changes:
-                    self._accept(change)
-                changes.clear()
+                self._accept_all(changes)
         except ClusterUnavailable:
             return  # nobody would look after it: polls go on
         except TransportFailure as failure:
@@ -334,6 +332,11 @@ class Feed:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
             polls.finish(stream)
+
+    def _accept_all(self, changes: list[KeysEvent]) -> None:
+        for change in changes:
+            self._accept(change)
+        changes.clear()
 
     def _add_lines(self, poll: Poll, lines: list[bytes], changes: list[KeysEvent]) -> bool:
         """Read the lines of a stream.
