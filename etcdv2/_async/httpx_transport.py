@@ -39,6 +39,7 @@ from typing import Any
 
 import httpx
 
+from etcdv2._async.httpx_idle import async_drop_idle
 from etcdv2._async.httpx_trace import AsyncHttpxTrace
 from etcdv2._core.deadline import shorter
 from etcdv2._core.endpoints import Endpoint
@@ -123,7 +124,7 @@ class AsyncHttpxTransport:
                 stream = AsyncHttpxStream(response, trace, endpoint, Greetings())
                 body = await async_see_through(self._body(stream, request.cluster_id, limits), stream.abort)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise _failure(trace, error) from error
+            raise await self._failed(self._calls, endpoint, trace, error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
@@ -158,7 +159,7 @@ class AsyncHttpxTransport:
             async with async_deadline(limits.deadline):
                 response = await self._watches.send(built, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise _failure(trace, error) from error
+            raise await self._failed(self._watches, endpoint, trace, error) from error
         if response.status_code == 200:
             # httpcore reads this when the body is first asked for: a watch is silent for as long as it likes.
             built.extensions["timeout"]["read"] = None
@@ -183,8 +184,18 @@ class AsyncHttpxTransport:
                 stream = AsyncHttpxStream(response, trace, endpoint, Greetings())
                 body = await async_see_through(self._body(stream, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise _failure(trace, error) from error
+            raise await self._failed(self._watches, endpoint, trace, error) from error
         self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")
+
+    async def _failed(
+        self, client: httpx.AsyncClient, endpoint: Endpoint, trace: AsyncHttpxTrace, error: Exception
+    ) -> TransportFailure:
+        """What the exception means. A connection that was idle and brought nothing takes the others along."""
+        made = _failure(trace, error)
+        if self._traced and not trace.fresh and made.phase in ("send", "wait"):
+            self._greetings.forget(endpoint)
+            await async_drop_idle(client, endpoint)
+        return made
 
     async def close(self) -> None:
         if os.getpid() == self._process:

@@ -53,6 +53,7 @@ from etcdv2._core.wire import (
     TransportFailure,
 )
 from etcdv2._runtime.primitives import deadline, see_through
+from etcdv2._sync.httpx_idle import drop_idle
 from etcdv2._sync.httpx_trace import HttpxTrace
 from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
@@ -124,7 +125,7 @@ class HttpxTransport:
                 stream = HttpxStream(response, trace, endpoint, Greetings())
                 body = see_through(self._body(stream, request.cluster_id, limits), stream.abort)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise _failure(trace, error) from error
+            raise self._failed(self._calls, endpoint, trace, error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
@@ -159,7 +160,7 @@ class HttpxTransport:
             with deadline(limits.deadline):
                 response = self._watches.send(built, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise _failure(trace, error) from error
+            raise self._failed(self._watches, endpoint, trace, error) from error
         if response.status_code == 200:
             # httpcore reads this when the body is first asked for: a watch is silent for as long as it likes.
             built.extensions["timeout"]["read"] = None
@@ -184,8 +185,18 @@ class HttpxTransport:
                 stream = HttpxStream(response, trace, endpoint, Greetings())
                 body = see_through(self._body(stream, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
-            raise _failure(trace, error) from error
+            raise self._failed(self._watches, endpoint, trace, error) from error
         self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")
+
+    def _failed(
+        self, client: httpx.Client, endpoint: Endpoint, trace: HttpxTrace, error: Exception
+    ) -> TransportFailure:
+        """What the exception means. A connection that was idle and brought nothing takes the others along."""
+        made = _failure(trace, error)
+        if self._traced and not trace.fresh and made.phase in ("send", "wait"):
+            self._greetings.forget(endpoint)
+            drop_idle(client, endpoint)
+        return made
 
     def close(self) -> None:
         if os.getpid() == self._process:

@@ -23,6 +23,10 @@ class Greetings:
     def has_idle(self, endpoint: Endpoint) -> bool:
         return bool(self._idle.get(endpoint))
 
+    def forget(self, endpoint: Endpoint) -> None:
+        """Its idle connections are closed."""
+        self._idle.pop(endpoint, None)
+
     def keep(self, endpoint: Endpoint, sock: object, body: bytes) -> None:
         """The connection is idle again."""
         if sock is not None:

@@ -7,16 +7,29 @@ Owns counting and order, and how long an idle connection is trusted; knows neith
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._transport.http1 import RequestEncoder
 
-C = TypeVar("C")
+
+class HasAge(Protocol):
+    """A connection."""
+
+    idle_since: float
+
+
+C = TypeVar("C", bound=HasAge)
 W = TypeVar("W")
 
 IDLE_SECONDS = 60.0
 """An idle connection older than this is closed rather than used."""
+
+IDLE_SECONDS_OF_WRITES = 20.0
+"""The same before a write, which is `OutcomeUnknown` when the line has forgotten the connection, as
+firewalls do without a reset. From then on TCP's keep-alive asks (`sockets.KEEPALIVE_IDLE`), but it
+takes 20 s to find out. A read is asked again over a new connection.
+"""
 
 UNPROBED_SECONDS = 0.001
 """One that is idle for no longer may serve a read without asking its socket whether it still is as
@@ -37,6 +50,13 @@ class IdleConnections(Generic[C]):
         self.encoder = RequestEncoder(endpoint)
         self.limit = limit
         self.idle: list[C] = []
+
+    def no_younger_than(self, connection: C) -> list[C]:
+        """The idle ones of that age: where it has died since, so may they have, by the same cause.
+
+        Younger ones have answered after it was last used, so they outlived what it may not have.
+        """
+        return [one for one in list(self.idle) if one.idle_since <= connection.idle_since]
 
 
 class CountedConnections(IdleConnections[C], Generic[C, W]):

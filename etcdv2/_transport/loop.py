@@ -1,7 +1,7 @@
 """The built-in transport for asyncio: pools per event loop, connections as protocols.
 
 Owns the pools and who waits for them; what one connection does is `loop_connection`'s, HTTP is
-`http1`'s. Repeats nothing.
+`http1`'s. Repeats nothing but a read whose idle connection turns out to have been closed before it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from etcdv2._runtime.event_loop import running_loop
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
-from etcdv2._transport.idle import IDLE_SECONDS, CountedConnections
+from etcdv2._transport.idle import IDLE_SECONDS, IDLE_SECONDS_OF_WRITES, CountedConnections
 from etcdv2._transport.limits import begin, connected_by
 from etcdv2._transport.loop_connection import AsyncConnection
 from etcdv2._transport.loop_stream import AsyncFastStream
@@ -127,19 +127,39 @@ class AsyncFastTransport:
         if not pool.enter():
             await self._wait_turn(loop_connections, pool, ends)
         try:
-            connection = _idle_connection(pool) or await self._connect(loop_connections, pool, request, limits, ends)
+            return await self._exchange(loop_connections, pool, data, request, limits, ends)
+        finally:
+            _leave(pool)
+
+    async def _exchange(
+        self,
+        loop_connections: _LoopConnections,
+        pool: _Idle,
+        data: bytes,
+        request: Request,
+        limits: Limits,
+        ends: float,
+    ) -> Reply:
+        """In a place of the pool: over an idle connection, or a new one."""
+        may_repeat = request.method == "GET"
+        trusted = IDLE_SECONDS if may_repeat else IDLE_SECONDS_OF_WRITES
+        while True:
+            connection = _idle_connection(pool, trusted)
+            connection = connection or await self._connect(loop_connections, pool, request, limits, ends)
             try:
                 await connection.start(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
                 connection.finish()
             except BaseException as error:
                 connection.end(Aborted())
                 await _until_closed(error)
-                raise
+                if not (_was_stale(pool, connection, error) and may_repeat):
+                    raise
+                may_repeat = False
+                continue
+
             reply = connection.reader.reply()
             self.give_back(pool, connection)
-        finally:
-            _leave(pool)
-        return reply
+            return reply
 
     async def open(self, endpoint: Endpoint, request: Request, limits: Limits) -> AsyncFastStream:
         """Send and return when the answer's headers are there; `limits` end with that."""
@@ -148,14 +168,15 @@ class AsyncFastTransport:
         data = pool.encoder.encode(request)
         ends = begin(limits)
         connection = _idle_connection(pool) or await self._connect(loop_connections, pool, request, limits, ends)
-        if request.greeting and connection.greeting is None:
-            connection = await self._greeted(loop_connections, pool, connection, request, limits, ends)
         try:
+            if request.greeting and connection.greeting is None:
+                connection = await self._greeted(loop_connections, pool, connection, request, limits, ends)
             await connection.start(data, limits, ends, streaming=True)
             connection.finish()
         except BaseException as error:
             connection.end(Aborted())
             await _until_closed(error)
+            _was_stale(pool, connection, error)
             raise
         return AsyncFastStream(connection, loop_connections.loop, partial(self.give_back, pool, connection))
 
@@ -317,13 +338,28 @@ async def _until_closed(error: BaseException) -> None:
         await asyncio.sleep(0)
 
 
-def _idle_connection(pool: _Idle) -> AsyncConnection | None:
+def _idle_connection(pool: _Idle, trusted: float = IDLE_SECONDS) -> AsyncConnection | None:
+    """One that is as it was left, and idle for less than `trusted` seconds."""
     while pool.idle:
         connection = pool.idle.pop()
-        if monotonic() - connection.idle_since < IDLE_SECONDS and connection.is_quiet():
+        if monotonic() - connection.idle_since < trusted and connection.is_quiet():
             return connection
         connection.end(Aborted())
     return None
+
+
+def _was_stale(pool: _Idle, connection: AsyncConnection, error: BaseException) -> bool:
+    """After a failure: whether the connection had ended before it was used, as far as it tells.
+
+    One that was idle and brought nothing takes those of its age along.
+    """
+    if not isinstance(error, TransportFailure) or error.aborted:
+        return False
+    if not connection.idle_since or connection.reader.started:
+        return False
+    for old in pool.no_younger_than(connection):
+        old.end(Aborted())
+    return not error.timed_out
 
 
 def _is_address(host: str) -> bool:

@@ -17,9 +17,9 @@ from typing import Protocol, TypeVar
 from weakref import ref
 
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._transport.idle import IdleConnections
+from etcdv2._transport.idle import HasAge, IdleConnections
 
-C = TypeVar("C")
+C = TypeVar("C", bound=HasAge)
 
 RECHECK_SECONDS = 1.0
 """Seconds after which a caller who waits looks for itself: nobody wakes it when a place falls free

@@ -18,7 +18,7 @@ from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
-from etcdv2._transport.idle import IDLE_SECONDS, UNPROBED_SECONDS
+from etcdv2._transport.idle import IDLE_SECONDS, IDLE_SECONDS_OF_WRITES, UNPROBED_SECONDS
 from etcdv2._transport.limits import begin, connected_by
 from etcdv2._transport.places import HeldConnections, Place, living
 from etcdv2._transport.thread_connection import Connection
@@ -99,12 +99,14 @@ class FastTransport:
             raise failure(Aborted(), "pool", Sent.NOTHING)
 
         connection = self._idle_connection(pool) or self._connect(pool, request, limits, ends)
-        if request.greeting and connection.greeting is None:
-            connection = self._greeted(pool, connection, request, limits, ends)
         try:
+            if request.greeting and connection.greeting is None:
+                connection = self._greeted(pool, connection, request, limits, ends)
             connection.exchange(data, limits, ends, streaming=True)
-        except BaseException:
+        except BaseException as error:
             self._drop(connection)
+            if isinstance(error, TransportFailure):
+                self._was_stale(pool, connection, error)
             raise
         return FastStream(connection, partial(self._end_stream, pool))
 
@@ -145,17 +147,20 @@ class FastTransport:
         """In a place of the pool: over an idle connection, or a new one."""
         # A read may go over a connection that was used a moment ago without asking its socket: if that was closed
         # since, the read can be sent again. A write cannot, so for a write the socket is always asked.
-        unprobed = UNPROBED_SECONDS if request.method == "GET" else 0.0
+        may_repeat = request.method == "GET"
+        unprobed = UNPROBED_SECONDS if may_repeat else 0.0
+        trusted = IDLE_SECONDS if may_repeat else IDLE_SECONDS_OF_WRITES
         while True:
-            connection = self._idle_connection(pool, unprobed) or self._connect(pool, request, limits, ends)
+            connection = self._idle_connection(pool, unprobed, trusted)
+            connection = connection or self._connect(pool, request, limits, ends)
             try:
                 connection.exchange(data, limits, ends, streaming=False, cluster_id=request.cluster_id)
                 reply = connection.reader.reply()
             except TransportFailure as error:
                 self._drop(connection)
-                if not (unprobed and connection.was_closed_unused(error)):
+                if not (self._was_stale(pool, connection, error) and may_repeat):
                     raise
-                unprobed = 0.0
+                may_repeat, unprobed = False, 0.0
                 continue
             except BaseException:
                 self._drop(connection)
@@ -186,21 +191,34 @@ class FastTransport:
         pool.leave(place)
         raise failure(reason, "pool", Sent.NOTHING) from reason
 
-    def _idle_connection(self, pool: _Idle, unprobed: float = 0.0) -> Connection | None:
-        """One that is as it was left.
+    def _idle_connection(self, pool: _Idle, unprobed: float = 0.0, trusted: float = IDLE_SECONDS) -> Connection | None:
+        """One that is as it was left, and idle for less than `trusted` seconds.
 
         Asks the socket of those that are idle for more than `unprobed` seconds.
         """
         while (connection := _pop(pool.idle)) is not None:
             try:
                 idle = monotonic() - connection.idle_since
-                if idle < unprobed or (idle < IDLE_SECONDS and connection.is_quiet()):
+                if idle < unprobed or (idle < trusted and connection.is_quiet()):
                     return connection
             except BaseException:  # a signal handler's
                 self._drop(connection)
                 raise
             self._drop(connection)
         return None
+
+    def _was_stale(self, pool: _Idle, connection: Connection, error: TransportFailure) -> bool:
+        """After a failure: whether the connection had ended before it was used, as far as it tells.
+
+        One that was idle and brought nothing takes those of its age along.
+        """
+        if not connection.idle_since or connection.reader.started or error.aborted:
+            return False
+        for old in pool.no_younger_than(connection):
+            with contextlib.suppress(ValueError):  # somebody else has taken it
+                pool.idle.remove(old)
+                self._drop(old)
+        return connection.was_closed_unused(error)
 
     def _connect(self, pool: _Idle, request: Request, limits: Limits, ends: float) -> Connection:
         endpoint = pool.endpoint

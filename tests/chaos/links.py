@@ -20,6 +20,7 @@ from etcdv2.testing._http import ask
 from etcdv2.testing._process import free_port
 from tests.chaos.ground import SNAPSHOTS, Ground
 from tests.tools.fault_server import TcpProxy
+from tests.tools.listener import reset_on_close
 
 FROM = re.compile(rb"X-Server-From: ([0-9a-f]+)", re.IGNORECASE)
 
@@ -46,6 +47,8 @@ class Link(TcpProxy):
         """Writes do not reach the member."""
         self.lose_answers = False
         """Writes reach the member, their answers do not come back."""
+        self.resets = False
+        """Whoever sends on a connection that was forgotten gets a reset."""
         self._flows: list[Flow] = []
 
     def lose_flows(self, rng: random.Random) -> None:
@@ -99,6 +102,10 @@ class Link(TcpProxy):
                 self._going.wait()
                 if self._ended != ended:
                     break
+                if flow.dead and self.resets:
+                    reset_on_close(flow.socks[0])
+                    flow.socks[1].shutdown(socket.SHUT_RDWR)
+                    return
                 if flow.dead:
                     continue
                 if not answers:

@@ -1,0 +1,96 @@
+# Derived from tests/facade/_async/test_stale_connections.py by scripts/unasync.py: change that file, make generate.
+"""Idle connections that have died together: what a firewall, a balancer or a machine in between has forgotten.
+
+A write pays once at most, a read not at all but for its time, and both go on over new connections.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from etcdv2 import Client, OutcomeUnknown, Timeout
+from etcdv2._runtime.primitives import Worker
+from etcdv2.testing import Server
+from tests.chaos.links import Link
+from tests.facade._sync.conftest import Connect
+from tests.tools.waiting import SOON, until
+
+MANY = 10
+
+
+class All(random.Random):
+    """Of all it chooses every one."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def link(etcd: Server) -> Iterator[Link]:
+    with Link(etcd.port) as link:
+        yield link
+
+
+def pooled(connect: Connect, link: Link, timeout: Timeout) -> Client:
+    """A client with MANY idle connections."""
+    client = connect(link.endpoint.url, timeout=timeout)
+    link.stall()
+
+    def ask() -> None:
+        client.keys.set("/a", "0")
+
+    workers = [Worker(ask, "asks") for _ in range(MANY)]
+    until(lambda: len(link._flows) == MANY)
+    link.go()
+    for worker in workers:
+        worker.join(SOON)
+    return client
+
+
+def kill(link: Link, how: str) -> None:
+    link.lose_flows(All())
+    link.resets = how == "reset"
+
+
+@pytest.mark.parametrize("how", ["silence", "reset"])
+def test_reads_and_writes_go_on_over_new_connections(connect: Connect, link: Link, how: str) -> None:
+    client = pooled(connect, link, Timeout(attempt=1, commit=1, total=60))
+    kill(link, how)
+    assert (client.keys.get("/a")).value == "0"
+    for number in range(MANY):
+        assert (client.keys.set("/a", f"{number}")).value == f"{number}"
+
+
+@pytest.mark.parametrize("how", ["silence", "reset"])
+def test_writes_pay_once(connect: Connect, link: Link, how: str) -> None:
+    client = pooled(connect, link, Timeout(attempt=1, commit=1, total=60))
+    kill(link, how)
+    unknown = 0
+    for number in range(MANY):
+        try:
+            assert (client.keys.set("/a", f"{number}")).value == f"{number}"
+        except OutcomeUnknown:
+            unknown += 1
+    assert unknown <= 1
+
+
+def test_read_whose_idle_connection_is_reset_does_not_fail(connect: Connect, link: Link, transport: str) -> None:
+    """It is asked again at once, and its endpoint does not rest. What httpx says is not enough for that."""
+    client = pooled(connect, link, Timeout(attempt=SOON, commit=SOON, total=SOON))
+    kill(link, "reset")
+    assert (client.keys.get("/a")).value == "0"
+    health = client._dispatcher.pool._health[link.endpoint]
+    assert health.failures == 0 or transport == "httpx"
+
+
+def test_watch_is_registered_over_a_new_connection(connect: Connect, link: Link, client: Client) -> None:
+    stale = pooled(connect, link, Timeout(attempt=1, commit=1, total=60))
+    kill(link, "silence")
+    with stale.keys.watch("/a") as watcher:
+        client.keys.set("/a", "1")
+        event = watcher.next(timeout=SOON)
+        assert event is not None
+        assert event.value == "1"
