@@ -193,7 +193,7 @@ def check_redirect(connect: Connect, status: int) -> None:
                 client.close()
                 server.drain()  # it may read a request long after the call has given it up, even behind later ones
                 asked = [(received.method, received.target) for received in server.requests]
-                assert len(asked) == len(set(asked)) <= (2 if name == "watch" else 1)
+                assert len(asked) == len(set(asked)) <= (2 if name in ("watch", "mirror") else 1)
         elsewhere.drain()
         assert elsewhere.connections == 1  # which is that of `drain`
 
