@@ -120,8 +120,8 @@ def test_connection_that_was_closed_leaves_the_descriptor_alone() -> None:
         live.add(living(connection, live.discard))
         connection.connect(time.monotonic() + SOON)
         number = connection.opened[0].fileno()
-        connection.close()
         with socket.socket() as one:
+            connection.close()
             os.dup2(one.fileno(), number)
         with socket.socket(fileno=number) as other:
             del connection
