@@ -160,6 +160,43 @@ class Pulse:
             return self._changed.wait_for(lambda: self._is_set, timeout)
 
 
+class AsyncSocketThread:
+    """The thread of the event loop that owns the sockets opened here.
+
+    Only there is it certain that a descriptor is still that of the same socket.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def is_here(self) -> bool:
+        """Whether this is that thread, or the loop does not run and so closes nothing."""
+        if not self._loop.is_running():
+            return True
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def call(self, work: Callable[[], None]) -> None:
+        """Call it there: now when this is there, else soon. From any thread."""
+        if self.is_here():
+            work()
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+            self._loop.call_soon_threadsafe(work)
+
+
+class SocketThread:
+    """Any thread: a socket that was opened by one may be ended by another."""
+
+    def is_here(self) -> bool:
+        return True
+
+    def call(self, work: Callable[[], None]) -> None:
+        work()
+
+
 class AsyncWorker:
     """One background task; `cancel` stops it at its next await."""
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from etcdv2._core.wire import Phase, Sent
+from etcdv2._sync.httpx_socket import shown_socket
 from etcdv2._transport.sockets import reset_on_close
 
 
@@ -33,9 +34,9 @@ class HttpxTrace:
         self._body = body
         self._begun: Sent | None = None
         """What has been handed over at most, once anything was."""
+        self._connected: Any = None
+        """The connection that was made last, TLS or not."""
         self.fresh = False
-        self.answered = False
-        """The whole body has come: the connection is another request's soon."""
         self.phase: Phase = "pool" if traced else "connect"
 
     def __repr__(self) -> str:
@@ -56,9 +57,12 @@ class HttpxTrace:
             self.phase = "connect"
 
         if name.endswith("connect_tcp.complete"):
-            sock = info["return_value"].get_extra_info("socket")
+            self._connected = info["return_value"]
+            sock = shown_socket(self._connected)
             if sock is not None:
                 reset_on_close(sock)
+        elif name.endswith("start_tls.failed") and self._connected is not None:
+            self._connected.close()  # httpcore 1.0.9 leaves it open when the task is cancelled
         elif name.endswith("send_request_headers.started"):
             # They are the whole of a request without a body. The end of a body is handed over later.
             self._handed_over(Sent.PART if self._body else Sent.WHOLE)
@@ -68,8 +72,6 @@ class HttpxTrace:
             self.phase = "wait"  # also where sending broke off: httpcore then looks for what the server has said
         elif name.endswith("receive_response_body.started"):
             self.phase = "read"
-        elif name.endswith("receive_response_body.complete"):
-            self.answered = True
 
     def _handed_over(self, sent: Sent) -> None:
         self.phase = "send"

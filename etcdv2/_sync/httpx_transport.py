@@ -32,7 +32,6 @@ What httpx cannot promise, all in this one place:
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -54,6 +53,7 @@ from etcdv2._core.wire import (
 )
 from etcdv2._runtime.primitives import deadline, see_through
 from etcdv2._sync.httpx_idle import drop_idle
+from etcdv2._sync.httpx_socket import HttpxSocket
 from etcdv2._sync.httpx_trace import HttpxTrace
 from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
@@ -122,19 +122,19 @@ class HttpxTransport:
             with deadline(limits.deadline):
                 response = self._calls.send(built, stream=True)
                 # httpcore 1.0.9 loses a connection whose answer it was closing when the caller was cancelled.
-                stream = HttpxStream(response, trace, endpoint, Greetings())
-                body = see_through(self._body(stream, request.cluster_id, limits), stream.abort)
+                give_up = HttpxSocket(response).abort
+                body = see_through(self._body(response, request.cluster_id, limits), give_up)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise self._failed(self._calls, endpoint, trace, error) from error
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
-    def _body(self, stream: HttpxStream, cluster_id: str, limits: Limits) -> bytes:
+    def _body(self, response: httpx.Response, cluster_id: str, limits: Limits) -> bytes:
         """The whole body, nothing when it is of another cluster than `cluster_id`; then closes the
         response.
         """
         parts: list[bytes] = []
-        size, response = 0, stream.response
+        size = 0
         try:
             if cluster_id and response.headers.get(CLUSTER_ID, cluster_id) != cluster_id:
                 return b""
@@ -146,7 +146,6 @@ class HttpxTransport:
                 if time.monotonic() >= limits.deadline:
                     raise TimeoutError
                 parts.append(part)
-            stream.ended = True
             return b"".join(parts)
         finally:
             response.close()
@@ -182,11 +181,11 @@ class HttpxTransport:
         try:
             with deadline(limits.deadline):
                 response = self._watches.send(built, stream=True)
-                stream = HttpxStream(response, trace, endpoint, Greetings())
-                body = see_through(self._body(stream, request.cluster_id, limits), lambda: None)
+                body = see_through(self._body(response, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
             raise self._failed(self._watches, endpoint, trace, error) from error
-        self._greetings.keep(endpoint, _socket_of(response), body if response.status_code == 200 else b"")
+        connection = HttpxSocket(response).connection
+        self._greetings.keep(endpoint, connection, body if response.status_code == 200 else b"")
 
     def _failed(
         self, client: httpx.Client, endpoint: Endpoint, trace: HttpxTrace, error: Exception
@@ -256,23 +255,23 @@ class HttpxStream:
     """`Stream` over an httpx response."""
 
     def __init__(self, response: httpx.Response, trace: HttpxTrace, endpoint: Endpoint, greetings: Greetings) -> None:
-        self.response = response
+        self._response = response
         self._trace = trace
         self._parts: Iterator[bytes] = response.iter_raw()
         self._aborted = False
-        self.ended = False
-        """All of the body has come: httpx may have given the connection to another call."""
+        self._ended = False
         self._process = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = _lower(response)
         self._endpoint = endpoint
         self._greetings = greetings
         self._half_closed = False
-        self.greeting = greetings.taken(endpoint, _socket_of(response))
+        self._socket = HttpxSocket(response)
+        self.greeting = greetings.taken(endpoint, self._socket.connection)
 
     def __repr__(self) -> str:
-        state = "ended" if self.ended else "aborted" if self._aborted else "open"
-        return f"<{type(self).__name__} with status {self.status} from {self.response.url.host}: {state}>"
+        state = "ended" if self._ended else "aborted" if self._aborted else "open"
+        return f"<{type(self).__name__} with status {self.status} from {self._response.url.host}: {state}>"
 
     def read(self, timeout: float | None = None) -> bytes | None:
         del timeout
@@ -280,9 +279,9 @@ class HttpxStream:
         try:
             return next(self._parts)
         except StopIteration:
-            self.ended = True
+            self._ended = True
             if not self._half_closed:
-                self._greetings.keep(self._endpoint, _socket_of(self.response), self.greeting)
+                self._greetings.keep(self._endpoint, self._socket.connection, self.greeting)
             return b""
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:
             if self._aborted:
@@ -291,44 +290,22 @@ class HttpxStream:
 
     def abort(self) -> None:
         self._aborted = True
-        if self.ended or self._trace.answered or os.getpid() != self._process:
-            return  # the connection may be another call's, and in a forked child it is the parent's
-        stream = self.response.extensions.get("network_stream")
-        raw = None if stream is None else stream.get_extra_info("socket")
-        try:
-            if isinstance(raw, socket.socket):
-                # Not SSLSocket.shutdown, which forgets its TLS state while another thread reads.
-                socket.socket.shutdown(raw, socket.SHUT_RDWR)
-            elif raw is not None:
-                raw.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
+        self._socket.abort()
 
     def half_close(self) -> bool:
         """False where the transport does not show its socket (httpx's own do)."""
-        if self.ended or self._aborted or os.getpid() != self._process:
-            return False
-        stream = self.response.extensions.get("network_stream")
-        raw = None if stream is None else stream.get_extra_info("socket")
-        if raw is None:
+        if self._ended or self._aborted or not self._socket.half_close():
             return False
         self._half_closed = True
-        try:
-            if isinstance(raw, socket.socket):
-                socket.socket.shutdown(raw, socket.SHUT_WR)
-            else:
-                raw.shutdown(socket.SHUT_WR)
-        except OSError:
-            return False
         return True
 
     def close(self) -> None:
-        if not self.ended:
+        if not self._ended:
             self.abort()
         if os.getpid() != self._process:
             return
         try:
-            self.response.close()
+            self._response.close()
         except (httpx.HTTPError, RuntimeError, OSError):
             return
 
@@ -355,15 +332,6 @@ def _failure(trace: HttpxTrace, error: Exception) -> TransportFailure:
     timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
     reason = "timed out" if timed_out else str(root) or type(root).__name__
     return TransportFailure(reason, phase, trace.sent, timed_out=timed_out)
-
-
-def _socket_of(response: httpx.Response) -> object:
-    """The socket of its connection, one object as long as that lives; None where the transport does
-    not show it.
-    """
-    stream = response.extensions.get("network_stream")
-    sock = None if stream is None else stream.get_extra_info("socket")
-    return getattr(sock, "_sock", sock)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -8,8 +8,6 @@ a request that is given up; of the pool it knows where to report its end.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import select
 import socket
 import ssl
@@ -26,7 +24,7 @@ from etcdv2._transport.idle import IDLE_SECONDS
 from etcdv2._transport.lazy_timer import LazyTimer
 from etcdv2._transport.limits import go_on
 from etcdv2._transport.sent import ANSWERED, ASKED, UNASKED, is_from_system_call
-from etcdv2._transport.sockets import reset_on_close, tune
+from etcdv2._transport.sockets import reset_on_close, shut_down, tune
 
 _UNREAD_LIMIT = 1 << 20
 """Bytes of a streaming body that may lie unread before the socket is left alone."""
@@ -242,18 +240,12 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def half_close(self) -> bool:
         """Close the sending half; nothing can be sent after that, and reading goes on.
 
-        From any thread.
+        In the loop's thread.
         """
         if self._transport is None or self.error is not None:
             return False
         self.reader.reusable = False
-        try:
-            # A second descriptor of the same socket: asyncio's TLS and uvloop have no way of their own to say this.
-            with socket.socket(fileno=os.dup(self._sock.fileno())) as sock:
-                sock.shutdown(socket.SHUT_WR)
-        except (OSError, ValueError):
-            return False
-        return True
+        return shut_down(self._sock, socket.SHUT_WR)
 
     def end(self, error: BaseException) -> None:
         """Close at once, for this reason unless there was one before, and wake whoever waits.
@@ -275,8 +267,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self.error = Aborted()
         if self._transport is not None:
             self._expect_no_answer(self._transport)
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+            shut_down(self._sock, socket.SHUT_RDWR)  # uvloop closes it together with the loop
 
     # -- what the event loop calls -------------------------------------------------------------------------------
 

@@ -72,11 +72,7 @@ class AsyncFastStream:
     def abort(self) -> None:
         """End it now. Safe from any thread, any number of times."""
         self._aborted = True
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self._loop:
+        if self._is_here():
             self._abort_here()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._abort_here)
@@ -88,9 +84,16 @@ class AsyncFastStream:
     def half_close(self) -> bool:
         """Close the sending half: etcd then ends the body properly, behind all that it has sent.
 
-        From any thread.
+        Any thread may ask; False in others than the loop's.
         """
-        return not self._ended and self._connection.half_close()
+        return self._is_here() and not self._ended and self._connection.half_close()
+
+    def _is_here(self) -> bool:
+        """Whether this is the loop's thread, where nothing else can close the socket meanwhile."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     async def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""

@@ -1,6 +1,6 @@
-"""Socket options that the transports set.
+"""What the transports do to sockets: options, and shutting them down.
 
-Owns the numbers; opens nothing.
+Owns the numbers; opens and closes no connection.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ _TCP_OPTIONS = (
 )
 
 
-class HasOptions(Protocol):
+class ShownSocket(Protocol):
     """A socket, or what an event loop shows in place of one."""
 
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+
+    def dup(self) -> socket.socket: ...
 
 
 def tune(sock: socket.socket) -> None:
@@ -42,7 +44,7 @@ def tune(sock: socket.socket) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def reset_on_close(sock: HasOptions, on: bool = True) -> None:
+def reset_on_close(sock: ShownSocket, on: bool = True) -> None:
     """Have a close discard what the kernel has not sent yet, and reset the connection; or not.
 
     After an ordinary close the kernel goes on sending for minutes: when a line that dropped packets
@@ -50,3 +52,24 @@ def reset_on_close(sock: HasOptions, on: bool = True) -> None:
     """
     with contextlib.suppress(OSError, ValueError):  # it may be closed; uvloop says so by the latter
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+
+
+def shut_down(sock: ShownSocket, how: int) -> bool:
+    """Shut the connection down, one half or both of it, below TLS where there is any; whether that
+    could be done.
+
+    A socket that an event loop owns is shut down in that loop's thread only: elsewhere the loop may
+    close it meanwhile, and open another one with its descriptor.
+    """
+    plain = getattr(sock, "_sock", sock)
+    try:
+        if isinstance(plain, socket.socket):
+            # The plain socket's own method: SSLSocket.shutdown forgets its TLS state while another thread reads.
+            socket.socket.shutdown(plain, how)
+        else:
+            # A second descriptor of the same connection: what uvloop shows refuses to be shut down.
+            with sock.dup() as second:
+                second.shutdown(how)
+    except (OSError, ValueError):
+        return False  # it is closed, by the peer or here
+    return True

@@ -87,6 +87,8 @@ FORBIDDEN = {
     "generated": IO | WAITING | {"ssl"},
 }
 EXCEPTIONS = {
+    "etcdv2._async.httpx_socket": {"httpx", "socket"},
+    "etcdv2._sync.httpx_socket": {"httpx", "socket"},
     "etcdv2._async.httpx_transport": IO | {"ssl"},
     "etcdv2._sync.httpx_transport": IO | {"ssl"},
     "etcdv2._types.tls": {"ssl"},  # makes contexts, opens nothing

@@ -135,6 +135,13 @@ def before_reading(behaviour: Behaviour) -> Behaviour:
     return Behaviour(behaviour.act, at_once=True)
 
 
+class _Secured(ssl.SSLSocket):
+    """Closes itself: `wrap_socket` leaves it open when the connection is reset just then (Python 3.11)."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class FaultServer(Listener):
     """Does what the script says: its next behaviour for each request (or connection), `default` when it has run out.
 
@@ -149,6 +156,8 @@ class FaultServer(Listener):
         self.default = default or answer()
         self.requests: list[Received] = []
         self._ssl_context = ssl_context
+        if ssl_context is not None:
+            ssl_context.sslsocket_class = _Secured
 
     @property
     def endpoint(self) -> Endpoint:
@@ -167,7 +176,6 @@ class FaultServer(Listener):
         if self._ssl_context is None:
             self._serve_requests(sock, number)
             return
-        sock.getpeername()  # fails when it was reset meanwhile: then `wrap_socket` would leave a socket open
         secured = self._ssl_context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         with self.held(secured):
             secured.do_handshake()

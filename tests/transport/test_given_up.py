@@ -141,6 +141,41 @@ def test_task_that_is_given_up_is_taken_back(
         runner.run(give_up())
 
 
+@pytest.mark.parametrize("kind", ON_LOOP)
+def test_task_that_is_cancelled_while_its_body_arrives_ends_with_the_cancellation(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], tls: bool, kind: str
+) -> None:
+    make, factory = ON_LOOP[kind]
+    ends: list[bytes | str] = []
+
+    def part(peer: Peer) -> bool:
+        peer.send(MANY + b"4\r\npart\r\n")
+        begun.set()
+        try:
+            ends.append(peer.sock.recv(1))
+        except OSError as error:
+            ends.append(str(error))
+        return False
+
+    async def cancel() -> None:
+        transport = make(ssl_context=contexts[1] if tls else None)
+        task = asyncio.create_task(transport.send(server.endpoint, GET, until_deadline(60)))
+        await asyncio.to_thread(begun.wait, 60)
+        await asyncio.sleep(0.05)  # the first part is being read by now
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(until, lambda: ends)
+        await transport.close()
+
+    begun = threading.Event()
+    with (
+        FaultServer(Behaviour(part), ssl_context=contexts[0] if tls else None) as server,
+        asyncio.Runner(loop_factory=factory) as runner,
+    ):
+        runner.run(cancel())
+
+
 async def _close_soon(server: DeafServer, transport: AsyncTransport) -> None:
     await asyncio.to_thread(server.ready.wait, 5)
     await asyncio.sleep(0.05)

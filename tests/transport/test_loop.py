@@ -7,9 +7,11 @@ import gc
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 
 from etcdv2._core.deadline import NEVER
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
@@ -153,7 +155,12 @@ async def test_tasks_cancelled_at_any_moment_never_mix_answers() -> None:
         await transport.close()
 
 
-def test_loop_after_loop_has_its_own_connections() -> None:
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_loop_after_loop_has_its_own_connections(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def run(work: Coroutine[Any, Any, bytes]) -> bytes:
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            return runner.run(work)
+
     transport = AsyncFastTransport()
 
     async def ask() -> bytes:
@@ -170,10 +177,10 @@ def test_loop_after_loop_has_its_own_connections() -> None:
     with FaultServer(default=echo()) as server:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, about the loop that was left open-handed
-            assert asyncio.run(ask()) == b"/v2/keys/a"
+            assert run(ask()) == b"/v2/keys/a"
             gc.disable()  # the first loop's connection is not to end by chance
             try:
-                assert asyncio.run(ask_and_close()) == b"/v2/keys/a"
+                assert run(ask_and_close()) == b"/v2/keys/a"
             finally:
                 gc.enable()
             gc.collect()
