@@ -13,16 +13,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from etcdv2._async.answer_body import async_read_all
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, READS, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
-from etcdv2._core.deadline import NEVER, Deadline
+from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import (
     CLUSTER_ID,
     AsyncStream,
@@ -31,7 +31,6 @@ from etcdv2._core.wire import (
     Limits,
     Reply,
     Request,
-    Sent,
     TransportFailure,
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
@@ -216,8 +215,16 @@ class AsyncDispatcher:
             if answered is not None:
                 return answered
 
-    async def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> AsyncPoll:
-        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+    async def open_watch(
+        self,
+        call: Call[Any, Any],
+        timeout: TimeoutLike | Unset = UNSET,
+        failed: Callable[[Endpoint, TransportFailure], Awaitable[None]] | None = None,
+    ) -> AsyncPoll:
+        """Register a watch at whichever endpoint takes it. Raises as `perform` does, and what `failed` raises.
+
+        That is called when one has not answered.
+        """
         await self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
 
@@ -227,10 +234,12 @@ class AsyncDispatcher:
             try:
                 stream = await self._open(call, request, step)
                 if stream.status != 200:  # a refusal, which is read as any answer is
-                    reply = Reply(stream.status, stream.headers, await _read_all(stream, step.limits))
+                    reply = Reply(stream.status, stream.headers, await async_read_all(stream, step.limits))
                     route.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
+                if failed is not None:
+                    await failed(step.endpoint, failure)
                 route.failed(failure, time.monotonic())
                 continue
 
@@ -261,9 +270,11 @@ class AsyncDispatcher:
         except ValueError:
             return NOTHING_KNOWN
 
-    async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> AsyncPoll | None:
+    async def watch_at(
+        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, greeting: str = MEMBER
+    ) -> AsyncPoll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
-        request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
+        request = self._request(call, self.cluster_id)._replace(greeting=greeting)
         stream = await self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
@@ -287,7 +298,7 @@ class AsyncDispatcher:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""
         now = time.monotonic()
         if within is not None:
-            return Limits(within, within, Deadline.after(within, now))
+            return Limits(shorter(self.timeout.connect, within), within, Deadline.after(within, now))
         return Limits(self.timeout.connect, self.timeout.attempt, Deadline.after(self.timeout.total, now))
 
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
@@ -381,19 +392,3 @@ class AsyncDispatcher:
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     operation = "watch" if ("wait", "true") in call.query else call.operation
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
-
-
-async def _read_all(stream: AsyncStream, limits: Limits) -> bytes:
-    """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
-    body = EventBuffer()
-    try:
-        while True:
-            silence = limits.deadline.cut(limits.answer, time.monotonic())
-            part = None if silence == 0 else await stream.read(silence)
-            if part is None:
-                raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
-            if not part:
-                return body.take()
-            body.add(part)
-    finally:
-        await stream.close()

@@ -20,23 +20,22 @@ from etcdv2._core.call.policy import LOCAL_READ, READS, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
-from etcdv2._core.deadline import NEVER, Deadline
+from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import (
     CLUSTER_ID,
     Headers,
     Limits,
     Reply,
     Request,
-    Sent,
     Stream,
     Transport,
     TransportFailure,
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.primitives import checkpoint, sleep
+from etcdv2._sync.answer_body import read_all
 from etcdv2._types.api_errors import ApiError
 from etcdv2._types.call_errors import ClusterUnavailable, DeadlineExceeded, UnexpectedAnswer, V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
@@ -217,8 +216,16 @@ class Dispatcher:
             if answered is not None:
                 return answered
 
-    def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
-        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+    def open_watch(
+        self,
+        call: Call[Any, Any],
+        timeout: TimeoutLike | Unset = UNSET,
+        failed: Callable[[Endpoint, TransportFailure], None] | None = None,
+    ) -> Poll:
+        """Register a watch at whichever endpoint takes it. Raises as `perform` does, and what `failed` raises.
+
+        That is called when one has not answered.
+        """
         self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, NEVER)
 
@@ -228,10 +235,12 @@ class Dispatcher:
             try:
                 stream = self._open(call, request, step)
                 if stream.status != 200:  # a refusal, which is read as any answer is
-                    reply = Reply(stream.status, stream.headers, _read_all(stream, step.limits))
+                    reply = Reply(stream.status, stream.headers, read_all(stream, step.limits))
                     route.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
+                if failed is not None:
+                    failed(step.endpoint, failure)
                 route.failed(failure, time.monotonic())
                 continue
 
@@ -262,9 +271,11 @@ class Dispatcher:
         except ValueError:
             return NOTHING_KNOWN
 
-    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Poll | None:
+    def watch_at(
+        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, greeting: str = MEMBER
+    ) -> Poll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
-        request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
+        request = self._request(call, self.cluster_id)._replace(greeting=greeting)
         stream = self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
@@ -288,7 +299,7 @@ class Dispatcher:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""
         now = time.monotonic()
         if within is not None:
-            return Limits(within, within, Deadline.after(within, now))
+            return Limits(shorter(self.timeout.connect, within), within, Deadline.after(within, now))
         return Limits(self.timeout.connect, self.timeout.attempt, Deadline.after(self.timeout.total, now))
 
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
@@ -382,19 +393,3 @@ class Dispatcher:
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     operation = "watch" if ("wait", "true") in call.query else call.operation
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
-
-
-def _read_all(stream: Stream, limits: Limits) -> bytes:
-    """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
-    body = EventBuffer()
-    try:
-        while True:
-            silence = limits.deadline.cut(limits.answer, time.monotonic())
-            part = None if silence == 0 else stream.read(silence)
-            if part is None:
-                raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
-            if not part:
-                return body.take()
-            body.add(part)
-    finally:
-        stream.close()

@@ -377,6 +377,30 @@ async def async_foreign_writes(
     )
 
 
+async def async_entries(server: Server, count: int) -> None:
+    """So many entries of raft's log that are no changes of the store: reads with quorum, 1,000 a second."""
+    await asyncio.to_thread(_read_with_quorum, server.port, count)
+
+
+def entries(server: Server, count: int) -> None:
+    """`async_entries`."""
+    _read_with_quorum(server.port, count)
+
+
+def _read_with_quorum(port: int, count: int) -> None:
+    one = b"GET /v2/keys/foreign?quorum=true HTTP/1.1\r\nHost: etcd\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        began = time.monotonic()
+        for asked in range(_FOREIGN_AT_ONCE, count + _FOREIGN_AT_ONCE, _FOREIGN_AT_ONCE):
+            connection.sendall(one * _FOREIGN_AT_ONCE)
+            seen, rest = 0, b""
+            while seen < _FOREIGN_AT_ONCE:
+                rest += connection.recv(65536)
+                seen += rest.count(b"HTTP/1.1 404")
+                rest = rest[-11:]
+            time.sleep(max(0.0, began + asked / 1000 - time.monotonic()))
+
+
 def _await_watches(watches: Sequence[Any], index: int) -> None:
     until(lambda: all(index - one._feed._polls.settled < FOLLOWED_EVENTS for one in watches), lambda: watches)
 

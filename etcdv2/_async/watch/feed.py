@@ -13,9 +13,10 @@ from math import inf
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.pending_stream import AsyncPendingStream
-from etcdv2._async.watch.polls import AsyncHeldPoll, AsyncPolls
+from etcdv2._async.watch.polls import AsyncHeldPoll
+from etcdv2._async.watch.proxied_polls import AsyncProxiedPolls
 from etcdv2._async.watch.reconnect import AsyncReconnect
-from etcdv2._async.watch.snapshot import async_read_state
+from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_read_state
 from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
@@ -59,7 +60,7 @@ class AsyncFeed:
         self._reconnect = AsyncReconnect(key, patience)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
-        self._polls = AsyncPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
+        self._polls = AsyncProxiedPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._pending = AsyncPendingStream()
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
@@ -157,9 +158,11 @@ class AsyncFeed:
             return None
         return held
 
-    async def _registered(self) -> AsyncHeldPoll:
-        """A poll that is looked after. Raises what prevents it."""
-        held = await self._polls.register()
+    async def _registered(self) -> AsyncHeldPoll | AsyncStoreSeen:
+        """A poll that is looked after; the store, where headers are held back. Raises what prevents it."""
+        held = await self._polls.begin_watch()
+        if isinstance(held, AsyncStoreSeen):
+            return held
         try:
             self._polls.begin(held)
         except ClusterUnavailable:
@@ -182,7 +185,12 @@ class AsyncFeed:
 
         while True:
             try:
-                return await self._reconnect.endure(self._registered)
+                begun = await self._reconnect.endure(self._registered)
+                if not isinstance(begun, AsyncStoreSeen):
+                    return begun
+                held = await self._await_headers(begun)
+                if held is not None or self.closed:
+                    return held
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
@@ -190,6 +198,15 @@ class AsyncFeed:
                     continue
                 if not (self._reconnect.begun and await self._polls.settle_by_reading()):
                     raise
+
+    async def _await_headers(self, seen: AsyncStoreSeen) -> AsyncHeldPoll | None:
+        """Where headers are held back the watch has begun when the store was seen. None: to be asked again."""
+        self._now_registered()
+        began = time.monotonic()
+        held = await self._polls.await_headers(seen)
+        if held is None:
+            await self._ended_early(began, broken=True)
+        return held and await self._taken_over(held)
 
     async def _read_state(self) -> Snapshot:
         recursive, quorum = self._cursor.recursive, self._polls.was_put_back
@@ -272,6 +289,9 @@ class AsyncFeed:
             return None  # not delivered: it is asked for again
         after: AsyncHeldPoll | None = None
         if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
+            if not await self._polls.member_is_known(held.poll.endpoint):
+                await self._ended_early(began, broken=True)
+                return None  # not delivered: it is asked for again, and found in the history of whoever answers
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
             # meanwhile.
             after = await self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)

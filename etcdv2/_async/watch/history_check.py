@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
-from etcdv2._async.watch.snapshot import async_check_not_restored
+from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_check_not_restored
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import process_of
 from etcdv2._core.keys import KeysCall
@@ -59,7 +59,7 @@ class AsyncHistoryCheck:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.history!r}>"
 
-    async def check_index(self, poll: AsyncPoll) -> None:
+    async def check_index(self, poll: AsyncPoll | AsyncStoreSeen) -> None:
         """Raises as `async_check_not_restored` does, for a member that is behind what this watch has seen."""
         try:
             await async_check_not_restored(self._dispatcher, self._probes, self._cursor.seen, poll)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.other_members import AsyncOtherMembers
+from etcdv2._async.watch.paths import AsyncPaths
 from etcdv2._async.watch.snapshot import async_cluster_index
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
@@ -101,7 +102,7 @@ class AsyncIndexMonitor:
         """Also in a forked child: the workers are the parent's, and so may be who holds the lock."""
         self._members: dict[Endpoint, AsyncMemberMonitor] = {}
         self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
-        self._answering: set[Endpoint] = set()
+        self.paths = AsyncPaths(self._dispatcher)
         self._lock = threading.Lock()
 
     def chain(self, poll: AsyncPoll) -> RaftChain:
@@ -133,10 +134,17 @@ class AsyncIndexMonitor:
     async def observe(self, endpoint: Endpoint, key: str, within: float | None = None) -> AsyncPoll | None:
         """A member's store index and raft index, by the headers of a watch, which is closed.
 
-        None where that is refused. Raises TransportFailure.
+        None where that is refused, or its headers are held back. Raises TransportFailure.
         """
+        if self.paths.holds_back(endpoint):
+            return None
         asked_at = time.monotonic()
-        poll = await self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        try:
+            poll = await self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        except TransportFailure as failure:
+            if not await self.paths.is_held_back(endpoint, failure, (key,)):
+                raise
+            return None
         if poll is not None:
             await poll.stream.close()
             self.note(poll, asked_at)
@@ -146,14 +154,6 @@ class AsyncIndexMonitor:
         """Whether the raft index was not seen there since the store had come near `index`."""
         with self._lock:
             return all(chain.lags(index) for (one, _, _), chain in self._chains.items() if one == endpoint)
-
-    def answers_ends(self, endpoint: Endpoint) -> bool:
-        """Whether a half-close was seen to be answered there."""
-        return endpoint in self._answering
-
-    def end_answered(self, endpoint: Endpoint) -> None:
-        """A poll there ended properly when it was asked to."""
-        self._answering.add(endpoint)
 
     def add(self, polls: AsyncMonitored, endpoint: Endpoint) -> None:
         """Its first poll waits there from now on. Raises ClusterUnavailable where it cannot be looked after."""

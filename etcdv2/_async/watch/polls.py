@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 import time
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
@@ -59,6 +60,8 @@ class AsyncPolls:
         self._second: AsyncHeldPoll | None = None
         self._lost = self._leapt = False
         """Why the monitor has aborted the first poll, if it has."""
+        self._begun_at = 0.0
+        """When the first poll was begun."""
         self.came_at = inf
         """When the stream under way last brought something."""
         self.cluster_id = ""
@@ -80,7 +83,8 @@ class AsyncPolls:
     async def register(self) -> AsyncHeldPoll:
         """A poll from the settled index on, at whichever endpoint takes it.
 
-        Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, and HistoryCleared.
+        Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, HistoryCleared, and
+        HeadersHeldBack.
         """
         # 1. After an outage from right behind the last event, where the server still has that.
         if self._history.interrupted:
@@ -91,10 +95,12 @@ class AsyncPolls:
         except EtcdError:
             self._history.interrupted = True
             raise
+        return await self.admitted(poll, asked_at)
+
+    async def admitted(self, poll: AsyncPoll, asked_at: float) -> AsyncHeldPoll:
+        """The poll, where the watch may go on there. Raises as `register` does."""
         asked_from = self._cursor.wait_index
         self._monitor.note(poll, asked_at)
-
-        # 2. Whether the watch may go on there.
         try:
             if self.cluster_id and poll.meta.cluster_id != self.cluster_id:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
@@ -119,19 +125,27 @@ class AsyncPolls:
     async def _ask_from_settled(self) -> AsyncPoll:
         """Where that is further back than the watch had come, and gone from the history, from there."""
         try:
-            return await self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
+            return await self._open(self._cursor.wait_index)
         except HistoryCleared:
             if not self._cursor.go_forth():
                 raise
-        return await self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
+        return await self._open(self._cursor.wait_index)
+
+    async def _open(self, wait_index: int | None) -> AsyncPoll:
+        self._monitor.paths.avoid_holding_back()
+        failed = partial(self._monitor.paths.unanswered, self.probes)
+        return await self._dispatcher.open_watch(self.call(wait_index), UNSET, failed)
 
     async def open_at(
         self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None
     ) -> AsyncHeldPoll | None:
         """A poll at this endpoint.
 
-        None where it does not take it, fails, belongs to another cluster, or has a history that may be wrong.
+        None where it does not take it, fails, belongs to another cluster, or has a history that may be wrong; and where
+        headers are held back.
         """
+        if self._monitor.paths.holds_back(endpoint):
+            return None
         asked_at = time.monotonic()
         try:
             poll = await self._dispatcher.watch_at(endpoint, self.call(wait_index, stream))
@@ -170,8 +184,8 @@ class AsyncPolls:
         self._history.saw(held.poll.meta)
         with self._lock:
             self._cursor.opened(held.at.index)
-            self._first, self._lost, self._leapt = held, False, False
-            self._renewal.begin(held.at, path_answers=self._monitor.answers_ends(held.poll.endpoint))
+            self._first, self._lost, self._leapt, self._begun_at = held, False, False, time.monotonic()
+            self._renewal.begin(held.at, path_answers=self._monitor.paths.answers_ends(held.poll.endpoint))
         self._monitor.add(self, held.poll.endpoint)
 
     def begin_stream(self, held: AsyncHeldPoll) -> None:
@@ -203,7 +217,7 @@ class AsyncPolls:
                 self._renewal.heard()
                 return Ended.LEAPT if self._leapt else Ended.AGAIN
             if properly and self._renewal.state is State.ENDING:
-                self._monitor.end_answered(held.poll.endpoint)
+                self._monitor.paths.end_answered(held.poll.endpoint)
             return self._renewal.ended(properly=properly)
 
     def broke(self, failure: TransportFailure) -> None:
@@ -214,11 +228,17 @@ class AsyncPolls:
     def needs_look_back(self, held: AsyncHeldPoll, event_index: int) -> bool:
         return self._renewal.needs_look_back(held.at, event_index)
 
+    async def member_is_known(self, endpoint: Endpoint) -> bool:
+        """Whether a poll there waits at the member that its connection names (rule 9 of `renewal`)."""
+        return await self._monitor.paths.leads_to_one_member(endpoint, self.probes)
+
     async def is_clear(self, stream: AsyncHeldPoll) -> bool:
         """Whether no snapshot was applied at the stream's member before what has come by now.
 
         That has to be asked after it came: a member may be late already when the stream is registered.
         """
+        if not await self.member_is_known(stream.poll.endpoint):
+            return False
         for key in self.probes:
             asked_at = time.monotonic()
             seen = await self._dispatcher.watch_at(stream.poll.endpoint, operations.get_key(key, wait=True))
@@ -239,14 +259,6 @@ class AsyncPolls:
         """An event was delivered: what was silent before counts no more."""
         with self._lock:
             self._renewal.heard()
-
-    async def observe(self) -> Place:
-        """Who answers now. Raises as `perform` does."""
-        asked_at = time.monotonic()
-        poll = await self._dispatcher.open_watch(self.call(None))
-        await poll.stream.close()
-        self._monitor.note(poll, asked_at)
-        return place_of(poll)
 
     def state_was_read(self, before: Place) -> None:
         """The same; `before` the state was read, this process had answered."""
@@ -352,6 +364,8 @@ class AsyncPolls:
             first.poll.stream.abort()
 
         elif state is State.POLLING:
+            self._monitor.paths.passes_on(first.poll.endpoint)  # its headers are here, and no event
+
             # 2. A second poll beside the first, from the settled index on.
             second = await self.open_at(first.poll.endpoint, self._renewal.settled + 1)
             if second is not None:

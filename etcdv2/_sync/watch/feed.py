@@ -21,9 +21,10 @@ from etcdv2._runtime.primitives import Channel, Pulse, Worker
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._sync.watch.pending_stream import PendingStream
-from etcdv2._sync.watch.polls import HeldPoll, Polls
+from etcdv2._sync.watch.polls import HeldPoll
+from etcdv2._sync.watch.proxied_polls import ProxiedPolls
 from etcdv2._sync.watch.reconnect import Reconnect
-from etcdv2._sync.watch.snapshot import read_state
+from etcdv2._sync.watch.snapshot import StoreSeen, read_state
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2._types.results import Event, Snapshot
@@ -60,7 +61,7 @@ class Feed:
         self._reconnect = Reconnect(key, patience)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
-        self._polls = Polls(dispatcher, monitor, key, cursor, snapshots=snapshots)
+        self._polls = ProxiedPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._pending = PendingStream()
         self._worker: Worker | None = None
         self._ready = Pulse()
@@ -158,9 +159,11 @@ class Feed:
             return None
         return held
 
-    def _registered(self) -> HeldPoll:
-        """A poll that is looked after. Raises what prevents it."""
-        held = self._polls.register()
+    def _registered(self) -> HeldPoll | StoreSeen:
+        """A poll that is looked after; the store, where headers are held back. Raises what prevents it."""
+        held = self._polls.begin_watch()
+        if isinstance(held, StoreSeen):
+            return held
         try:
             self._polls.begin(held)
         except ClusterUnavailable:
@@ -183,7 +186,12 @@ class Feed:
 
         while True:
             try:
-                return self._reconnect.endure(self._registered)
+                begun = self._reconnect.endure(self._registered)
+                if not isinstance(begun, StoreSeen):
+                    return begun
+                held = self._await_headers(begun)
+                if held is not None or self.closed:
+                    return held
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
@@ -191,6 +199,15 @@ class Feed:
                     continue
                 if not (self._reconnect.begun and self._polls.settle_by_reading()):
                     raise
+
+    def _await_headers(self, seen: StoreSeen) -> HeldPoll | None:
+        """Where headers are held back the watch has begun when the store was seen. None: to be asked again."""
+        self._now_registered()
+        began = time.monotonic()
+        held = self._polls.await_headers(seen)
+        if held is None:
+            self._ended_early(began, broken=True)
+        return held and self._taken_over(held)
 
     def _read_state(self) -> Snapshot:
         recursive, quorum = self._cursor.recursive, self._polls.was_put_back
@@ -273,6 +290,9 @@ class Feed:
             return None  # not delivered: it is asked for again
         after: HeldPoll | None = None
         if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
+            if not self._polls.member_is_known(held.poll.endpoint):
+                self._ended_early(began, broken=True)
+                return None  # not delivered: it is asked for again, and found in the history of whoever answers
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
             # meanwhile.
             after = self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)

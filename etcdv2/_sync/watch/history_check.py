@@ -18,7 +18,7 @@ from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.one_history import Landmark, OneHistory, Place, landmark_of, shows
 from etcdv2._core.wire import Reply, TransportFailure
 from etcdv2._sync.dispatcher import Dispatcher, Poll
-from etcdv2._sync.watch.snapshot import check_not_restored
+from etcdv2._sync.watch.snapshot import StoreSeen, check_not_restored
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead
 from etcdv2_api import KeysError, Node, operations
@@ -60,7 +60,7 @@ class HistoryCheck:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.history!r}>"
 
-    def check_index(self, poll: Poll) -> None:
+    def check_index(self, poll: Poll | StoreSeen) -> None:
         """Raises as `check_not_restored` does, for a member that is behind what this watch has seen."""
         try:
             check_not_restored(self._dispatcher, self._probes, self._cursor.seen, poll)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 import time
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
@@ -60,6 +61,8 @@ class Polls:
         self._second: HeldPoll | None = None
         self._lost = self._leapt = False
         """Why the monitor has aborted the first poll, if it has."""
+        self._begun_at = 0.0
+        """When the first poll was begun."""
         self.came_at = inf
         """When the stream under way last brought something."""
         self.cluster_id = ""
@@ -81,7 +84,8 @@ class Polls:
     def register(self) -> HeldPoll:
         """A poll from the settled index on, at whichever endpoint takes it.
 
-        Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, and HistoryCleared.
+        Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, HistoryCleared, and
+        HeadersHeldBack.
         """
         # 1. After an outage from right behind the last event, where the server still has that.
         if self._history.interrupted:
@@ -92,10 +96,12 @@ class Polls:
         except EtcdError:
             self._history.interrupted = True
             raise
+        return self.admitted(poll, asked_at)
+
+    def admitted(self, poll: Poll, asked_at: float) -> HeldPoll:
+        """The poll, where the watch may go on there. Raises as `register` does."""
         asked_from = self._cursor.wait_index
         self._monitor.note(poll, asked_at)
-
-        # 2. Whether the watch may go on there.
         try:
             if self.cluster_id and poll.meta.cluster_id != self.cluster_id:
                 # Indexes of one cluster mean nothing in another, whoever noticed the change first.
@@ -120,17 +126,25 @@ class Polls:
     def _ask_from_settled(self) -> Poll:
         """Where that is further back than the watch had come, and gone from the history, from there."""
         try:
-            return self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
+            return self._open(self._cursor.wait_index)
         except HistoryCleared:
             if not self._cursor.go_forth():
                 raise
-        return self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
+        return self._open(self._cursor.wait_index)
+
+    def _open(self, wait_index: int | None) -> Poll:
+        self._monitor.paths.avoid_holding_back()
+        failed = partial(self._monitor.paths.unanswered, self.probes)
+        return self._dispatcher.open_watch(self.call(wait_index), UNSET, failed)
 
     def open_at(self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None) -> HeldPoll | None:
         """A poll at this endpoint.
 
-        None where it does not take it, fails, belongs to another cluster, or has a history that may be wrong.
+        None where it does not take it, fails, belongs to another cluster, or has a history that may be wrong; and where
+        headers are held back.
         """
+        if self._monitor.paths.holds_back(endpoint):
+            return None
         asked_at = time.monotonic()
         try:
             poll = self._dispatcher.watch_at(endpoint, self.call(wait_index, stream))
@@ -169,8 +183,8 @@ class Polls:
         self._history.saw(held.poll.meta)
         with self._lock:
             self._cursor.opened(held.at.index)
-            self._first, self._lost, self._leapt = held, False, False
-            self._renewal.begin(held.at, path_answers=self._monitor.answers_ends(held.poll.endpoint))
+            self._first, self._lost, self._leapt, self._begun_at = held, False, False, time.monotonic()
+            self._renewal.begin(held.at, path_answers=self._monitor.paths.answers_ends(held.poll.endpoint))
         self._monitor.add(self, held.poll.endpoint)
 
     def begin_stream(self, held: HeldPoll) -> None:
@@ -202,7 +216,7 @@ class Polls:
                 self._renewal.heard()
                 return Ended.LEAPT if self._leapt else Ended.AGAIN
             if properly and self._renewal.state is State.ENDING:
-                self._monitor.end_answered(held.poll.endpoint)
+                self._monitor.paths.end_answered(held.poll.endpoint)
             return self._renewal.ended(properly=properly)
 
     def broke(self, failure: TransportFailure) -> None:
@@ -213,11 +227,17 @@ class Polls:
     def needs_look_back(self, held: HeldPoll, event_index: int) -> bool:
         return self._renewal.needs_look_back(held.at, event_index)
 
+    def member_is_known(self, endpoint: Endpoint) -> bool:
+        """Whether a poll there waits at the member that its connection names (rule 9 of `renewal`)."""
+        return self._monitor.paths.leads_to_one_member(endpoint, self.probes)
+
     def is_clear(self, stream: HeldPoll) -> bool:
         """Whether no snapshot was applied at the stream's member before what has come by now.
 
         That has to be asked after it came: a member may be late already when the stream is registered.
         """
+        if not self.member_is_known(stream.poll.endpoint):
+            return False
         for key in self.probes:
             asked_at = time.monotonic()
             seen = self._dispatcher.watch_at(stream.poll.endpoint, operations.get_key(key, wait=True))
@@ -238,14 +258,6 @@ class Polls:
         """An event was delivered: what was silent before counts no more."""
         with self._lock:
             self._renewal.heard()
-
-    def observe(self) -> Place:
-        """Who answers now. Raises as `perform` does."""
-        asked_at = time.monotonic()
-        poll = self._dispatcher.open_watch(self.call(None))
-        poll.stream.close()
-        self._monitor.note(poll, asked_at)
-        return place_of(poll)
 
     def state_was_read(self, before: Place) -> None:
         """The same; `before` the state was read, this process had answered."""
@@ -351,6 +363,8 @@ class Polls:
             first.poll.stream.abort()
 
         elif state is State.POLLING:
+            self._monitor.paths.passes_on(first.poll.endpoint)  # its headers are here, and no event
+
             # 2. A second poll beside the first, from the settled index on.
             second = self.open_at(first.poll.endpoint, self._renewal.settled + 1)
             if second is not None:
