@@ -360,7 +360,7 @@ def test_deadline_of_threads_leaves_the_block_alone() -> None:
 def test_every_pair_has_both_halves_with_the_same_methods() -> None:
     names = {name for name, thing in vars(_primitives).items() if isinstance(thing, type)}
     pairs = sorted(name for name in names if f"Async{name}" in names and name != "Item")
-    assert pairs == ["Channel", "Pulse", "Worker"]
+    assert pairs == ["Channel", "Pulse", "SocketThread", "Worker"]
     for name in pairs:
         plain, twin = getattr(_primitives, name), getattr(_primitives, f"Async{name}")
         assert {n for n in vars(plain) if not n.startswith("_")} == {n for n in vars(twin) if not n.startswith("_")}

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from etcdv2 import Client, CompareFailed, DeadlineExceeded, KeyNotFound, NotFile
+from etcdv2 import Client, CompareFailed, DeadlineExceeded, KeyNotFound, NotFile, OutcomeUnknown
 from etcdv2._runtime.primitives import Worker
 from tests.facade._sync.conftest import Connect
 from tests.tools.recording import NODE, Answer, Noted, Recorder
@@ -111,9 +111,9 @@ def test_modify_reads_again_when_somebody_was_quicker(connect: Connect) -> None:
 
 def test_modify_gives_up_when_the_time_is_over(connect: Connect) -> None:
     client = connect("http://a:1", transport=rival(1_000_000))
-    for _ in range(5):  # where the time ends within an attempt, the error is that attempt's own
+    for _ in range(20):  # where the time ends within an attempt, the error is that attempt's own
         began = time.monotonic()
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises((DeadlineExceeded, OutcomeUnknown)) as caught:
             client.keys.modify("/a", str, timeout=0.3)
         assert 0.15 < time.monotonic() - began < SOON
         assert isinstance(caught.value, TimeoutError)
