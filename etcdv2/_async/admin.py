@@ -106,7 +106,8 @@ class AsyncUsersAPI(AsyncSection):
 
         So the name is looked up first: a server itself would change the password of a user that is
         there already, unless roles are given. Passwords over 72 bytes are refused: the server would
-        cut them.
+        cut them. Roles need not exist; names that none can have ("", ".", "..", with a slash) are
+        refused (ValueError): with most of them the server could no longer read any user.
         """
         body = bodies.new_user(name, password, roles)
         if await self._exists(name, timeout):
@@ -121,11 +122,18 @@ class AsyncUsersAPI(AsyncSection):
         return await self._send(operations.put_user(name, body), timeout)
 
     async def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
-        """Give a user roles. Raises NotFound, or Conflict when it has one already."""
+        """Give a user roles. Raises NotFound, or Conflict when it has one already.
+
+        Raises ValueError for names that no role can have, as `create` does.
+        """
         return await self._send(operations.put_user(name, bodies.grant_user(name, roles)), timeout)
 
     async def revoke(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
-        """Take roles from a user. Raises NotFound, or Conflict when it does not have one."""
+        """Take roles from a user. Raises NotFound, or Conflict when it does not have one.
+
+        Any name is sent: where another tool has given an empty one, `revoke(name, "")` is what
+        makes the users readable again.
+        """
         return await self._send(operations.put_user(name, bodies.revoke_user(name, roles)), timeout)
 
     async def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:

@@ -1,7 +1,7 @@
 """Arguments of the members and auth API into request bodies. Sends nothing.
 
 Owns what is refused before anything is sent: names that could never log in, passwords that the
-server would cut, patterns that would crash it.
+server would cut, names of roles and patterns that would crash it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def peers(urls: str | Iterable[str]) -> MemberPeers:
 
 
 def new_user(name: str, password: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_user_name(name), password=_password(password), roles=several("roles", roles) or None)
+    return UserChange(user=_user_name(name), password=_password(password), roles=_role_names(roles) or None)
 
 
 def new_password(name: str, password: str) -> UserChange:
@@ -46,11 +46,12 @@ def new_password(name: str, password: str) -> UserChange:
 
 
 def grant_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_checked_text("user name", name), grant=_at_least_one_role(roles))
+    return UserChange(user=_checked_text("user name", name), grant=_at_least_one(_role_names(roles)))
 
 
 def revoke_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_checked_text("user name", name), revoke=_at_least_one_role(roles))
+    """Any name may be taken away: of one that no role can have that is the only cure."""
+    return UserChange(user=_checked_text("user name", name), revoke=_at_least_one(several("roles", roles)))
 
 
 # --- roles -----------------------------------------------------------------------------------------------------------
@@ -105,11 +106,25 @@ def _password(password: str) -> str:
     return password
 
 
-def _at_least_one_role(roles: Iterable[str]) -> tuple[str, ...]:
+def _role_names(roles: Iterable[str]) -> tuple[str, ...]:
+    """Names that a role can have.
+
+    A user with an empty role, ".", ".." or "/" can no longer be read, and no user listed: the
+    server ends the connection (spec/protocol.md section 12).
+    """
     texts = several("roles", roles)
-    if not texts:
-        raise ValueError("roles: name at least one")
+    for text in texts:
+        try:
+            path_segment(text)
+        except ValueError as error:
+            raise ValueError(f"roles: {error}") from None
     return texts
+
+
+def _at_least_one(roles: tuple[str, ...]) -> tuple[str, ...]:
+    if not roles:
+        raise ValueError("roles: name at least one")
+    return roles
 
 
 def _patterns(read: str | Iterable[str], write: str | Iterable[str]) -> Permissions:

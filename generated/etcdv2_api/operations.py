@@ -477,7 +477,9 @@ def put_user(name: str, body: UserChange) -> Call[UserState, Message]:
 
     A password alone creates the user, or changes the password of one that exists. A password with roles creates only.
     `grant` and `revoke` change the roles of a user that exists. Roles need not exist. The server uses the first 72
-    bytes of a password; a name with a colon can be created and never logs in.
+    bytes of a password; a name with a colon can be created and never logs in. The names of roles are not checked: one
+    that is empty, `.`, `..` or only slashes is taken, and from then on reading that user and listing all users ends the
+    connection without an answer, for everybody, until it is revoked (seen on 3.4.23 and 3.5.1).
 
     name: Path. The name of the user, one percent-encoded segment.
     body: The name must be the one of the path. The content type is not looked at.
