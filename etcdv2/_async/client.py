@@ -264,8 +264,11 @@ class AsyncClient:
         try:
             reply = await self._dispatcher.ask(endpoint, call, self._dispatcher.timeout.attempt)
             answer = call.decode(reply.status, reply.body)
-        except (TransportFailure, ValueError) as error:
+        except TransportFailure as error:
             return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
+        except ValueError as error:
+            reason = self._dispatcher.shown(error, call)
+            return EndpointHealth(endpoint.url, False, reason, time.monotonic() - started)
         elapsed = time.monotonic() - started
         if isinstance(answer, Health):
             healthy = answer.health == "true"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from etcdv2._async.answer_body import async_read_all
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
+from etcdv2._core.call.finding import undescribed_text
 from etcdv2._core.call.policy import LOCAL_READ, READS, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
@@ -284,6 +285,10 @@ class AsyncDispatcher:
             return AsyncPoll(stream, meta, endpoint, member_of(stream.greeting))
         await stream.close()
         return None
+
+    def shown(self, problem: ValueError, call: Call[Any, Any]) -> str:
+        """Why an answer that `ask` got is not as described, without what must not be shown."""
+        return undescribed_text(problem, call, self._secrets)
 
     # --- steps of these --------------------------------------------------------------------------------------------
 

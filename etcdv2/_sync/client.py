@@ -265,8 +265,11 @@ class Client:
         try:
             reply = self._dispatcher.ask(endpoint, call, self._dispatcher.timeout.attempt)
             answer = call.decode(reply.status, reply.body)
-        except (TransportFailure, ValueError) as error:
+        except TransportFailure as error:
             return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
+        except ValueError as error:
+            reason = self._dispatcher.shown(error, call)
+            return EndpointHealth(endpoint.url, False, reason, time.monotonic() - started)
         elapsed = time.monotonic() - started
         if isinstance(answer, Health):
             healthy = answer.health == "true"

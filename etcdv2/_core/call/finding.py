@@ -92,6 +92,19 @@ def of_undescribed(
     return Finding(text, status=status, error=error, lost=f"status {status}, {error.reason}")
 
 
+def undescribed_text(problem: ValueError, call: Call[Any, Any], secrets: Secrets) -> str:
+    """Why an answer is not as described. Of these words only the body's are from outside."""
+    if not isinstance(problem, UndescribedAnswer):
+        return str(problem)
+    body = _hidden(problem.body, call, secrets)
+    return str(UndescribedAnswer(problem.status, body, problem.reason))
+
+
+def _hidden(body: bytes, call: Call[Any, Any], secrets: Secrets) -> bytes:
+    text = body.decode("utf-8", "surrogateescape")
+    return secrets.hide(text, call).encode("utf-8", "surrogateescape")
+
+
 def _api_error(
     answer: object, status: int, meta: Meta, endpoint: str, call: Call[Any, Any], secrets: Secrets
 ) -> ApiError:
@@ -106,10 +119,9 @@ def _api_error(
 def _unexpected(
     reply: Reply, problem: ValueError, endpoint: str, call: Call[Any, Any], secrets: Secrets
 ) -> UnexpectedAnswer:
+    # The reason is in words of this library only; what came from outside may hold what must not be shown.
     reason = problem.reason if isinstance(problem, UndescribedAnswer) else str(problem)
-    reason = secrets.hide(reason, call)
-    body = reply.body.decode("utf-8", "surrogateescape")
-    shown = secrets.hide(body, call).encode("utf-8", "surrogateescape")
+    shown = _hidden(reply.body, call, secrets)
     if secrets.token is not None or call.secret:
         problem = UndescribedAnswer(reply.status, shown[:MOST_SHOWN_BYTES], reason)
 
