@@ -14,7 +14,7 @@ from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._async.leader import AsyncLeaderPreference
-from etcdv2._async.transports import async_transport_for, check_transport_types, tls_settings
+from etcdv2._async.transports import async_transport_for, check_transport_settings, tls_settings
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
@@ -31,6 +31,7 @@ from etcdv2._types.settings import (
     TimeoutLike,
     Unset,
     check_consistency,
+    check_kinds,
     check_user_agent,
     settings_from_env,
     timeout_from,
@@ -92,7 +93,11 @@ class AsyncClient:
         after_attempt: Hook | None = None,
     ) -> None:
         # 1. What can be refused is refused here, before anything is made.
-        check_transport_types(tls, transport)
+        check_transport_settings(tls, transport, max_connections)
+        check_kinds(
+            {"repeat_writes": repeat_writes, "prefer_leader": prefer_leader, "trust_env": trust_env},
+            {"before_attempt": before_attempt, "after_attempt": after_attempt},
+        )
         check_user_agent(user_agent)
         check_consistency(consistency)
         parsed = parse_endpoints(endpoints, tls=tls is not None)

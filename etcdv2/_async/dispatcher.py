@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from etcdv2._async.answer_body import async_read_all
+from etcdv2._async.without_v2 import async_without_v2
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.finding import undescribed_text
@@ -315,7 +316,7 @@ class AsyncDispatcher:
             try:
                 step = route.next(time.monotonic())
             except V2ApiDisabled as error:
-                raise V2ApiDisabled(error.endpoints, await self._server_version(error.endpoints)) from error
+                raise await async_without_v2(self, error, route.deadline) from error
             except DeadlineExceeded:
                 if not route.number:  # nothing was waited for
                     await async_checkpoint()
@@ -377,21 +378,6 @@ class AsyncDispatcher:
         if self._after is not None:
             elapsed = time.monotonic() - started
             call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
-
-    async def _server_version(self, urls: tuple[str, ...]) -> str | None:
-        """The version of the first of these endpoints that answers with one."""
-        call = operations.get_version()
-        for endpoint in self.pool.endpoints:
-            if endpoint.url not in urls:
-                continue
-            try:
-                reply = await self.ask(endpoint, call)
-                answer = call.decode(reply.status, reply.body)
-            except (TransportFailure, ValueError):
-                continue
-            if not isinstance(answer, Message):
-                return answer.etcdserver
-        return None
 
 
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:

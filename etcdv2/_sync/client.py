@@ -21,7 +21,7 @@ from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.keys import KeysAPI
 from etcdv2._sync.leader import LeaderPreference
-from etcdv2._sync.transports import check_transport_types, tls_settings, transport_for
+from etcdv2._sync.transports import check_transport_settings, tls_settings, transport_for
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._types.hooks import Hook
 from etcdv2._types.results import ClusterHealth, EndpointHealth
@@ -32,6 +32,7 @@ from etcdv2._types.settings import (
     TimeoutLike,
     Unset,
     check_consistency,
+    check_kinds,
     check_user_agent,
     settings_from_env,
     timeout_from,
@@ -93,7 +94,11 @@ class Client:
         after_attempt: Hook | None = None,
     ) -> None:
         # 1. What can be refused is refused here, before anything is made.
-        check_transport_types(tls, transport)
+        check_transport_settings(tls, transport, max_connections)
+        check_kinds(
+            {"repeat_writes": repeat_writes, "prefer_leader": prefer_leader, "trust_env": trust_env},
+            {"before_attempt": before_attempt, "after_attempt": after_attempt},
+        )
         check_user_agent(user_agent)
         check_consistency(consistency)
         parsed = parse_endpoints(endpoints, tls=tls is not None)

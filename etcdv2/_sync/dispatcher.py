@@ -37,6 +37,7 @@ from etcdv2._core.wire import (
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.primitives import checkpoint, sleep
 from etcdv2._sync.answer_body import read_all
+from etcdv2._sync.without_v2 import without_v2
 from etcdv2._types.api_errors import ApiError
 from etcdv2._types.call_errors import ClusterUnavailable, DeadlineExceeded, UnexpectedAnswer, V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
@@ -316,7 +317,7 @@ class Dispatcher:
             try:
                 step = route.next(time.monotonic())
             except V2ApiDisabled as error:
-                raise V2ApiDisabled(error.endpoints, self._server_version(error.endpoints)) from error
+                raise without_v2(self, error, route.deadline) from error
             except DeadlineExceeded:
                 if not route.number:  # nothing was waited for
                     checkpoint()
@@ -378,21 +379,6 @@ class Dispatcher:
         if self._after is not None:
             elapsed = time.monotonic() - started
             call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
-
-    def _server_version(self, urls: tuple[str, ...]) -> str | None:
-        """The version of the first of these endpoints that answers with one."""
-        call = operations.get_version()
-        for endpoint in self.pool.endpoints:
-            if endpoint.url not in urls:
-                continue
-            try:
-                reply = self.ask(endpoint, call)
-                answer = call.decode(reply.status, reply.body)
-            except (TransportFailure, ValueError):
-                continue
-            if not isinstance(answer, Message):
-                return answer.etcdserver
-        return None
 
 
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:

@@ -6,13 +6,16 @@ Owns that choice, the making of either, and the refusal of settings that contrad
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Literal
 
-from etcdv2._core.endpoints import Endpoint, has_proxy
+from etcdv2._core.endpoints import Endpoint, tls_name
+from etcdv2._core.proxies import Proxies, Proxy
 from etcdv2._core.wire import Transport
+from etcdv2._sync.by_proxy import ByProxy
 from etcdv2._transport.threads import FastTransport
 from etcdv2._types.tls import TLS
 
@@ -20,12 +23,16 @@ if TYPE_CHECKING:
     import httpx
 
 
-def check_transport_types(tls: object, transport: object) -> None:
-    """Raises TypeError."""
+def check_transport_settings(tls: object, transport: object, max_connections: object) -> None:
+    """Raises TypeError and ValueError."""
     if not isinstance(tls, (TLS, ssl.SSLContext, NoneType)):
         raise TypeError(f"tls: a {type(tls).__name__}; must be an etcdv2.TLS or an ssl.SSLContext")
     if isinstance(transport, str) and transport != "httpx":
         raise TypeError(f'transport {transport!r}: must be an httpx transport, or "httpx"')
+    if isinstance(max_connections, bool) or not isinstance(max_connections, int):
+        raise TypeError(f"max_connections {max_connections!r}: must be an int")
+    if max_connections < 1:
+        raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
 
 
 def tls_settings(endpoints: Sequence[Endpoint], tls: TLS | ssl.SSLContext | None) -> TLS | None:
@@ -58,24 +65,25 @@ def transport_for(
     given = None if transport == "httpx" else transport
     if given is not None and (tls_given or proxy is not None):
         raise ValueError("transport= has its own TLS and proxy settings; give them to it, not to the client")
-    if max_connections < 1:
-        raise ValueError(f"max_connections {max_connections!r}: must be at least 1")
     context = tls.build() if tls is not None and given is None else None
-    server_hostname = None if tls is None else tls.server_hostname
+    server_hostname = None if tls is None or tls.server_hostname is None else tls_name(tls.server_hostname)
 
     # 2. The built-in one, unless httpx is wanted, or a proxy, which only httpx can go through.
-    through_proxy = proxy is not None or (trust_env and any(map(has_proxy, endpoints)))
-    if transport is None and not through_proxy:
-        return FastTransport(ssl_context=context, server_hostname=server_hostname, max_connections=max_connections)
+    # httpx is imported when it is used: with what it needs it takes longer than all the rest.
+    def make(through: Proxy | None) -> Transport:
+        if transport is None and through is None:
+            return FastTransport(ssl_context=context, server_hostname=server_hostname, max_connections=max_connections)
 
-    # 3. httpx. Imported when it is used: with what it needs it takes longer than all the rest.
-    from etcdv2._sync.httpx_transport import HttpxTransport
+        from etcdv2._sync.httpx_transport import HttpxTransport
 
-    return HttpxTransport(
-        ssl_context=context,
-        server_hostname=server_hostname,
-        max_connections=max_connections,
-        transport=given,
-        proxy=proxy,
-        trust_env=trust_env,
-    )
+        return HttpxTransport(
+            ssl_context=context,
+            server_hostname=server_hostname,
+            max_connections=max_connections,
+            transport=given,
+            proxy=through,
+        )
+
+    # 3. Endpoint by endpoint, where there are proxies.
+    proxies = Proxies(proxy, os.environ if trust_env and given is None else None)
+    return ByProxy(proxies, endpoints, make) if proxies else make(None)

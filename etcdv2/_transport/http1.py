@@ -25,6 +25,11 @@ called so.
 """
 
 
+_HTTP2 = (
+    "HTTP/2, as from a port that is for gRPC only: an etcd with --listen-client-http-urls serves HTTP at those URLs"
+)
+
+
 class BadAnswer(Exception):
     """What arrived is not an answer that can be trusted."""
 
@@ -171,7 +176,10 @@ class AnswerReader:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.done and self._foreign is None:
-                raise BadAnswer(self.fault or f"not HTTP/1.1: {error}") from error
+                first = self._fed == len(data)
+                raise BadAnswer(
+                    self.fault or (_HTTP2 if first and _is_http2(data) else f"not HTTP/1.1: {error}")
+                ) from error
             self.reusable = False
         if self._foreign is not None:
             foreign, self._foreign = self._foreign, None
@@ -294,6 +302,11 @@ class AnswerReader:
             raise BadAnswer(f"an answer of more than {self._max_body} bytes")
         else:
             self._soft_limit = self._max_head + self._max_body
+
+
+def _is_http2(data: bytes | memoryview) -> bool:
+    """Whether an answer begins with HTTP/2's first frame: SETTINGS, of stream 0."""
+    return len(data) >= 9 and data[0] == 0 and data[3] == 4 and not any(data[5:9])
 
 
 class RequestEncoder:

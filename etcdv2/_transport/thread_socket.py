@@ -14,12 +14,12 @@ import ssl
 import threading
 from math import inf
 from time import monotonic
-from typing import Any
 
 from etcdv2._core.endpoints import Endpoint
+from etcdv2._transport.addresses import first_of
 from etcdv2._transport.failures import Aborted, LimitReached
 from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
-from etcdv2._transport.lookup import Lookup, numeric
+from etcdv2._transport.lookup import Address, Lookup, numeric
 from etcdv2._transport.sockets import reset_on_close, tune
 
 RECEIVE_BYTES = 65536
@@ -71,18 +71,17 @@ class ThreadSocket:
             addresses = self._lookup.result(ends)
             self._lookup = None
 
-        error = OSError("the name has no address")
-        for position, (family, kind, protocol, _, address) in enumerate(addresses):
-            now = monotonic()
-            try:
-                self._connect_one(family, kind, protocol, address, now + (ends - now) / (len(addresses) - position))
-                return
-            except OSError as refused:
-                error = refused
-                self._forget_socket()
-        raise error
+        first_of(addresses, ends, self._try_one)
 
-    def _connect_one(self, family: int, kind: int, protocol: int, address: Any, ends: float) -> None:
+    def _try_one(self, address: Address, ends: float) -> None:
+        try:
+            self._connect_one(address, ends)
+        except OSError:
+            self._forget_socket()
+            raise
+
+    def _connect_one(self, found: Address, ends: float) -> None:
+        family, kind, protocol, _, address = found
         self._sock = sock = socket.socket(family, kind, protocol)
         self.opened[:] = [sock]
         sock.setblocking(False)

@@ -117,18 +117,46 @@ class UnexpectedAnswer(EtcdError):
 
 
 class V2ApiDisabled(EtcdError):
-    """Every endpoint has its v2 API off, or does not have one any more."""
+    """Every endpoint has its v2 API off, or is none: a peer port, a wrong path, another server."""
 
-    def __init__(self, endpoints: Sequence[str], server_version: str | None = None) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        server_version: str | None = None,
+        *,
+        peer_of: Sequence[str] | None = None,
+        path: str = "",
+    ) -> None:
         super().__init__(tuple(endpoints), server_version)
         self.endpoints = tuple(endpoints)
         self.server_version = server_version
+        """None where /version was not answered as etcd does."""
+        self.peer_of = None if peer_of is None else tuple(peer_of)
+        """For a peer port, which is for other members: the client URLs that it names."""
+        self.path = path
+        """The path before `/v2` of an endpoint that does not answer as etcd does."""
 
     def __str__(self) -> str:
         version = f"etcd {self.server_version}" if self.server_version else "the server's version is not known"
+        return f"the v2 API is not served by {', '.join(self.endpoints)} ({version}): {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self.peer_of is not None:
+            urls = f": {', '.join(self.peer_of)}" if self.peer_of else ", mostly port 2379"
+            return (
+                f"this is a peer port, which answers /members and is for other members only; give the client URL{urls}"
+            )
+        if self.path:
+            return (
+                f"nothing of etcd was found below {self.path!r} there: is that path right, and does a proxy serve it?"
+            )
+
+        off = "start etcd 3.4 or 3.5 with --enable-v2=true; etcd 3.6 and newer have no v2 API"
+        if self.server_version:
+            return off
         return (
-            f"the v2 API is not served by {', '.join(self.endpoints)} ({version}): "
-            "start etcd 3.4 or 3.5 with --enable-v2=true; etcd 3.6 and newer have no v2 API"
+            "is it etcd's client port, and are all its paths there? /version was not answered as etcd does "
+            f"(HTTP may be elsewhere, by --listen-client-http-urls). Else {off}"
         )
 
 

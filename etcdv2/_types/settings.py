@@ -86,6 +86,16 @@ def check_user_agent(value: object) -> None:
         raise ValueError(f"user_agent {value!r}: must be printable ASCII")
 
 
+def check_kinds(flags: Mapping[str, object], hooks: Mapping[str, object]) -> None:
+    """Raises TypeError that names the argument: a text like "no" would count as true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} {value!r}: must be True or False")
+    for name, value in hooks.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} {value!r}: must be a function or None")
+
+
 def check_consistency(value: str) -> None:
     if value not in CONSISTENCIES:
         raise ValueError(f"consistency: must be one of {', '.join(CONSISTENCIES)}, not {value!r}")

@@ -93,7 +93,7 @@ EXCEPTIONS = {
     "etcdv2._sync.httpx_transport": IO | {"ssl"},
     "etcdv2._types.tls": {"ssl"},  # makes contexts, opens nothing
     # Read the environment's words about proxies, open nothing.
-    "etcdv2._core.endpoints": {"urllib.request.getproxies", "urllib.request.proxy_bypass"},
+    "etcdv2._core.proxies": {"urllib.request.getproxies", "urllib.request.proxy_bypass"},
 }
 PACKAGES: Mapping[str, set[str]] = {
     **{room: set() for room in MAY_IMPORT},

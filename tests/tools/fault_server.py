@@ -149,9 +149,14 @@ class FaultServer(Listener):
     """
 
     def __init__(
-        self, *script: Behaviour, default: Behaviour | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        *script: Behaviour,
+        default: Behaviour | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        super().__init__()
+        super().__init__(host)
+        self._host = host
         self.script = deque(script)
         self.default = default or answer()
         self.requests: list[Received] = []
@@ -161,7 +166,7 @@ class FaultServer(Listener):
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint("https" if self._ssl_context else "http", "127.0.0.1", self.port)
+        return Endpoint("https" if self._ssl_context else "http", self._host, self.port)
 
     def _next(self, *, at_once: bool) -> Behaviour | None:
         with self.lock:

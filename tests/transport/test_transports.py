@@ -17,6 +17,7 @@ import trustme
 from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
+from etcdv2._transport.lookup import resolver
 from tests.tools.fault_server import (
     Behaviour,
     FaultServer,
@@ -287,6 +288,7 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("socket.getaddrinfo", look_up)
     yield
     over.set()
+    until(lambda: "0 threads" in repr(resolver))
 
 
 @pytest.mark.usefixtures("slow_names")
@@ -303,7 +305,6 @@ def test_name_look_up_is_bounded_and_freed_by_close(transport: Driver, helpers: 
     assert (failure.phase, failure.sent, failure.aborted) == ("connect", Sent.NOTHING, True)
 
 
-@pytest.mark.parametrize("name", ["threads"])
 def test_address_that_does_not_answer_leaves_time_for_the_next(
     transport: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
