@@ -6,7 +6,7 @@
 # Map of the house. A room imports from itself and from those below it: tests/repo/test_layers.py has the exact table.
 #
 #   _async/        the shell, which sends, waits and sleeps: client, dispatcher (one call), keys, view, admin, modify,
-#                  resolve, mirror, the httpx transport; in watch/ what runs in the background of a watch
+#                  probes, resolve, mirror, the httpx transport; in watch/ what runs in the background of a watch
 #   _sync/         the same, derived from _async/ by scripts/unasync.py
 #   _transport/    bytes: HTTP/1.1 over sockets, once for threads, once for an event loop
 #   _core/         decisions without I/O, clock and sleep
@@ -57,7 +57,7 @@ from etcdv2._types.call_errors import (
 )
 from etcdv2._types.hooks import AttemptInfo
 from etcdv2._types.mirror import Change, MirrorState
-from etcdv2._types.results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Response, Snapshot
+from etcdv2._types.results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Readiness, Response, Snapshot
 from etcdv2._types.settings import Timeout
 from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
@@ -127,6 +127,7 @@ __all__ = [
     "OutcomeUnknown",
     "OutcomeUnknownTimeout",
     "RaftInternal",
+    "Readiness",
     "Response",
     "Role",
     "RolesAPI",

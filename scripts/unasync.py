@@ -38,6 +38,7 @@ RULES = {
     "etcdv2._transport.loop": "etcdv2._transport.threads",
     "Awaitable[None]": "None",
     "Awaitable[R]": "R",
+    "Awaitable[str]": "str",
     "from collections.abc import Awaitable, Callable": "from collections.abc import Callable",
     "StopAsyncIteration": "StopIteration",
     "__aenter__": "__enter__",

@@ -215,8 +215,18 @@ class AsyncAuthAPI(AsyncSection):
 
     def __init__(self, dispatcher: AsyncDispatcher) -> None:
         super().__init__(dispatcher)
-        self.users = AsyncUsersAPI(dispatcher)
-        self.roles = AsyncRolesAPI(dispatcher)
+        self._users = AsyncUsersAPI(dispatcher)
+        self._roles = AsyncRolesAPI(dispatcher)
+
+    @property
+    def users(self) -> AsyncUsersAPI:
+        """Users: list, get, create, grant, revoke, change_password, delete."""
+        return self._users
+
+    @property
+    def roles(self) -> AsyncRolesAPI:
+        """Roles: list, get, create, grant, revoke, delete."""
+        return self._roles
 
     async def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
         """Whether authentication is on. Anybody may ask."""

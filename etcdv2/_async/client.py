@@ -14,6 +14,7 @@ from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._async.leader import AsyncLeaderPreference
+from etcdv2._async.probes import async_health_of_all, async_readiness
 from etcdv2._async.transports import async_transport_for, check_transport_settings, tls_settings
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._core.call.endpoint_pool import EndpointPool
@@ -23,7 +24,7 @@ from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint, parse_advertised, parse_endpoint, parse_endpoints
 from etcdv2._core.wire import CLUSTER_ID, TransportFailure
 from etcdv2._types.hooks import Hook
-from etcdv2._types.results import ClusterHealth, EndpointHealth
+from etcdv2._types.results import ClusterHealth, Readiness
 from etcdv2._types.settings import (
     UNSET,
     Consistency,
@@ -38,7 +39,7 @@ from etcdv2._types.settings import (
 )
 from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
-from etcdv2_api import Call, Health, KeysError, KeysEvent, Message, Version, operations
+from etcdv2_api import Call, KeysError, KeysEvent, Message, Version, operations
 
 if TYPE_CHECKING:
     import httpx
@@ -133,11 +134,10 @@ class AsyncClient:
 
         # 4. What users call.
         self._monitor = AsyncIndexMonitor(self._dispatcher)
-        self.keys = AsyncKeysAPI(self._dispatcher, self._monitor)
-        """The keys API."""
-        self.members = AsyncMembersAPI(self._dispatcher)
-        self.stats = AsyncStatsAPI(self._dispatcher)
-        self.auth = AsyncAuthAPI(self._dispatcher)
+        self._keys = AsyncKeysAPI(self._dispatcher, self._monitor)
+        self._members = AsyncMembersAPI(self._dispatcher)
+        self._stats = AsyncStatsAPI(self._dispatcher)
+        self._auth = AsyncAuthAPI(self._dispatcher)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -162,6 +162,26 @@ class AsyncClient:
         """End all watches and close all connections. Calls after it raise ValueError."""
         await self._monitor.close()
         await self._dispatcher.close()
+
+    @property
+    def keys(self) -> AsyncKeysAPI:
+        """Keys and directories: read, write, watch, mirror. Start here."""
+        return self._keys
+
+    @property
+    def members(self) -> AsyncMembersAPI:
+        """The members of the cluster: list, leader, add, update, remove."""
+        return self._members
+
+    @property
+    def stats(self) -> AsyncStatsAPI:
+        """Counters of single members: self_, leader, store."""
+        return self._stats
+
+    @property
+    def auth(self) -> AsyncAuthAPI:
+        """Authentication: the switch, `auth.users` and `auth.roles`."""
+        return self._auth
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -215,12 +235,34 @@ class AsyncClient:
         return (await self._dispatcher.perform(operations.get_version(), LOCAL_READ, timeout)).answer
 
     async def health(self) -> ClusterHealth:
-        """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`.
+        """What each member says of itself at /health: all at once, each within `Timeout.attempt`.
+
+        For people who look after the cluster; `ready` says whether this client can work. A member
+        is healthy though its v2 API is off, and unhealthy under an alarm of v3 (its space is used
+        up), which v2 does not mind. Each request makes every member write an entry into its raft
+        log (etcd 3.5: where the v2 API is on), so do not ask often (spec/protocol.md section 15).
 
         Raises ValueError when the client is closed, else nothing.
         """
         await self._dispatcher.check_open()
-        return ClusterHealth(tuple([await self._health_of(one) for one in self._dispatcher.endpoints]))
+        return await async_health_of_all(self._dispatcher)
+
+    async def ready(self, *, key: str | None = None, timeout: TimeoutLike | Unset = UNSET) -> Readiness:
+        """Whether this client can work: an endpoint serves the v2 API and sees a leader.
+
+        For readiness checks: `if not client.ready(): ...`, and its `reason` says why not. All
+        endpoints are asked at once, and the first one that can is enough; else until all have
+        answered, each within `Timeout.attempt` and `timeout` (seconds in total, or a `Timeout`).
+        It costs the cluster a local read and no raft entry.
+
+        `key`: also read it, as this client's user: without it a wrong password is not noticed, as
+        etcd names its leader to everybody. The key need not be there.
+
+        A leader that was just cut off from the others is not noticed for up to two election
+        timeouts. Raises ValueError when the client is closed, and for a key that is none.
+        """
+        await self._dispatcher.check_open()
+        return await async_readiness(self._dispatcher, key, timeout)
 
     async def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """Take the client URLs that the members advertise as further endpoints.
@@ -262,21 +304,3 @@ class AsyncClient:
             return False
         same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.cluster_id
         return same and not isinstance(answer, Message)
-
-    async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
-        started = time.monotonic()
-        call = operations.get_health()
-        try:
-            reply = await self._dispatcher.ask(endpoint, call, self._dispatcher.timeout.attempt)
-            answer = call.decode(reply.status, reply.body)
-        except TransportFailure as error:
-            return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
-        except ValueError as error:
-            reason = self._dispatcher.shown(error, call)
-            return EndpointHealth(endpoint.url, False, reason, time.monotonic() - started)
-        elapsed = time.monotonic() - started
-        if isinstance(answer, Health):
-            healthy = answer.health == "true"
-            reason = "" if healthy else answer.reason or "the member says so, without a reason"
-            return EndpointHealth(endpoint.url, healthy, reason, elapsed)
-        return EndpointHealth(endpoint.url, False, answer.message, elapsed)

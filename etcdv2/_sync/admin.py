@@ -216,8 +216,18 @@ class AuthAPI(Section):
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__(dispatcher)
-        self.users = UsersAPI(dispatcher)
-        self.roles = RolesAPI(dispatcher)
+        self._users = UsersAPI(dispatcher)
+        self._roles = RolesAPI(dispatcher)
+
+    @property
+    def users(self) -> UsersAPI:
+        """Users: list, get, create, grant, revoke, change_password, delete."""
+        return self._users
+
+    @property
+    def roles(self) -> RolesAPI:
+        """Roles: list, get, create, grant, revoke, delete."""
+        return self._roles
 
     def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
         """Whether authentication is on. Anybody may ask."""

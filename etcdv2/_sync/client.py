@@ -21,10 +21,11 @@ from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.keys import KeysAPI
 from etcdv2._sync.leader import LeaderPreference
+from etcdv2._sync.probes import health_of_all, readiness
 from etcdv2._sync.transports import check_transport_settings, tls_settings, transport_for
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._types.hooks import Hook
-from etcdv2._types.results import ClusterHealth, EndpointHealth
+from etcdv2._types.results import ClusterHealth, Readiness
 from etcdv2._types.settings import (
     UNSET,
     Consistency,
@@ -39,7 +40,7 @@ from etcdv2._types.settings import (
 )
 from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
-from etcdv2_api import Call, Health, KeysError, KeysEvent, Message, Version, operations
+from etcdv2_api import Call, KeysError, KeysEvent, Message, Version, operations
 
 if TYPE_CHECKING:
     import httpx
@@ -134,11 +135,10 @@ class Client:
 
         # 4. What users call.
         self._monitor = IndexMonitor(self._dispatcher)
-        self.keys = KeysAPI(self._dispatcher, self._monitor)
-        """The keys API."""
-        self.members = MembersAPI(self._dispatcher)
-        self.stats = StatsAPI(self._dispatcher)
-        self.auth = AuthAPI(self._dispatcher)
+        self._keys = KeysAPI(self._dispatcher, self._monitor)
+        self._members = MembersAPI(self._dispatcher)
+        self._stats = StatsAPI(self._dispatcher)
+        self._auth = AuthAPI(self._dispatcher)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -163,6 +163,26 @@ class Client:
         """End all watches and close all connections. Calls after it raise ValueError."""
         self._monitor.close()
         self._dispatcher.close()
+
+    @property
+    def keys(self) -> KeysAPI:
+        """Keys and directories: read, write, watch, mirror. Start here."""
+        return self._keys
+
+    @property
+    def members(self) -> MembersAPI:
+        """The members of the cluster: list, leader, add, update, remove."""
+        return self._members
+
+    @property
+    def stats(self) -> StatsAPI:
+        """Counters of single members: self_, leader, store."""
+        return self._stats
+
+    @property
+    def auth(self) -> AuthAPI:
+        """Authentication: the switch, `auth.users` and `auth.roles`."""
+        return self._auth
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -216,12 +236,34 @@ class Client:
         return (self._dispatcher.perform(operations.get_version(), LOCAL_READ, timeout)).answer
 
     def health(self) -> ClusterHealth:
-        """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`.
+        """What each member says of itself at /health: all at once, each within `Timeout.attempt`.
+
+        For people who look after the cluster; `ready` says whether this client can work. A member
+        is healthy though its v2 API is off, and unhealthy under an alarm of v3 (its space is used
+        up), which v2 does not mind. Each request makes every member write an entry into its raft
+        log (etcd 3.5: where the v2 API is on), so do not ask often (spec/protocol.md section 15).
 
         Raises ValueError when the client is closed, else nothing.
         """
         self._dispatcher.check_open()
-        return ClusterHealth(tuple([self._health_of(one) for one in self._dispatcher.endpoints]))
+        return health_of_all(self._dispatcher)
+
+    def ready(self, *, key: str | None = None, timeout: TimeoutLike | Unset = UNSET) -> Readiness:
+        """Whether this client can work: an endpoint serves the v2 API and sees a leader.
+
+        For readiness checks: `if not client.ready(): ...`, and its `reason` says why not. All
+        endpoints are asked at once, and the first one that can is enough; else until all have
+        answered, each within `Timeout.attempt` and `timeout` (seconds in total, or a `Timeout`).
+        It costs the cluster a local read and no raft entry.
+
+        `key`: also read it, as this client's user: without it a wrong password is not noticed, as
+        etcd names its leader to everybody. The key need not be there.
+
+        A leader that was just cut off from the others is not noticed for up to two election
+        timeouts. Raises ValueError when the client is closed, and for a key that is none.
+        """
+        self._dispatcher.check_open()
+        return readiness(self._dispatcher, key, timeout)
 
     def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         """Take the client URLs that the members advertise as further endpoints.
@@ -263,21 +305,3 @@ class Client:
             return False
         same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.cluster_id
         return same and not isinstance(answer, Message)
-
-    def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
-        started = time.monotonic()
-        call = operations.get_health()
-        try:
-            reply = self._dispatcher.ask(endpoint, call, self._dispatcher.timeout.attempt)
-            answer = call.decode(reply.status, reply.body)
-        except TransportFailure as error:
-            return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
-        except ValueError as error:
-            reason = self._dispatcher.shown(error, call)
-            return EndpointHealth(endpoint.url, False, reason, time.monotonic() - started)
-        elapsed = time.monotonic() - started
-        if isinstance(answer, Health):
-            healthy = answer.health == "true"
-            reason = "" if healthy else answer.reason or "the member says so, without a reason"
-            return EndpointHealth(endpoint.url, healthy, reason, elapsed)
-        return EndpointHealth(endpoint.url, False, answer.message, elapsed)
