@@ -35,6 +35,7 @@ ROOMS = {
     "etcdv2._core": "core",
     "etcdv2._types": "types",
     "etcdv2._runtime": "runtime",
+    "etcdv2.testing.fixtures": "fixtures",
     "etcdv2.testing": "testing",
     "etcdv2_api": "generated",
     "etcdv2": "face",
@@ -64,9 +65,10 @@ MAY_IMPORT = {
     "types": {"types", "generated"},
     "runtime": {"runtime"},
     "testing": {"testing"},
+    "fixtures": {"testing", "face"},
     "generated": {"generated"},
 }
-PUBLIC_NAMES_ONLY = TO_COME - {"main"}
+PUBLIC_NAMES_ONLY = (TO_COME - {"main"}) | {"fixtures"}
 """What stands on the client uses nothing that its users cannot use: of `etcdv2` what `__all__` has, and of another of
 these rooms no name with an underscore.
 """
@@ -84,6 +86,7 @@ FORBIDDEN = {
     **dict.fromkeys(("core", "call", "watch", "mirror", "wire", "types"), IO | WAITING | {"ssl"}),
     "runtime": IO | {"ssl"},
     "testing": {"httpx", "httptools", "pydantic", "asyncio"},
+    "fixtures": IO | {"ssl", "asyncio"},
     "generated": IO | WAITING | {"ssl"},
 }
 EXCEPTIONS = {
@@ -104,7 +107,8 @@ PACKAGES: Mapping[str, set[str]] = {
     "sync": {"httpx"},
     "transport": {"httptools"},
     "types": {"typing_extensions"},
-    "testing": {"httpx", "jsonschema", "pytest", "trustme", "yaml"},
+    "testing": {"httpx", "jsonschema", "trustme", "yaml"},
+    "fixtures": {"pytest"},
     "generated": {"pydantic", "typing_extensions"},
 }
 """Packages beside the standard library. Only `transfer` is open: it will need some client for v3."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import inspect
 import io
 import re
 from dataclasses import fields
@@ -61,7 +63,10 @@ def test_a_block_runs_and_prints_what_its_comments_say(
         exec(compile(code, "README.md", "exec"), names)
         for name, value in names.items():
             if name.startswith("test_"):
-                value(etcd)
+                fixtures = {one: request.getfixturevalue(one) for one in inspect.signature(value).parameters}
+                made = value(**fixtures)
+                if inspect.iscoroutine(made):
+                    asyncio.run(made)
     expected = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
     assert printed.getvalue().splitlines() == expected
 
