@@ -13,7 +13,7 @@ from math import inf
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.pending_stream import AsyncPendingStream
-from etcdv2._async.watch.polls import AsyncHeldPoll
+from etcdv2._async.watch.poll_requests import AsyncHeldPoll
 from etcdv2._async.watch.proxied_polls import AsyncProxiedPolls
 from etcdv2._async.watch.reconnect import AsyncReconnect
 from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_read_state
@@ -238,6 +238,8 @@ class AsyncFeed:
             # 2. The end of a poll that was renewed: what does it prove?
             ended = polls.ended(held, properly=failure is None)
             if ended is Ended.GO_ON and second is not None:
+                if not await polls.may_go_on(second):
+                    return None
                 second, went_on = None, second
                 return went_on
             if ended is Ended.LEAPT and not await polls.settle_by_reading():

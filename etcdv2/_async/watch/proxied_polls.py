@@ -12,7 +12,8 @@ import time
 
 from etcdv2._async.watch.history_check import place_of
 from etcdv2._async.watch.paths import HeadersHeldBack
-from etcdv2._async.watch.polls import AsyncHeldPoll, AsyncPolls
+from etcdv2._async.watch.poll_requests import AsyncHeldPoll
+from etcdv2._async.watch.polls import AsyncPolls
 from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_see_store
 from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import State
@@ -62,6 +63,7 @@ class AsyncProxiedPolls(AsyncPolls):
                 raise ClusterChanged(self.cluster_id, seen.meta.cluster_id, seen.endpoint.url)
             if self.cluster_id and seen.meta.index < self._cursor.seen:
                 await self.check.check_index(seen)
+            await self.check.check_unseen(seen)
         except EtcdError:
             self._history.interrupted = True
             raise

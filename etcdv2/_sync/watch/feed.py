@@ -21,7 +21,7 @@ from etcdv2._runtime.primitives import Channel, Pulse, Worker
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._sync.watch.pending_stream import PendingStream
-from etcdv2._sync.watch.polls import HeldPoll
+from etcdv2._sync.watch.poll_requests import HeldPoll
 from etcdv2._sync.watch.proxied_polls import ProxiedPolls
 from etcdv2._sync.watch.reconnect import Reconnect
 from etcdv2._sync.watch.snapshot import StoreSeen, read_state
@@ -239,6 +239,8 @@ class Feed:
             # 2. The end of a poll that was renewed: what does it prove?
             ended = polls.ended(held, properly=failure is None)
             if ended is Ended.GO_ON and second is not None:
+                if not polls.may_go_on(second):
+                    return None
                 second, went_on = None, second
                 return went_on
             if ended is Ended.LEAPT and not polls.settle_by_reading():

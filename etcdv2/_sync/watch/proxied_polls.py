@@ -16,7 +16,8 @@ from etcdv2._core.watch.renewal import State
 from etcdv2._core.wire import TransportFailure
 from etcdv2._sync.watch.history_check import place_of
 from etcdv2._sync.watch.paths import HeadersHeldBack
-from etcdv2._sync.watch.polls import HeldPoll, Polls
+from etcdv2._sync.watch.poll_requests import HeldPoll
+from etcdv2._sync.watch.polls import Polls
 from etcdv2._sync.watch.snapshot import StoreSeen, see_store
 from etcdv2._types.api_errors import EtcdError
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable, StaleRead
@@ -63,6 +64,7 @@ class ProxiedPolls(Polls):
                 raise ClusterChanged(self.cluster_id, seen.meta.cluster_id, seen.endpoint.url)
             if self.cluster_id and seen.meta.index < self._cursor.seen:
                 self.check.check_index(seen)
+            self.check.check_unseen(seen)
         except EtcdError:
             self._history.interrupted = True
             raise

@@ -196,6 +196,24 @@ async def test_watch_and_mirror_through_a_balancer_while_a_member_is_away(
             assert await mirror.wait_for(lambda state: state["/k/a"].value == "59", timeout=SOON)
 
 
+@follows
+@pytest.mark.parametrize("has_seen_an_event", [False, True])
+async def test_quiet_watch_through_a_balancer_is_renewed(
+    connect: Connect, etcd_cluster: Cluster, path: str, has_seen_an_event: bool
+) -> None:
+    """Each of its polls may wait at another member than the one before."""
+    with PATHS[path](etcd_cluster.members) as box:
+        client, direct = connect(box.url), connect(etcd_cluster.endpoints)
+        async with client.keys.watch("/k", recursive=True) as watcher:
+            for number in range(has_seen_an_event):
+                await direct.keys.set("/k", f"before {number}")
+                assert (await next_of(watcher)).value == f"before {number}"
+            for number in range(2):
+                await async_foreign_writes(etcd_cluster.leader(), 1200, connections=1, followed_by=[watcher])
+                await direct.keys.set("/k", f"{number}")
+                assert (await next_of(watcher)).value == f"{number}"
+
+
 # --- mirrors ---------------------------------------------------------------------------------------------------------
 
 

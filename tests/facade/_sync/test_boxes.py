@@ -197,6 +197,24 @@ def test_watch_and_mirror_through_a_balancer_while_a_member_is_away(
             assert mirror.wait_for(lambda state: state["/k/a"].value == "59", timeout=SOON)
 
 
+@follows
+@pytest.mark.parametrize("has_seen_an_event", [False, True])
+def test_quiet_watch_through_a_balancer_is_renewed(
+    connect: Connect, etcd_cluster: Cluster, path: str, has_seen_an_event: bool
+) -> None:
+    """Each of its polls may wait at another member than the one before."""
+    with PATHS[path](etcd_cluster.members) as box:
+        client, direct = connect(box.url), connect(etcd_cluster.endpoints)
+        with client.keys.watch("/k", recursive=True) as watcher:
+            for number in range(has_seen_an_event):
+                direct.keys.set("/k", f"before {number}")
+                assert (next_of(watcher)).value == f"before {number}"
+            for number in range(2):
+                foreign_writes(etcd_cluster.leader(), 1200, connections=1, followed_by=[watcher])
+                direct.keys.set("/k", f"{number}")
+                assert (next_of(watcher)).value == f"{number}"
+
+
 # --- mirrors ---------------------------------------------------------------------------------------------------------
 
 

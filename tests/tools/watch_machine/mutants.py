@@ -176,7 +176,7 @@ class _Plain(Driver):
 class _NotCompared(HistoryDriver):
     """A server that answers is in the same history."""
 
-    def prove(self, endpoint: int, flow: Flow, store_index: int, found: list[bool]) -> Steps:
+    def prove(self, endpoint: int, flow: Flow, store_index: int, asked_from: int | None, found: list[bool]) -> Steps:
         self.history.proved(self.place(endpoint, flow))
         found.append(True)
         yield None
