@@ -222,13 +222,14 @@ class AsyncDispatcher:
         call: Call[Any, Any],
         timeout: TimeoutLike | Unset = UNSET,
         failed: Callable[[Endpoint, TransportFailure], Awaitable[None]] | None = None,
+        deadline: Deadline = NEVER,
     ) -> AsyncPoll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does, and what `failed` raises.
 
         That is called when one has not answered.
         """
         await self.check_open()
-        route = self._begin(call, LOCAL_READ, timeout, NEVER)
+        route = self._begin(call, LOCAL_READ, timeout, deadline)
 
         while True:
             step = await self._step(route, call)

@@ -20,7 +20,7 @@ from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._runtime.primitives import async_checkpoint
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
 from etcdv2._types.results import Event, Snapshot
-from etcdv2._types.settings import check_seconds
+from etcdv2._types.settings import check_wait
 from etcdv2_api import Node
 
 T = TypeVar("T")
@@ -129,11 +129,11 @@ class AsyncMirror(Mapping[str, Node]):
         """Wait until `predicate` returns something true for the newest state, and return that.
 
         It is called with the newest state, now and after each change. States that follow each other
-        quickly can be skipped: `changes` has them all. When `timeout` seconds are over or the
-        mirror is closed meanwhile, its last, false value is returned. Raises what ended the mirror,
+        quickly can be skipped: `changes` has them all. When `timeout` seconds are over (0: it looks
+        once) or the mirror is closed meanwhile, its last, false value is returned. Raises what ended the mirror,
         and ValueError when it was closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         deadline = Deadline.after(timeout, time.monotonic())
         await async_checkpoint()
         if self.closed:
@@ -221,10 +221,12 @@ class AsyncMirrorChanges:
     async def next(self, timeout: float | None = None) -> Change | None:
         """The next change; None when none came within `timeout` seconds, or when it is closed meanwhile.
 
+        `timeout`: None waits for ever; 0 takes what has come already.
+
         Raises what ended the mirror, after the changes that came before, and ValueError when this or the mirror was
         closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         had_ended = self._closed or self._copy.has_ended
         change = await self._next(timeout)
         if change is None and had_ended:

@@ -223,13 +223,14 @@ class Dispatcher:
         call: Call[Any, Any],
         timeout: TimeoutLike | Unset = UNSET,
         failed: Callable[[Endpoint, TransportFailure], None] | None = None,
+        deadline: Deadline = NEVER,
     ) -> Poll:
         """Register a watch at whichever endpoint takes it. Raises as `perform` does, and what `failed` raises.
 
         That is called when one has not answered.
         """
         self.check_open()
-        route = self._begin(call, LOCAL_READ, timeout, NEVER)
+        route = self._begin(call, LOCAL_READ, timeout, deadline)
 
         while True:
             step = self._step(route, call)

@@ -145,7 +145,9 @@ class View:
         which without snapshots is a HistoryCleared or ClusterChanged.
 
         `patience`: seconds to endure a cluster that cannot be reached before ClusterUnavailable,
-        None for ever. `buffer`: events read ahead while their user is busy.
+        from the first try on. None: the first try raises, and a watch that has begun endures for
+        ever. Once begun, it also endures refusals (a 401, a page of a proxy): four in a row end it,
+        and with snapshots it is patience alone that ends. `buffer`: events read ahead while their user is busy.
         """
         check_seconds("patience", patience)
         key_calls.check_buffer(buffer)

@@ -66,6 +66,12 @@ def check_seconds(what: str, value: object) -> None:
         raise ValueError(f"{what}: must be more than 0 seconds, not {value!r}; None means no limit")
 
 
+def check_wait(timeout: object) -> None:
+    """The same for how long a call may wait: 0 is for what is there already."""
+    if isinstance(timeout, bool) or timeout != 0:
+        check_seconds("timeout", timeout)
+
+
 def timeout_from(given: TimeoutLike | Unset, standard: Timeout) -> Timeout:
     """The times for one call or client: `given` over `standard`."""
     if isinstance(given, Unset):

@@ -15,6 +15,7 @@ from typing import Protocol
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.other_members import AsyncOtherMembers
 from etcdv2._async.watch.paths import AsyncPaths
+from etcdv2._async.watch.reconnect import AsyncOutage
 from etcdv2._async.watch.snapshot import async_cluster_index
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
@@ -103,6 +104,7 @@ class AsyncIndexMonitor:
         self._members: dict[Endpoint, AsyncMemberMonitor] = {}
         self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
         self.paths = AsyncPaths(self._dispatcher)
+        self.outage = AsyncOutage()
         self._lock = threading.Lock()
 
     def chain(self, poll: AsyncPoll) -> RaftChain:

@@ -18,6 +18,7 @@ import time
 from math import inf
 
 from etcdv2._async.dispatcher import AsyncDispatcher
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.primitives import async_later
@@ -131,23 +132,30 @@ class AsyncPaths:
                 raise HeadersHeldBack
             self._dispatcher.prefer(others[0])
 
-    async def unanswered(self, keys: tuple[str, ...], endpoint: Endpoint, failure: TransportFailure) -> None:
-        """A poll has failed there.
+    async def unanswered(
+        self, keys: tuple[str, ...], deadline: Deadline, endpoint: Endpoint, failure: TransportFailure
+    ) -> None:
+        """A poll has failed there, whose caller waits no longer than until then.
 
         Raises HeadersHeldBack where that is because its headers are held back, and no other endpoint is left.
         """
-        if not await self.is_held_back(endpoint, failure, keys):
+        if not await self.is_held_back(endpoint, failure, keys, deadline):
             return
         if not self._others():
             raise HeadersHeldBack from failure
 
-    async def is_held_back(self, endpoint: Endpoint, failure: TransportFailure, keys: tuple[str, ...]) -> bool:
+    async def is_held_back(
+        self, endpoint: Endpoint, failure: TransportFailure, keys: tuple[str, ...], deadline: Deadline = NEVER
+    ) -> bool:
         """Whether a poll failed for want of its headers where reads are answered."""
         if not (failure.timed_out and failure.phase == "wait"):
             return False
         for key in keys:
+            within = deadline.cut(self._dispatcher.timeout.attempt, time.monotonic())
+            if within == 0:
+                return False
             try:
-                meta = await self._dispatcher.probe(endpoint, operations.get_key(key))
+                meta = await self._dispatcher.probe(endpoint, operations.get_key(key), within)
             except TransportFailure:
                 return False
             if meta.index:

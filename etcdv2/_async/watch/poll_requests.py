@@ -14,6 +14,7 @@ from typing import NamedTuple
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.history_check import AsyncHistoryCheck, place_of
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
@@ -60,8 +61,8 @@ class AsyncPollRequests:
         recursive = self._cursor.recursive or None
         return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
 
-    async def register(self) -> AsyncHeldPoll:
-        """A poll from the settled index on, at whichever endpoint takes it.
+    async def register(self, deadline: Deadline = NEVER) -> AsyncHeldPoll:
+        """A poll from the settled index on, at whichever endpoint takes it until then.
 
         Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, HistoryCleared, and
         HeadersHeldBack.
@@ -71,13 +72,13 @@ class AsyncPollRequests:
             self._cursor.go_back()
         try:
             asked_at = time.monotonic()
-            poll = await self._ask_from_settled()
+            poll = await self._ask_from_settled(deadline)
         except EtcdError:
             self._history.interrupted = True
             raise
-        return await self.admitted(poll, asked_at)
+        return await self.admitted(poll, asked_at, deadline)
 
-    async def admitted(self, poll: AsyncPoll, asked_at: float) -> AsyncHeldPoll:
+    async def admitted(self, poll: AsyncPoll, asked_at: float, deadline: Deadline = NEVER) -> AsyncHeldPoll:
         """The poll, where the watch may go on there. Raises as `register` does."""
         asked_from = self._cursor.wait_index
         self._monitor.note(poll, asked_at)
@@ -95,26 +96,26 @@ class AsyncPollRequests:
                 raise self.loss(held, Ended.LEAPT)
             if not await self.check.admits(poll):
                 await poll.stream.close()
-                return await self.register()
+                return await self.register(deadline)
         except BaseException:
             await poll.stream.close()
             raise
         self.cluster_id = poll.meta.cluster_id
         return held
 
-    async def _ask_from_settled(self) -> AsyncPoll:
+    async def _ask_from_settled(self, deadline: Deadline) -> AsyncPoll:
         """Where that is further back than the watch had come, and gone from the history, from there."""
         try:
-            return await self._open(self._cursor.wait_index)
+            return await self._open(self._cursor.wait_index, deadline)
         except HistoryCleared:
             if not self._cursor.go_forth():
                 raise
-        return await self._open(self._cursor.wait_index)
+        return await self._open(self._cursor.wait_index, deadline)
 
-    async def _open(self, wait_index: int | None) -> AsyncPoll:
+    async def _open(self, wait_index: int | None, deadline: Deadline) -> AsyncPoll:
         self._monitor.paths.avoid_holding_back()
-        failed = partial(self._monitor.paths.unanswered, self.probes)
-        return await self._dispatcher.open_watch(self.call(wait_index), UNSET, failed)
+        failed = partial(self._monitor.paths.unanswered, self.probes, deadline)
+        return await self._dispatcher.open_watch(self.call(wait_index), UNSET, failed, deadline)
 
     async def open_at(
         self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None, *, newcomers: bool = False

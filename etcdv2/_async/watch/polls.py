@@ -26,6 +26,8 @@ from etcdv2_api import operations
 
 logger = logging.getLogger("etcdv2")
 
+SHORT_POLL_SECONDS = 1.0
+"""A poll that breaks sooner than this is blamed on its endpoint; those that end sooner are followed by pauses."""
 SILENT_STREAM_SECONDS = 0.25
 """A stream that has brought nothing for so long is ended by the monitor, where reading does not time out."""
 READ_SECONDS = 0.5
@@ -107,6 +109,15 @@ class AsyncPolls(AsyncPollRequests):
         """A poll or stream failed. No outage where this client has ended it itself, and not for the member's sake."""
         if not failure.aborted or self._lost:
             self._history.interrupted = True
+
+    def blames(self, failure: TransportFailure) -> bool:
+        """Whether the failure of the first poll that ended last is one of its endpoint, which is to rest then.
+
+        A poll that has waited for a while may be cut by whatever lies between, as balancers do with quiet connections.
+        Whether the endpoint answers, the next poll shows, which is asked for there.
+        """
+        waited = time.monotonic() - self._begun_at >= SHORT_POLL_SECONDS
+        return failure.aborted or self._lost or not waited
 
     def needs_look_back(self, held: AsyncHeldPoll, event_index: int) -> bool:
         return self._renewal.needs_look_back(held.at, event_index)

@@ -15,6 +15,7 @@ from etcdv2._async.watch.paths import HeadersHeldBack
 from etcdv2._async.watch.poll_requests import AsyncHeldPoll
 from etcdv2._async.watch.polls import AsyncPolls
 from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_see_store
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import State
 from etcdv2._core.wire import TransportFailure
@@ -34,31 +35,31 @@ UNOBSERVED_SECONDS = 10.0
 class AsyncProxiedPolls(AsyncPolls):
     """`AsyncPolls` that may go through such a proxy."""
 
-    async def begin_watch(self) -> AsyncHeldPoll | AsyncStoreSeen:
+    async def begin_watch(self, deadline: Deadline = NEVER) -> AsyncHeldPoll | AsyncStoreSeen:
         """A poll, as `register` gives it; or where the store was seen: then `await_headers` asks for one.
 
         Raises as `register` does.
         """
         try:
-            return await self.register()
+            return await self.register(deadline)
         except HeadersHeldBack:
-            return await self._see_store()
+            return await self._see_store(deadline)
 
-    async def observe(self) -> Place:
+    async def observe(self, deadline: Deadline = NEVER) -> Place:
         """Who answers now. Raises as `perform` does."""
         asked_at = time.monotonic()
         try:
-            poll = await self._open(None)
+            poll = await self._open(None, deadline)
         except HeadersHeldBack:
-            seen = await async_see_store(self._dispatcher, self.probes)
+            seen = await async_see_store(self._dispatcher, self.probes, deadline)
             return Place("", seen.endpoint.url)
         await poll.stream.close()
         self._monitor.note(poll, asked_at)
         return place_of(poll)
 
-    async def _see_store(self) -> AsyncStoreSeen:
+    async def _see_store(self, deadline: Deadline) -> AsyncStoreSeen:
         try:
-            seen = await async_see_store(self._dispatcher, self.probes)
+            seen = await async_see_store(self._dispatcher, self.probes, deadline)
             if self.cluster_id and seen.meta.cluster_id != self.cluster_id:
                 raise ClusterChanged(self.cluster_id, seen.meta.cluster_id, seen.endpoint.url)
             if self.cluster_id and seen.meta.index < self._cursor.seen:

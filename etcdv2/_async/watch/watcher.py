@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from etcdv2._async.watch.feed import AsyncFeed
+from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import async_checkpoint
-from etcdv2._types.settings import check_seconds
+from etcdv2._types.settings import check_wait
 
 T = TypeVar("T")
 
@@ -57,8 +59,8 @@ class AsyncWatcher(Generic[T]):
         feed = self._feed
         if feed.items.exhausted:
             await async_checkpoint()
-        elif not feed.begun:
-            await self._begin(feed)
+        elif not feed.registered:
+            await self._begin(feed, None)
 
         feed = self._feed
         if feed.items.exhausted and feed.items.error is not None:
@@ -84,10 +86,13 @@ class AsyncWatcher(Generic[T]):
     async def next(self, timeout: float | None = None) -> T | None:
         """The next event; None when none came within `timeout` seconds, or when the watch is closed meanwhile.
 
+        `timeout`: None waits for ever; 0 takes what has come already. It bounds the beginning of a watch too,
+        which then goes on in the background.
+
         Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized,
         V2ApiDisabled, which end the watch: then each call raises it. ValueError when it was closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         had_ended = self._feed.items.exhausted
         item = await self._next(timeout)
         if item is None and had_ended:
@@ -100,14 +105,15 @@ class AsyncWatcher(Generic[T]):
 
     async def _next(self, timeout: float | None) -> T | None:
         """The next item; None also when it is closed. Raises what ended it."""
+        deadline = Deadline.after(timeout, time.monotonic())
         while True:
             feed = self._feed
             if feed.items.exhausted:
                 await async_checkpoint()
             elif not feed.begun:
-                await self._begin(feed)
+                await self._begin(feed, timeout)
 
-            item = await feed.items.get(timeout)
+            item = await feed.items.get(deadline.left(time.monotonic()))
             if item is not None:
                 self._index = item.index
             elif feed is not self._feed and timeout is None:
@@ -115,10 +121,10 @@ class AsyncWatcher(Generic[T]):
             # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
             return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
-    async def _begin(self, feed: AsyncFeed) -> None:
+    async def _begin(self, feed: AsyncFeed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""
         try:
-            await feed.begin()
+            await feed.begin(timeout)
         except BaseException:
             interrupted = feed.items.error is None and not feed.closed
             feed.abandon()

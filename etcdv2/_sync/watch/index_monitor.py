@@ -24,6 +24,7 @@ from etcdv2._runtime.primitives import Pulse, Worker, call_each
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.other_members import OtherMembers
 from etcdv2._sync.watch.paths import Paths
+from etcdv2._sync.watch.reconnect import Outage
 from etcdv2._sync.watch.snapshot import cluster_index
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2_api import operations
@@ -104,6 +105,7 @@ class IndexMonitor:
         self._members: dict[Endpoint, MemberMonitor] = {}
         self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
         self.paths = Paths(self._dispatcher)
+        self.outage = Outage()
         self._lock = threading.Lock()
 
     def chain(self, poll: Poll) -> RaftChain:

@@ -18,6 +18,7 @@ import logging
 import time
 from math import inf
 
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.primitives import later
@@ -132,23 +133,30 @@ class Paths:
                 raise HeadersHeldBack
             self._dispatcher.prefer(others[0])
 
-    def unanswered(self, keys: tuple[str, ...], endpoint: Endpoint, failure: TransportFailure) -> None:
-        """A poll has failed there.
+    def unanswered(
+        self, keys: tuple[str, ...], deadline: Deadline, endpoint: Endpoint, failure: TransportFailure
+    ) -> None:
+        """A poll has failed there, whose caller waits no longer than until then.
 
         Raises HeadersHeldBack where that is because its headers are held back, and no other endpoint is left.
         """
-        if not self.is_held_back(endpoint, failure, keys):
+        if not self.is_held_back(endpoint, failure, keys, deadline):
             return
         if not self._others():
             raise HeadersHeldBack from failure
 
-    def is_held_back(self, endpoint: Endpoint, failure: TransportFailure, keys: tuple[str, ...]) -> bool:
+    def is_held_back(
+        self, endpoint: Endpoint, failure: TransportFailure, keys: tuple[str, ...], deadline: Deadline = NEVER
+    ) -> bool:
         """Whether a poll failed for want of its headers where reads are answered."""
         if not (failure.timed_out and failure.phase == "wait"):
             return False
         for key in keys:
+            within = deadline.cut(self._dispatcher.timeout.attempt, time.monotonic())
+            if within == 0:
+                return False
             try:
-                meta = self._dispatcher.probe(endpoint, operations.get_key(key))
+                meta = self._dispatcher.probe(endpoint, operations.get_key(key), within)
             except TransportFailure:
                 return False
             if meta.index:

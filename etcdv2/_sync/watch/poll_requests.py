@@ -12,6 +12,7 @@ import time
 from functools import partial
 from typing import NamedTuple
 
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
@@ -61,8 +62,8 @@ class PollRequests:
         recursive = self._cursor.recursive or None
         return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
 
-    def register(self) -> HeldPoll:
-        """A poll from the settled index on, at whichever endpoint takes it.
+    def register(self, deadline: Deadline = NEVER) -> HeldPoll:
+        """A poll from the settled index on, at whichever endpoint takes it until then.
 
         Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, HistoryCleared, and
         HeadersHeldBack.
@@ -72,13 +73,13 @@ class PollRequests:
             self._cursor.go_back()
         try:
             asked_at = time.monotonic()
-            poll = self._ask_from_settled()
+            poll = self._ask_from_settled(deadline)
         except EtcdError:
             self._history.interrupted = True
             raise
-        return self.admitted(poll, asked_at)
+        return self.admitted(poll, asked_at, deadline)
 
-    def admitted(self, poll: Poll, asked_at: float) -> HeldPoll:
+    def admitted(self, poll: Poll, asked_at: float, deadline: Deadline = NEVER) -> HeldPoll:
         """The poll, where the watch may go on there. Raises as `register` does."""
         asked_from = self._cursor.wait_index
         self._monitor.note(poll, asked_at)
@@ -96,26 +97,26 @@ class PollRequests:
                 raise self.loss(held, Ended.LEAPT)
             if not self.check.admits(poll):
                 poll.stream.close()
-                return self.register()
+                return self.register(deadline)
         except BaseException:
             poll.stream.close()
             raise
         self.cluster_id = poll.meta.cluster_id
         return held
 
-    def _ask_from_settled(self) -> Poll:
+    def _ask_from_settled(self, deadline: Deadline) -> Poll:
         """Where that is further back than the watch had come, and gone from the history, from there."""
         try:
-            return self._open(self._cursor.wait_index)
+            return self._open(self._cursor.wait_index, deadline)
         except HistoryCleared:
             if not self._cursor.go_forth():
                 raise
-        return self._open(self._cursor.wait_index)
+        return self._open(self._cursor.wait_index, deadline)
 
-    def _open(self, wait_index: int | None) -> Poll:
+    def _open(self, wait_index: int | None, deadline: Deadline) -> Poll:
         self._monitor.paths.avoid_holding_back()
-        failed = partial(self._monitor.paths.unanswered, self.probes)
-        return self._dispatcher.open_watch(self.call(wait_index), UNSET, failed)
+        failed = partial(self._monitor.paths.unanswered, self.probes, deadline)
+        return self._dispatcher.open_watch(self.call(wait_index), UNSET, failed, deadline)
 
     def open_at(
         self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None, *, newcomers: bool = False

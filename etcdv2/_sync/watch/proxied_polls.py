@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import State
 from etcdv2._core.wire import TransportFailure
@@ -35,31 +36,31 @@ UNOBSERVED_SECONDS = 10.0
 class ProxiedPolls(Polls):
     """`Polls` that may go through such a proxy."""
 
-    def begin_watch(self) -> HeldPoll | StoreSeen:
+    def begin_watch(self, deadline: Deadline = NEVER) -> HeldPoll | StoreSeen:
         """A poll, as `register` gives it; or where the store was seen: then `await_headers` asks for one.
 
         Raises as `register` does.
         """
         try:
-            return self.register()
+            return self.register(deadline)
         except HeadersHeldBack:
-            return self._see_store()
+            return self._see_store(deadline)
 
-    def observe(self) -> Place:
+    def observe(self, deadline: Deadline = NEVER) -> Place:
         """Who answers now. Raises as `perform` does."""
         asked_at = time.monotonic()
         try:
-            poll = self._open(None)
+            poll = self._open(None, deadline)
         except HeadersHeldBack:
-            seen = see_store(self._dispatcher, self.probes)
+            seen = see_store(self._dispatcher, self.probes, deadline)
             return Place("", seen.endpoint.url)
         poll.stream.close()
         self._monitor.note(poll, asked_at)
         return place_of(poll)
 
-    def _see_store(self) -> StoreSeen:
+    def _see_store(self, deadline: Deadline) -> StoreSeen:
         try:
-            seen = see_store(self._dispatcher, self.probes)
+            seen = see_store(self._dispatcher, self.probes, deadline)
             if self.cluster_id and seen.meta.cluster_id != self.cluster_id:
                 raise ClusterChanged(self.cluster_id, seen.meta.cluster_id, seen.endpoint.url)
             if self.cluster_id and seen.meta.index < self._cursor.seen:

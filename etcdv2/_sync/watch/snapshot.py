@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from etcdv2._core.call.policy import READS
 from etcdv2._core.call.steps import Answered
+from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
 from etcdv2._sync.dispatcher import Dispatcher, Poll
@@ -25,14 +26,16 @@ class StoreSeen(NamedTuple):
     meta: Meta
 
 
-def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool, quorum: bool = False) -> Snapshot:
+def read_state(
+    dispatcher: Dispatcher, key: str, deadline: Deadline = NEVER, *, recursive: bool, quorum: bool = False
+) -> Snapshot:
     """The key as it is, not older than what this client has seen: else a deletion could seem undone.
 
     `quorum`: what was seen does not count, as the store was put back.
     """
     call = operations.get_key(key, recursive=recursive or None, quorum=quorum or None)
     try:
-        answered = dispatcher.perform(call, READS["quorum" if quorum else "session"])
+        answered = dispatcher.perform(call, READS["quorum" if quorum else "session"], deadline=deadline)
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
@@ -72,11 +75,11 @@ def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: in
         raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
 
 
-def see_store(dispatcher: Dispatcher, probes: tuple[str, ...]) -> StoreSeen:
+def see_store(dispatcher: Dispatcher, probes: tuple[str, ...], deadline: Deadline = NEVER) -> StoreSeen:
     """The store's index at whoever answers, not older than what this client has seen. Raises as `perform` does."""
     for probe in probes:
         try:
-            answered = dispatcher.perform(operations.get_key(probe), READS["session"])
+            answered = dispatcher.perform(operations.get_key(probe), READS["session"], deadline=deadline)
         except ApiError as error:
             found = [one for one in dispatcher.endpoints if one.url == error.endpoint]
             if error.index and found:

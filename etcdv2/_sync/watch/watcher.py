@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import checkpoint
 from etcdv2._sync.watch.feed import Feed
-from etcdv2._types.settings import check_seconds
+from etcdv2._types.settings import check_wait
 
 T = TypeVar("T")
 
@@ -58,8 +60,8 @@ class Watcher(Generic[T]):
         feed = self._feed
         if feed.items.exhausted:
             checkpoint()
-        elif not feed.begun:
-            self._begin(feed)
+        elif not feed.registered:
+            self._begin(feed, None)
 
         feed = self._feed
         if feed.items.exhausted and feed.items.error is not None:
@@ -85,10 +87,13 @@ class Watcher(Generic[T]):
     def next(self, timeout: float | None = None) -> T | None:
         """The next event; None when none came within `timeout` seconds, or when the watch is closed meanwhile.
 
+        `timeout`: None waits for ever; 0 takes what has come already. It bounds the beginning of a watch too,
+        which then goes on in the background.
+
         Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized,
         V2ApiDisabled, which end the watch: then each call raises it. ValueError when it was closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         had_ended = self._feed.items.exhausted
         item = self._next(timeout)
         if item is None and had_ended:
@@ -101,14 +106,15 @@ class Watcher(Generic[T]):
 
     def _next(self, timeout: float | None) -> T | None:
         """The next item; None also when it is closed. Raises what ended it."""
+        deadline = Deadline.after(timeout, time.monotonic())
         while True:
             feed = self._feed
             if feed.items.exhausted:
                 checkpoint()
             elif not feed.begun:
-                self._begin(feed)
+                self._begin(feed, timeout)
 
-            item = feed.items.get(timeout)
+            item = feed.items.get(deadline.left(time.monotonic()))
             if item is not None:
                 self._index = item.index
             elif feed is not self._feed and timeout is None:
@@ -116,10 +122,10 @@ class Watcher(Generic[T]):
             # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
             return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
-    def _begin(self, feed: Feed) -> None:
+    def _begin(self, feed: Feed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""
         try:
-            feed.begin()
+            feed.begin(timeout)
         except BaseException:
             interrupted = feed.items.error is None and not feed.closed
             feed.abandon()

@@ -1,5 +1,4 @@
-"""The client of the watch machine: what `poll_requests`, `polls` and `index_monitor` of `etcdv2/_async/watch` do, line by
-line, on the real core.
+"""The client of the watch machine: line by line what `poll_requests`, `polls` and `index_monitor` do, on the real core.
 
 Owns no decision: what those files decide by `Renewal`, `Cursor` and `RaftChain` is decided by these here, in the same
 calls. Each `yield` is a place where others may run: between any two lines outside of the polls' lock, for the threads
