@@ -8,14 +8,14 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._async.leader import AsyncLeaderPreference
 from etcdv2._async.probes import async_health_of_all, async_readiness
-from etcdv2._async.transports import async_transport_for, check_transport_settings, tls_settings
+from etcdv2._async.transports import AsyncHttpTransport, async_transport_for, check_transport_settings, tls_settings
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
@@ -41,9 +41,6 @@ from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
 from etcdv2_api import Call, KeysError, KeysEvent, Message, Version, operations
 
-if TYPE_CHECKING:
-    import httpx
-
 Answer = TypeVar("Answer")
 
 LEAST_SECONDS = 0.001
@@ -68,7 +65,7 @@ class AsyncClient:
     such a write raises OutcomeUnknown.
     `prefer_leader`: talk to the leader when it is among the endpoints.
     `max_connections`: to each endpoint, watches aside.
-    `transport`: an httpx transport to send through, or "httpx" for its standard one.
+    `transport`: one of httpx or httpx2 to send through, or "httpx" for its standard one.
     `proxy`, `trust_env`: as in httpx, which is used for a proxy.
     `user_agent`: instead of the usual one.
     `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
@@ -86,7 +83,7 @@ class AsyncClient:
         repeat_writes: bool = False,
         prefer_leader: bool = False,
         max_connections: int = 100,
-        transport: httpx.AsyncBaseTransport | Literal["httpx"] | None = None,
+        transport: AsyncHttpTransport | Literal["httpx"] | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
         user_agent: str | None = None,

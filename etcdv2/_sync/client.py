@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
@@ -22,7 +22,7 @@ from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.keys import KeysAPI
 from etcdv2._sync.leader import LeaderPreference
 from etcdv2._sync.probes import health_of_all, readiness
-from etcdv2._sync.transports import check_transport_settings, tls_settings, transport_for
+from etcdv2._sync.transports import HttpTransport, check_transport_settings, tls_settings, transport_for
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._types.hooks import Hook
 from etcdv2._types.results import ClusterHealth, Readiness
@@ -41,9 +41,6 @@ from etcdv2._types.settings import (
 from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
 from etcdv2_api import Call, KeysError, KeysEvent, Message, Version, operations
-
-if TYPE_CHECKING:
-    import httpx
 
 Answer = TypeVar("Answer")
 
@@ -69,7 +66,7 @@ class Client:
     such a write raises OutcomeUnknown.
     `prefer_leader`: talk to the leader when it is among the endpoints.
     `max_connections`: to each endpoint, watches aside.
-    `transport`: an httpx transport to send through, or "httpx" for its standard one.
+    `transport`: one of httpx or httpx2 to send through, or "httpx" for its standard one.
     `proxy`, `trust_env`: as in httpx, which is used for a proxy.
     `user_agent`: instead of the usual one.
     `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
@@ -87,7 +84,7 @@ class Client:
         repeat_writes: bool = False,
         prefer_leader: bool = False,
         max_connections: int = 100,
-        transport: httpx.BaseTransport | Literal["httpx"] | None = None,
+        transport: HttpTransport | Literal["httpx"] | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
         user_agent: str | None = None,

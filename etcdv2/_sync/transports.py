@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from etcdv2._core.endpoints import Endpoint, tls_name
 from etcdv2._core.proxies import Proxies, Proxy
@@ -20,7 +20,15 @@ from etcdv2._transport.threads import FastTransport
 from etcdv2._types.tls import TLS
 
 if TYPE_CHECKING:
-    import httpx
+    pass
+
+
+class HttpTransport(Protocol):
+    """A transport of httpx or of httpx2, which are alike in this."""
+
+    def handle_request(self, request: Any, /) -> Any: ...
+
+    def close(self) -> None: ...
 
 
 def check_transport_settings(tls: object, transport: object, max_connections: object) -> None:
@@ -29,6 +37,9 @@ def check_transport_settings(tls: object, transport: object, max_connections: ob
         raise TypeError(f"tls: a {type(tls).__name__}; must be an etcdv2.TLS or an ssl.SSLContext")
     if isinstance(transport, str) and transport != "httpx":
         raise TypeError(f'transport {transport!r}: must be an httpx transport, or "httpx"')
+    if not isinstance(transport, (str, NoneType)) and not hasattr(transport, "handle_request"):
+        kind = type(transport).__name__
+        raise TypeError(f'transport: a {kind}; must be one of httpx or httpx2 for this kind of client, or "httpx"')
     if isinstance(max_connections, bool) or not isinstance(max_connections, int):
         raise TypeError(f"max_connections {max_connections!r}: must be an int")
     if max_connections < 1:
@@ -50,7 +61,7 @@ def tls_settings(endpoints: Sequence[Endpoint], tls: TLS | ssl.SSLContext | None
 def transport_for(
     endpoints: Sequence[Endpoint],
     tls: TLS | None,
-    transport: httpx.BaseTransport | Literal["httpx"] | None,
+    transport: HttpTransport | Literal["httpx"] | None,
     *,
     tls_given: bool,
     proxy: str | None,
@@ -59,7 +70,7 @@ def transport_for(
 ) -> Transport:
     """The transport; reads the PEM files. Raises ValueError for what contradicts itself.
 
-    `transport`: an httpx transport, "httpx" for its standard one, None for the built-in one.
+    `transport`: one of httpx or httpx2, "httpx" for the standard one, None for the built-in one.
     """
     # 1. One that is given is used as it is.
     given = None if transport == "httpx" else transport
@@ -74,13 +85,15 @@ def transport_for(
         if transport is None and through is None:
             return FastTransport(ssl_context=context, server_hostname=server_hostname, max_connections=max_connections)
 
+        from etcdv2._sync.httpx2_bridge import Httpx2Bridge, is_of_httpx2
         from etcdv2._sync.httpx_transport import HttpxTransport
 
+        used: Any = given
         return HttpxTransport(
             ssl_context=context,
             server_hostname=server_hostname,
             max_connections=max_connections,
-            transport=given,
+            transport=Httpx2Bridge(used) if is_of_httpx2(used) else used,
             proxy=through,
         )
 

@@ -90,6 +90,8 @@ FORBIDDEN = {
     "generated": IO | WAITING | {"ssl"},
 }
 EXCEPTIONS = {
+    "etcdv2._async.httpx2_bridge": {"httpx"},
+    "etcdv2._sync.httpx2_bridge": {"httpx"},
     "etcdv2._async.httpx_socket": {"httpx", "socket"},
     "etcdv2._sync.httpx_socket": {"httpx", "socket"},
     "etcdv2._async.httpx_transport": IO | {"ssl"},
@@ -103,8 +105,8 @@ PACKAGES: Mapping[str, set[str]] = {
     **{room: set() for room in MAY_IMPORT},
     "cli": {"rich"},
     "compat": {"urllib3"},
-    "async": {"httpx"},
-    "sync": {"httpx"},
+    "async": {"httpx", "httpx2"},
+    "sync": {"httpx", "httpx2"},
     "transport": {"httptools"},
     "types": {"typing_extensions"},
     "testing": {"httpx", "jsonschema", "trustme", "yaml"},

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_type
 
 import httpx
+import httpx2
 
 import etcdv2
 from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Snapshot, Timeout, Watcher
@@ -24,6 +25,8 @@ def constructing() -> None:
     Client(timeout=Timeout(connect=1, attempt=2, commit=None, total=20), transport="httpx", proxy="http://p:1")
     Client(transport=httpx.HTTPTransport())
     AsyncClient(transport=httpx.AsyncHTTPTransport())
+    Client(transport=httpx2.HTTPTransport())
+    AsyncClient(transport=httpx2.AsyncHTTPTransport())
     assert_type(Client.from_env(), Client)
     assert_type(AsyncClient.from_env({"ETCDCTL_ENDPOINTS": "a"}), AsyncClient)
     with Client() as client:
