@@ -79,7 +79,8 @@ def moved_one_by_one(
 
 
 def wait_a_turn(book: Book, workload: str) -> None:
-    """Until some more calls have ended, well or not."""
+    """Until some more calls have ended, well or not, that the move no longer excuses."""
+    time.sleep(GRACE)
     page, by = book.page(workload), time.monotonic() + SOON
     target = page.calls + 3
     while page.calls < target and time.monotonic() < by:
