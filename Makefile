@@ -18,6 +18,13 @@ PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4 --dist worksteal
 # On a busy machine they take five times as long; only what hangs reaches the limit of one.
 LOADED  := $(PY) -m pytest -m load --numprocesses 2 --timeout 1800
 
+# A .venv that was moved here, or whose Python or install is gone, is made again.
+SOUND := import importlib.util as i, os, sys; sys.exit(not os.path.samefile(os.path.dirname(os.path.dirname(i.find_spec("etcdv2").origin)), "."))
+ifeq ($(shell test ! -e .venv/.ready || $(PY) -P -c '$(SOUND)' 2>/dev/null || echo broken),broken)
+$(info make: .venv is broken, or of another directory; it is made again)
+$(shell rm -f .venv/.ready)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos demo bench build check
 
@@ -85,7 +92,7 @@ demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a clu
 bench: setup ## this client against its peers, about ten minutes, the machine for itself; ARGS="--quick --only get"
 	$(PY) -m bench $(ARGS)
 
-build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment
+build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment (from a package index)
 	rm -rf dist
 	$(PY) -m build --no-isolation --outdir dist
 	$(PY) scripts/check_wheel.py dist

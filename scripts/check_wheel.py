@@ -89,7 +89,11 @@ def check_use(wheel: Path, etcd: Path) -> None:
         python = place / "env" / "bin" / "python"
         pip = [sys.executable, "-m", "pip", "--python", str(python)]
         constraints = ["--constraint", str(ROOT / "constraints.txt")]
-        subprocess.run([*pip, "install", "--quiet", *constraints, str(wheel)], check=True)
+        if subprocess.run([*pip, "install", "--quiet", *constraints, str(wheel)], check=False).returncode:
+            raise SystemExit(
+                f"check_wheel: {wheel.name} is built, but could not be tried: what it depends on was not installed;"
+                " that needs a package index that pip can reach"
+            )
         subprocess.run([*pip, "check", "--quiet"], check=True)
         subprocess.run([python, "-I", "-W", "error", "-c", PROGRAM, etcd], check=True, cwd=place, timeout=60)
 

@@ -90,9 +90,9 @@ def test_package_names_all_operations_and_models(spec: Any) -> None:
     assert {"Call", "UndescribedAnswer", *operations, *spec["components"]["schemas"]} == set(etcdv2_api.__all__)
 
 
-def test_validate_only_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_only_counts(spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--validate"]) == 0
-    assert capsys.readouterr().out == "etcd-v2.yaml is valid: 26 operations\n"
+    assert capsys.readouterr().out == f"etcd-v2.yaml is valid: {len(list(generate.operations(spec)))} operations\n"
 
 
 @pytest.mark.parametrize("text", ["a: [", "openapi: 3.1.0\ninfo: {title: x, version: '1'}\npaths: {/a: {get: 1}}\n"])
