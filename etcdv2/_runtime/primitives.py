@@ -271,6 +271,26 @@ class AsyncChannel(Generic[Item]):
             self._items.append(item)
             self._readable.set()
 
+    def __len__(self) -> int:
+        return len(self._items)
+
+    async def fill(self, count: int | None, timeout: float | None) -> None:
+        """Wait until so many items are there, or no more can come: it is full, or has ended. Takes none."""
+        count = self._size if count is None else min(count, self._size)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while len(self._items) < count and not self._ended:
+                    self._readable.clear()
+                    await self._readable.wait()
+
+    def take(self, count: int | None) -> list[Item]:
+        """At most so many of the items that are there, None for all."""
+        items = self._items
+        taken = [items.popleft() for _ in range(len(items) if count is None else min(count, len(items)))]
+        if taken:
+            self._writable.set()
+        return taken
+
     async def get(self, timeout: float | None) -> Item | None:
         """The next item; None after `timeout` seconds, or at the end. Raises a copy of the error it was ended with."""
         with contextlib.suppress(TimeoutError):
@@ -327,6 +347,24 @@ class Channel(Generic[Item]):
             if not self._ended:
                 self._items.append(item)
                 self._changed.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def fill(self, count: int | None, timeout: float | None) -> None:
+        """Wait until so many items are there, or no more can come: it is full, or has ended. Takes none."""
+        count = self._size if count is None else min(count, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) >= count or self._ended, timeout)
+
+    def take(self, count: int | None) -> list[Item]:
+        """At most so many of the items that are there, None for all."""
+        with self._changed:
+            items = self._items
+            taken = [items.popleft() for _ in range(len(items) if count is None else min(count, len(items)))]
+            if taken:
+                self._changed.notify_all()
+            return taken
 
     def get(self, timeout: float | None) -> Item | None:
         with self._changed:

@@ -72,6 +72,21 @@ def check_wait(timeout: object) -> None:
         check_seconds("timeout", timeout)
 
 
+def check_batch(timeout: object, gather: object, limit: object) -> None:
+    """Raises TypeError or ValueError for what `batch` cannot be given."""
+    check_wait(timeout)
+    if gather is None or isinstance(gather, bool) or gather != 0:
+        if gather is None:
+            raise TypeError("gather: must be a number of seconds, not None")
+        check_seconds("gather", gather)
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"limit: must be a number of items or None, not {limit!r}")
+    if limit < 1:
+        raise ValueError(f"limit: must be 1 or more, not {limit}; None means no limit")
+
+
 def timeout_from(given: TimeoutLike | Unset, standard: Timeout) -> Timeout:
     """The times for one call or client: `given` over `standard`."""
     if isinstance(given, Unset):

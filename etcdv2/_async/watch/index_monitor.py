@@ -105,6 +105,7 @@ class AsyncIndexMonitor:
         self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
         self.paths = AsyncPaths(self._dispatcher)
         self.outage = AsyncOutage()
+        self._paces: dict[Endpoint, ProbeInterval] = {}
         self._lock = threading.Lock()
 
     def chain(self, poll: AsyncPoll) -> RaftChain:
@@ -157,6 +158,10 @@ class AsyncIndexMonitor:
         with self._lock:
             return all(chain.lags(index) for (one, _, _), chain in self._chains.items() if one == endpoint)
 
+    def pace(self, endpoint: Endpoint) -> ProbeInterval:
+        """How fast the store goes on there, kept so that short watches in a row do not measure it again."""
+        return self._paces.setdefault(endpoint, ProbeInterval())
+
     def add(self, polls: AsyncMonitored, endpoint: Endpoint) -> None:
         """Its first poll waits there from now on. Raises ClusterUnavailable where it cannot be looked after."""
         with self._lock:
@@ -197,7 +202,7 @@ class AsyncMemberMonitor:
         self._endpoint = endpoint
         self._lock = lock
         self._watched: dict[AsyncMonitored, None] = {}
-        self._interval = ProbeInterval()
+        self._interval = monitor.pace(endpoint)
         self._chain = RaftChain()
         """Of the member that was observed last."""
         self._probe_key: str | None = None
@@ -218,6 +223,8 @@ class AsyncMemberMonitor:
         """False when it has ended already."""
         if self._ended:
             return False
+        if not self._watched:
+            self._interval.resumed(polls.registered, time.monotonic())
         self._watched[polls] = None
         if polls.renewing:  # a stream, to be looked after more often than the interval under way
             self._pulse.set()

@@ -11,7 +11,7 @@ from etcdv2._async.watch.feed import AsyncFeed
 from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import async_checkpoint
-from etcdv2._types.settings import check_wait
+from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
 
@@ -99,6 +99,36 @@ class AsyncWatcher(Generic[T]):
             raise self._is_closed()
         return item
 
+    async def open(self) -> Self:
+        """Begin the watch without `with`, for an object that owns it, and ends it by `close`. Raises as `with` does."""
+        return await self.__aenter__()
+
+    async def batch(self, timeout: float | None = None, *, gather: float = 0.1, limit: int | None = None) -> list[T]:
+        """The next events together, in order: the first as `next` gives it, and what comes within `gather` seconds.
+
+        Empty where `next` gives None. `gather`: seconds from when the first is there; 0 for what has come
+        already. `limit`: at most so many; None for all that there are, which are `buffer` at the most. A
+        batch that is full does not wait. Raises as `next` does, after all events that came before.
+        """
+        check_batch(timeout, gather, limit)
+        deadline, had_ended = Deadline.after(timeout, time.monotonic()), self._feed.items.exhausted
+        items = (await self._begun(timeout)).items
+
+        # Nothing is taken while this waits: a cancellation loses nothing.
+        await items.fill(1, deadline.left(time.monotonic()))
+        if len(items):
+            await items.fill(limit, gather)
+
+        taken = items.take(limit)
+        if taken:
+            self._index = taken[-1].index
+        elif items.exhausted and items.error is not None:
+            raise fresh(items.error)
+        elif had_ended:
+            raise self._is_closed()
+        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
+        return taken  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
     async def close(self) -> None:
         """End the watch at once, from any thread or task; a `next` under way returns None."""
         await self._feed.close()
@@ -107,12 +137,7 @@ class AsyncWatcher(Generic[T]):
         """The next item; None also when it is closed. Raises what ended it."""
         deadline = Deadline.after(timeout, time.monotonic())
         while True:
-            feed = self._feed
-            if feed.items.exhausted:
-                await async_checkpoint()
-            elif not feed.begun:
-                await self._begin(feed, timeout)
-
+            feed = await self._begun(timeout)
             item = await feed.items.get(deadline.left(time.monotonic()))
             if item is not None:
                 self._index = item.index
@@ -120,6 +145,17 @@ class AsyncWatcher(Generic[T]):
                 continue  # its beginning, which another task or thread had begun, was interrupted
             # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
             return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+    async def _begun(self, timeout: float | None) -> AsyncFeed:
+        """Begins it where that was not done, and waits for that no longer than this. Raises what prevents it."""
+        feed = self._feed
+        if feed.items.exhausted:
+            await async_checkpoint()
+        elif not feed.begun:
+            await self._begin(feed, timeout)
+        if self._index:
+            feed.reader_is_back()
+        return feed
 
     async def _begin(self, feed: AsyncFeed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""

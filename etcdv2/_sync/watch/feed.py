@@ -36,6 +36,8 @@ logger = logging.getLogger("etcdv2")
 
 SILENT_STREAM_SECONDS = 0.25
 """A stream that is silent for so long is given up for polls, which ask for what it may have missed."""
+ONE_SHOT_SECONDS = 0.05
+"""What a watch waits after its first event, if that came at once, for its reader to ask for another one."""
 CLEARANCE_SECONDS = 0.05
 """Between two questions whether a stream's member was caught up by a snapshot; what it brings waits for the answer."""
 
@@ -65,6 +67,9 @@ class Feed:
         self._worker: Worker | None = None
         self._ready = Pulse()
         self._short_polls = 0
+        self._back = Pulse()
+        self._is_back = self._has_brought = False
+        """Whether its reader has asked for a second event, and whether there was a first one."""
         self.items: Channel[Event | Snapshot] = Channel(buffer)
         self.begun = False
         self.started_at = (cursor.wait_index or 1) - 1
@@ -101,6 +106,12 @@ class Feed:
         if not self._reconnect.begun and self.items.error is not None:
             raise fresh(self.items.error)
 
+    def reader_is_back(self) -> None:
+        """Who has taken an event asks for another one; from any thread."""
+        if not self._is_back:
+            self._is_back = True
+            self._back.set()
+
     def close(self) -> None:
         self.items.discard()
         self.abandon()
@@ -123,6 +134,7 @@ class Feed:
         self._reconnect.close()
         self._dispatcher.watches.discard(self)
         self._ready.set()
+        self._back.set()
         self._pending.abort()
         self._polls.close()
         if self._worker is not None:
@@ -297,14 +309,26 @@ class Feed:
 
         if self._accept(change):
             if received - began < BURST_SECONDS and after is None:
-                # At once: of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one.
-                self._pending.open(self._polls, held.poll.endpoint)
+                self._expect_more(held)
             return after
         if after is not None:
             after.poll.stream.close()
         self._dispatcher.endpoint_failed(held.poll.endpoint, "sent no new event")
         self._ended_early(received)
         return None
+
+    def _expect_more(self, held: HeldPoll) -> None:
+        """An event has come at once, so there may be many: after another one that did, a stream is opened.
+
+        Of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one. A first
+        event is mostly all that is wanted of a watch of the past, which is closed then.
+        """
+        if self._has_brought:
+            self._pending.open(self._polls, held.poll.endpoint)
+            return
+        self._has_brought = True
+        if not self._snapshots:
+            self._back.wait(ONE_SHOT_SECONDS)
 
     def _read_stream(self, stream: HeldPoll) -> None:
         """Take events from the stream until it ends or falls silent; then polls take over, from where it came to.
