@@ -7,12 +7,13 @@ import socket
 
 from etcdv2 import Client
 from etcdv2.testing import Server
+from tests.tools.waiting import SOON
 
 END = b"0\r\n\r\n"
 
 
 def ask(server: Server, target: str) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=SOON)
     sock.sendall(f"GET /v2/keys{target} HTTP/1.1\r\nHost: etcd\r\n\r\n".encode())
     return sock
 
