@@ -28,6 +28,7 @@ from etcdv2._types.api_errors import (
     BadRequest,
     CompareFailed,
     Conflict,
+    DirectoryTTL,
     DirNotEmpty,
     EtcdError,
     Gone,
@@ -49,6 +50,7 @@ from etcdv2._types.call_errors import (
     ClusterChanged,
     ClusterUnavailable,
     DeadlineExceeded,
+    ManyFailed,
     OutcomeUnknown,
     OutcomeUnknownTimeout,
     StaleRead,
@@ -58,7 +60,7 @@ from etcdv2._types.call_errors import (
 from etcdv2._types.hooks import AttemptInfo
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Readiness, Response, Snapshot
-from etcdv2._types.settings import Timeout
+from etcdv2._types.settings import KEEP, Timeout
 from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
 from etcdv2_api import Health, LeaderStats, Member, Node, Role, SelfStats, StoreStats, User, UserState, Version
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from etcdv2._sync.watch.watcher import Watcher
 
 __all__ = [
+    "KEEP",
     "TLS",
     "Ack",
     "ApiError",
@@ -102,6 +105,7 @@ __all__ = [
     "Conflict",
     "DeadlineExceeded",
     "DirNotEmpty",
+    "DirectoryTTL",
     "EndpointHealth",
     "EtcdError",
     "Event",
@@ -114,6 +118,7 @@ __all__ = [
     "KeysAPI",
     "LeaderElection",
     "LeaderStats",
+    "ManyFailed",
     "Member",
     "MembersAPI",
     "Mirror",

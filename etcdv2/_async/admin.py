@@ -22,6 +22,7 @@ from etcdv2_api import (
     UserState,
     operations,
 )
+from etcdv2_api.call import shortened
 
 Answer = TypeVar("Answer")
 
@@ -111,14 +112,14 @@ class AsyncUsersAPI(AsyncSection):
         """
         body = bodies.new_user(name, password, roles)
         if await self._exists(name, timeout):
-            raise Conflict(f"User {name} already exists; use change_password() or grant()", status=409)
+            raise Conflict(f"User {shortened(name)} already exists; use change_password() or grant()", status=409)
         return await self._send(operations.put_user(name, body), timeout)
 
     async def change_password(self, name: str, password: str, *, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Give a user another password. Raises NotFound: the server itself would create the user."""
         body = bodies.new_password(name, password)
         if not await self._exists(name, timeout):
-            raise NotFound(f"User {name} does not exist; use create()", status=404)
+            raise NotFound(f"User {shortened(name)} does not exist; use create()", status=404)
         return await self._send(operations.put_user(name, body), timeout)
 
     async def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from etcdv2_api import KeyPatterns, MemberPeers, Permissions, RoleChange, UserChange
-from etcdv2_api.call import path_segment
+from etcdv2_api.call import path_segment, quoted
 
 MAX_PASSWORD_BYTES = 72
 """bcrypt drops the rest, so a longer one would be accepted with any ending (seen on 3.5.1, 3.4.23)."""
@@ -74,11 +74,11 @@ def revoke_role(name: str, read: str | Iterable[str], write: str | Iterable[str]
 
 def _checked_text(what: str, text: str) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"{what}: {text!r} is not a str")
+        raise TypeError(f"{what}: must be a str, not {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{what}: {text!r} contains a lone surrogate, which UTF-8 cannot have") from None
+        raise ValueError(f"{what}: {quoted(text)} contains a lone surrogate, which UTF-8 cannot have") from None
     return text
 
 
@@ -86,7 +86,7 @@ def _user_name(name: str) -> str:
     path_segment(_checked_text("user name", name))
     # Basic authentication ends the name at the first colon.
     if ":" in name:
-        raise ValueError(f"user name {name!r}: with a colon it could never log in")
+        raise ValueError(f"user name {quoted(name)}: with a colon it could never log in")
     return name
 
 
@@ -131,7 +131,7 @@ def _patterns(read: str | Iterable[str], write: str | Iterable[str]) -> Permissi
     reads, writes = several("read", read), several("write", write)
     for pattern in (*reads, *writes):
         if not (pattern.startswith("/") or pattern == "*"):
-            raise ValueError(f"pattern {pattern!r}: must begin with '/' or be '*'")
+            raise ValueError(f"pattern {quoted(pattern)}: must begin with '/' or be '*'")
     return Permissions(kv=KeyPatterns(read=reads, write=writes))
 
 

@@ -110,6 +110,44 @@ def call_each(calls: Sequence[Callable[[A], None]], argument: A) -> None:
         call(argument)
 
 
+async def async_at_once(count: int, run: Callable[[], Awaitable[None]]) -> None:
+    """Carry it out so many times at once. What the first one raises ends the others."""
+
+    async def body() -> None:
+        await run()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(body())
+
+
+def at_once(count: int, run: Callable[[], None]) -> None:
+    """Carry it out so many times at once, one of them here; fewer where the system has no more threads.
+
+    What the one here raises is raised at once. The others are to end soon by themselves then.
+    """
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            run()
+        except BaseException as error:
+            errors.append(error)
+
+    threads: list[threading.Thread] = []
+    with contextlib.suppress(RuntimeError):
+        for _ in range(count - 1):
+            thread = threading.Thread(target=body, name="etcdv2-at-once", daemon=True)
+            thread.start()
+            threads.append(thread)
+    if count > 0:
+        run()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
 class AsyncPulse:
     """A flag that a waiter sleeps on, at most for a time."""
 

@@ -23,6 +23,7 @@ from etcdv2_api import (
     UserState,
     operations,
 )
+from etcdv2_api.call import shortened
 
 Answer = TypeVar("Answer")
 
@@ -112,14 +113,14 @@ class UsersAPI(Section):
         """
         body = bodies.new_user(name, password, roles)
         if self._exists(name, timeout):
-            raise Conflict(f"User {name} already exists; use change_password() or grant()", status=409)
+            raise Conflict(f"User {shortened(name)} already exists; use change_password() or grant()", status=409)
         return self._send(operations.put_user(name, body), timeout)
 
     def change_password(self, name: str, password: str, *, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Give a user another password. Raises NotFound: the server itself would create the user."""
         body = bodies.new_password(name, password)
         if not self._exists(name, timeout):
-            raise NotFound(f"User {name} does not exist; use create()", status=404)
+            raise NotFound(f"User {shortened(name)} does not exist; use create()", status=404)
         return self._send(operations.put_user(name, body), timeout)
 
     def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:

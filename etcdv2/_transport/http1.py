@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.wire import CLUSTER_ID, MAX_REQUEST_LINE, Headers, Reply, Request
+from etcdv2._core.wire import CLUSTER_ID, MAX_HEAD, MAX_REQUEST_LINE, Headers, Reply, Request
 
 DEFAULT_MAX_HEADER_BYTES = 65536
 DEFAULT_MAX_BODY_BYTES = 1 << 30
@@ -331,7 +331,7 @@ class RequestEncoder:
             raise ValueError(f"request target {target[:80]!r}: must be printable ASCII without spaces, from a slash on")
         start = f"{method} {self._prefix}{target}{self._head}"
         if method == "GET" and not body:
-            return f"{start}\r\n".encode("latin-1")
+            return _within_limit(f"{start}\r\n".encode("latin-1"))
         if not method.isalpha() or not method.isascii() or method == "HEAD":
             raise ValueError(f"method {method!r}: cannot be sent")
 
@@ -342,7 +342,7 @@ class RequestEncoder:
             start = f"{start}Content-Type: {content_type}\r\n"
         if body or method in ("PUT", "POST", "PATCH"):
             start = f"{start}Content-Length: {len(body)}\r\n"
-        return f"{start}\r\n".encode("latin-1") + body
+        return _within_limit(f"{start}\r\n".encode("latin-1")) + body
 
     def needs_used_connection(self, request: Request) -> bool:
         """Whether a server would reset a fresh plaintext connection because of the length of the
@@ -363,6 +363,16 @@ class RequestEncoder:
         head = "\r\n".join(lines) + "\r\n"
         head.encode("latin-1")
         self._head, self._headers = head, headers
+
+
+def _within_limit(head: bytes) -> bytes:
+    """Raises ValueError for what etcd would not read: sent, it could seem to be applied perhaps."""
+    if len(head) > MAX_HEAD:
+        raise ValueError(
+            f"the request line and headers have {len(head)} bytes; etcd takes {MAX_HEAD}:"
+            " use a shorter key, or prev_index= instead of a long prev_value="
+        )
+    return head
 
 
 def check_header(name: str, value: str) -> None:

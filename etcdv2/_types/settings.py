@@ -29,6 +29,19 @@ class Unset(Enum):
 UNSET: Final = Unset.UNSET
 
 
+class Keep(Enum):
+    """The type of `KEEP`."""
+
+    KEEP = "keep"
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP: Final = Keep.KEEP
+"""For `ttl=` of `keys.modify`: what is left of the TTL that the key has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
     """How long things may take, in seconds; `None` means no limit.
@@ -46,6 +59,12 @@ class Timeout:
     """One try of a write or quorum read: more than the server's own limit, 7 s with its defaults."""
     total: float | None = 20.0
     """Everything."""
+
+    @classmethod
+    def within(cls, seconds: float) -> Timeout:
+        """No try takes longer than this, nor all of them together; connecting 1 s at most."""
+        check_seconds("within", seconds)
+        return cls(connect=min(1.0, seconds), attempt=seconds, commit=seconds, total=seconds)
 
     def __post_init__(self) -> None:
         for name in ("connect", "attempt", "commit", "total"):

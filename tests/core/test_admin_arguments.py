@@ -168,5 +168,5 @@ def test_names_that_are_no_text_are_a_type_error(given: Any) -> None:
         lambda: bodies.new_role("r", given, ()),
         lambda: bodies.new_role("r", (), given),
     ):
-        with pytest.raises(TypeError, match="is not a str"):
+        with pytest.raises(TypeError, match="must be a str, not"):
             make()

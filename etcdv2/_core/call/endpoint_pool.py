@@ -23,12 +23,14 @@ LONGEST_REST_SECONDS = 30.0
 class _Health:
     """What is known against one endpoint: at first nothing."""
 
-    __slots__ = ("cluster_id", "failures", "resting_until", "without_v2")
+    __slots__ = ("cluster_id", "failures", "resting_until", "served_v2", "without_v2")
 
     def __init__(self) -> None:
         self.failures = 0
         self.resting_until = float("-inf")
         self.without_v2 = False
+        self.served_v2 = False
+        """Whether it has answered a call of the v2 API."""
         self.cluster_id: str | None = None
         """The other cluster's id while the endpoint is quarantined."""
 
@@ -121,6 +123,7 @@ class EndpointPool:
             return
 
         state = self._health[endpoint]
+        state.served_v2 = True
         if state.failures or state.without_v2 or state.cluster_id is not None:
             logger.info("endpoint %s answers again", endpoint)
             self._troubled -= {endpoint}
@@ -130,6 +133,11 @@ class EndpointPool:
             state.cluster_id = None
 
         self._first = endpoint
+
+    def has_served_v2(self, endpoint: Endpoint) -> bool:
+        """Whether it has answered a call of the v2 API before."""
+        state = self._health.get(endpoint)
+        return state is not None and state.served_v2
 
     def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
         """It did not answer, or uselessly: it rests, longer each time; another one comes first."""

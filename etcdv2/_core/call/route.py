@@ -24,6 +24,7 @@ from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Pause, Try
 from etcdv2._core.call.verdict import (
     DONE,
+    NO_V2_BODY,
     NOT_OUR_STATE,
     RESTING,
     Shows,
@@ -163,9 +164,21 @@ class Route(Generic[Answer]):
         Raises OutcomeUnknown for a write that may be applied.
         """
         verdict = judge_failure(failure, self._policy)
-        error = self._carry_out(verdict, finding.of_failure(failure, now - self._trying[1]), now)
+        limit = self._limit_of(failure, now) if failure.timed_out else ""
+        error = self._carry_out(verdict, finding.of_failure(failure, now - self._trying[1], limit), now)
         if error is not None:
             raise error
+
+    def _limit_of(self, failure: TransportFailure, now: float) -> str:
+        """The limit that ended the attempt under way, by the name that a user has for it."""
+        times, since = self._timeout, self._trying[1]
+        if now >= self.deadline or failure.phase == "pool":
+            return "" if times.total is None else f"Timeout.total, {times.total:.3g} s"
+        name = "connect" if failure.phase == "connect" else "commit" if self._policy.commit else "attempt"
+        seconds: float | None = getattr(times, name)
+        if seconds is None or now - since < seconds:  # several share the total, or the system's own limit
+            return ""
+        return f"Timeout.{name}, {seconds:.3g} s"
 
     def answered(self, reply: Reply, now: float) -> Answered[Answer] | None:
         """The end of the call, or None when another endpoint has to be asked.
@@ -216,10 +229,12 @@ class Route(Generic[Answer]):
     def _undescribed(self, reply: Reply, problem: ValueError) -> tuple[Verdict, Finding]:
         call, cluster_id = self._call, reply.headers.get(CLUSTER_ID)
         lost = self._ledger.lost_at != ""
+        endpoint = self._trying[0]
+        has_v2 = reply.body.strip() != NO_V2_BODY and self._pool.has_served_v2(endpoint)
         verdict = judge_undescribed(
-            reply.status, cluster_id, call.path, self._policy, self._view, self.expected, lost=lost
+            reply.status, cluster_id, call.path, self._policy, self._view, self.expected, lost=lost, has_v2=has_v2
         )
-        url = self._trying[0].url
+        url = endpoint.url
         return verdict, finding.of_undescribed(verdict, reply, problem, url, call, self._secrets)
 
     def _succeeded(self, meta: Meta) -> None:
