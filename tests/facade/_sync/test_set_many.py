@@ -27,6 +27,7 @@ def test_responses_come_in_the_order_of_the_items(client: Client) -> None:
     assert [one.prev_node and one.prev_node.value for one in again] == ["1", "x"]
 
 
+@pytest.mark.load
 def test_any_number_may_wait_whatever_the_total_time(connect: Connect, etcd: Server) -> None:
     """Each behind a link that takes its time: all together take longer than the total of one."""
     with Link(etcd.port) as link:
