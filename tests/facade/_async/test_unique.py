@@ -25,7 +25,7 @@ from tests.chaos.links import Link
 from tests.facade._async.conftest import Connect
 
 Lossy = Callable[..., AsyncClient]
-TIMES = Timeout(attempt=2, commit=1, total=60)
+TIMES = Timeout(connect=30, attempt=10, commit=2, total=120)
 WHAT = pytest.mark.parametrize("what", ["answers", "requests"])
 KINDS = ["create", "set", "prev_index", "prev_value", "modify", "modify default"]
 

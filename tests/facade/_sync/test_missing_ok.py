@@ -52,7 +52,7 @@ def test_repeated_deletion_that_finds_nothing_is_none(
     connect: Connect, client: Client, etcd: Server, what: str
 ) -> None:
     with Link(etcd.port) as link:
-        times = Timeout(attempt=2, commit=1, total=60)
+        times = Timeout(connect=30, attempt=10, commit=2, total=120)
         lossy = connect(link.endpoint.url, timeout=times, after_attempt=lambda _: link.mend())
         client.keys.set("/a", "1")
         setattr(link, f"lose_{what}", True)
