@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from etcdv2._async.answer_body import async_read_all
+from etcdv2._async.srv import AsyncSrvDiscovery
 from etcdv2._async.without_v2 import async_without_v2
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
@@ -90,6 +91,8 @@ class AsyncDispatcher:
         self.closed = False
         self.before_call: Callable[[Deadline], Awaitable[None]] | None = None
         """Carried out at the beginning of each `perform`, with its deadline."""
+        self.discovery: AsyncSrvDiscovery | None = None
+        """Where the endpoints come from when they are not given; None when they are."""
         self.watches: set[AsyncCloseable] = set()
         """Begun and not yet closed."""
         self._transport = transport
@@ -155,9 +158,9 @@ class AsyncDispatcher:
         return self.pool.endpoints
 
     @property
-    def current(self) -> Endpoint:
-        """The endpoint that calls go to while it answers."""
-        return self.pool.first
+    def current(self) -> Endpoint | None:
+        """The endpoint that calls go to while it answers; None while there is none."""
+        return self.pool.first if self.pool.endpoints else None
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one, unless it is unknown."""
@@ -175,9 +178,14 @@ class AsyncDispatcher:
         """It did not answer, or uselessly: it rests, and another one becomes the current one."""
         self.pool.failed(endpoint, time.monotonic(), str(why))
 
-    def discovered(self, endpoints: Iterable[Endpoint]) -> None:
-        """Replace the discovered endpoints; the configured ones are kept in any case."""
-        self.pool.discovered(endpoints)
+    async def find_endpoints(self, deadline: Deadline, *, again: bool = False) -> None:
+        """Those in DNS: once, or `again`. Raises ClusterUnavailable."""
+        if self.discovery is not None and (again or not self.pool.endpoints):
+            await self.discovery.find(self.pool, deadline)
+
+    def configure(self, endpoints: Iterable[Endpoint]) -> None:
+        self.discovery = None
+        self.pool.configure(endpoints)
 
     @property
     def cluster_id(self) -> str:
@@ -201,6 +209,8 @@ class AsyncDispatcher:
         if self.closed:
             await self.check_open()
         route = self._begin(call, policy, timeout, deadline)
+        if self.discovery is not None:
+            await self.find_endpoints(route.deadline)
         if self.before_call is not None:
             await self.before_call(route.deadline)
 
@@ -230,6 +240,7 @@ class AsyncDispatcher:
         """
         await self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, deadline)
+        await self.find_endpoints(route.deadline)
 
         while True:
             step = await self._step(route, call)
@@ -326,6 +337,7 @@ class AsyncDispatcher:
                 return step
             if step.behind:
                 await self._check_not_put_back(call, route.deadline)
+            await self.find_endpoints(route.deadline, again=True)
             await async_sleep(step.seconds)
 
     async def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:

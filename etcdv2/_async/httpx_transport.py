@@ -55,7 +55,7 @@ from etcdv2._core.wire import (
     Sent,
     TransportFailure,
 )
-from etcdv2._runtime.primitives import async_deadline, async_see_through
+from etcdv2._runtime.primitives import async_check_loop, async_deadline, async_see_through
 from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
 from etcdv2._transport.handlers import of_handler
@@ -224,6 +224,7 @@ class AsyncHttpxTransport:
 
     def _here(self) -> None:
         """Raises ValueError in a forked child: httpx would use the connections of the parent."""
+        async_check_loop()
         if os.getpid() != self._process:
             raise ValueError("this client goes through httpx and was made before a fork: make one in each process")
 

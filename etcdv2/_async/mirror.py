@@ -17,7 +17,7 @@ from etcdv2._async.watch.watcher import AsyncWatcher
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer
 from etcdv2._core.mirror.change_queue import ChangeQueue
-from etcdv2._runtime.primitives import async_checkpoint
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
 from etcdv2._types.results import Event, Snapshot
 from etcdv2._types.settings import check_batch, check_wait
@@ -174,6 +174,7 @@ class AsyncMirror(Mapping[str, Node]):
         return AsyncMirrorChanges(self._copy, reader, reader.wanted(state.as_added()) if existing else [])
 
     async def __aenter__(self) -> Self:
+        async_check_loop()
         copy = self._copy
         try:
             await copy.begin()

@@ -15,6 +15,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from etcdv2._runtime.errors import fresh
+from etcdv2._runtime.event_loop import running_loop
 
 Item = TypeVar("Item")
 R = TypeVar("R")
@@ -38,6 +39,15 @@ async def async_checkpoint() -> None:
 
 def checkpoint() -> None:
     """Threads need no help with that."""
+
+
+def async_check_loop() -> None:
+    """Raises RuntimeError that says what to do where no event loop of asyncio runs, as in trio."""
+    running_loop()
+
+
+def check_loop() -> None:
+    """Threads need none."""
 
 
 async def async_settle() -> None:

@@ -37,6 +37,7 @@ from etcdv2._core.wire import (
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.primitives import checkpoint, sleep
 from etcdv2._sync.answer_body import read_all
+from etcdv2._sync.srv import SrvDiscovery
 from etcdv2._sync.without_v2 import without_v2
 from etcdv2._types.api_errors import ApiError
 from etcdv2._types.call_errors import ClusterUnavailable, DeadlineExceeded, UnexpectedAnswer, V2ApiDisabled
@@ -91,6 +92,8 @@ class Dispatcher:
         self.closed = False
         self.before_call: Callable[[Deadline], None] | None = None
         """Carried out at the beginning of each `perform`, with its deadline."""
+        self.discovery: SrvDiscovery | None = None
+        """Where the endpoints come from when they are not given; None when they are."""
         self.watches: set[Closeable] = set()
         """Begun and not yet closed."""
         self._transport = transport
@@ -156,9 +159,9 @@ class Dispatcher:
         return self.pool.endpoints
 
     @property
-    def current(self) -> Endpoint:
-        """The endpoint that calls go to while it answers."""
-        return self.pool.first
+    def current(self) -> Endpoint | None:
+        """The endpoint that calls go to while it answers; None while there is none."""
+        return self.pool.first if self.pool.endpoints else None
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one, unless it is unknown."""
@@ -176,9 +179,14 @@ class Dispatcher:
         """It did not answer, or uselessly: it rests, and another one becomes the current one."""
         self.pool.failed(endpoint, time.monotonic(), str(why))
 
-    def discovered(self, endpoints: Iterable[Endpoint]) -> None:
-        """Replace the discovered endpoints; the configured ones are kept in any case."""
-        self.pool.discovered(endpoints)
+    def find_endpoints(self, deadline: Deadline, *, again: bool = False) -> None:
+        """Those in DNS: once, or `again`. Raises ClusterUnavailable."""
+        if self.discovery is not None and (again or not self.pool.endpoints):
+            self.discovery.find(self.pool, deadline)
+
+    def configure(self, endpoints: Iterable[Endpoint]) -> None:
+        self.discovery = None
+        self.pool.configure(endpoints)
 
     @property
     def cluster_id(self) -> str:
@@ -202,6 +210,8 @@ class Dispatcher:
         if self.closed:
             self.check_open()
         route = self._begin(call, policy, timeout, deadline)
+        if self.discovery is not None:
+            self.find_endpoints(route.deadline)
         if self.before_call is not None:
             self.before_call(route.deadline)
 
@@ -231,6 +241,7 @@ class Dispatcher:
         """
         self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, deadline)
+        self.find_endpoints(route.deadline)
 
         while True:
             step = self._step(route, call)
@@ -327,6 +338,7 @@ class Dispatcher:
                 return step
             if step.behind:
                 self._check_not_put_back(call, route.deadline)
+            self.find_endpoints(route.deadline, again=True)
             sleep(step.seconds)
 
     def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:

@@ -52,7 +52,7 @@ from etcdv2._core.wire import (
     Stream,
     TransportFailure,
 )
-from etcdv2._runtime.primitives import deadline, see_through
+from etcdv2._runtime.primitives import check_loop, deadline, see_through
 from etcdv2._sync.httpx_addresses import use_addresses
 from etcdv2._sync.httpx_idle import drop_idle
 from etcdv2._sync.httpx_socket import HttpxSocket
@@ -225,6 +225,7 @@ class HttpxTransport:
 
     def _here(self) -> None:
         """Raises ValueError in a forked child: httpx would use the connections of the parent."""
+        check_loop()
         if os.getpid() != self._process:
             raise ValueError("this client goes through httpx and was made before a fork: make one in each process")
 

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer
 from etcdv2._core.mirror.change_queue import ChangeQueue
-from etcdv2._runtime.primitives import checkpoint
+from etcdv2._runtime.primitives import check_loop, checkpoint
 from etcdv2._sync.mirror_copy import MirrorCopy
 from etcdv2._sync.watch.watcher import Watcher
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
@@ -175,6 +175,7 @@ class Mirror(Mapping[str, Node]):
         return MirrorChanges(self._copy, reader, reader.wanted(state.as_added()) if existing else [])
 
     def __enter__(self) -> Self:
+        check_loop()
         copy = self._copy
         try:
             copy.begin()

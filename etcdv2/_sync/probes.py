@@ -12,11 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from etcdv2._core.deadline import shorter
+from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.first_of import first_of
 from etcdv2._sync.dispatcher import Dispatcher
+from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.results import ClusterHealth, EndpointHealth, Readiness
 from etcdv2._types.settings import TimeoutLike, Unset
 from etcdv2_api import Call, Health, KeysError, Message, UndescribedAnswer, operations
@@ -25,6 +26,16 @@ NO_SUCH_PAGE = (404, b"404 page not found\n")
 """What etcd's router says to a path that it does not have (spec/protocol.md section 1)."""
 NO_V2_API = "this server has no v2 API, or it is off (etcd 3.4 and 3.5 need --enable-v2)"
 KEY_NOT_FOUND = 100
+
+
+def not_in_dns(dispatcher: Dispatcher) -> tuple[EndpointHealth, ...]:
+    """For endpoints that DNS should have and has not: why. Empty where there are endpoints."""
+    started = time.monotonic()
+    try:
+        dispatcher.find_endpoints(Deadline.after(dispatcher.timeout.attempt, started))
+    except ClusterUnavailable as error:
+        return tuple(EndpointHealth(one.endpoint, False, one.cause, one.elapsed) for one in error.attempts)
+    return ()
 
 
 def health_of_all(dispatcher: Dispatcher) -> ClusterHealth:

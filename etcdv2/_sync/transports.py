@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ from etcdv2._core.proxies import Proxies, Proxy
 from etcdv2._core.wire import Transport
 from etcdv2._sync.by_proxy import ByProxy
 from etcdv2._transport.threads import FastTransport
+from etcdv2._types.srv import Srv
 from etcdv2._types.tls import TLS
 
 if TYPE_CHECKING:
@@ -56,6 +58,14 @@ def tls_settings(endpoints: Sequence[Endpoint], tls: TLS | ssl.SSLContext | None
             raise ValueError("tls= is given, but every endpoint is http://; write https:// or leave tls= out")
         return None
     return TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
+
+
+def srv_tls(source: Srv, tls: TLS | ssl.SSLContext | None) -> TLS:
+    """Those of endpoints that are not known yet."""
+    made = TLS(context=tls) if isinstance(tls, ssl.SSLContext) else tls or TLS()
+    if source.verify_domain and made.server_hostname is None:
+        return replace(made, server_hostname=tls_name(source.domain))
+    return made
 
 
 def transport_for(

@@ -14,6 +14,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -37,7 +38,8 @@ _REMEMBERED_NAMES: Final = 1000
 _LONGEST_WAIT = 86400.0
 
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-Answer: TypeAlias = Sequence[Address] | BaseException
+Answer: TypeAlias = Any
+"""What was found, or the exception."""
 _Key: TypeAlias = tuple[str, int]
 
 
@@ -62,19 +64,19 @@ class Resolver:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: dict[_Key, _Asked] = {}
-        self._last: dict[_Key, Sequence[Address]] = {}
+        self._last: dict[_Key, Any] = {}
         register_after_fork(self)
 
     def __repr__(self) -> str:
         hanging = sum(asked.hanging for asked in list(self._asked.values()))
         return f"<Resolver: {hanging} threads ask for {len(self._asked)} names, {len(self._last)} are known>"
 
-    def ask(self, host: str, port: int, deliver: Callable[[Answer], None]) -> None:
-        """Have `deliver` called with the addresses or the error, in some thread.
+    def ask(self, key: _Key, work: Callable[[], Any], deliver: Callable[[Answer], None]) -> None:
+        """Have `deliver` called with the result of `work` or its error, in some thread.
 
-        Raises OSError where no thread can be started.
+        The same for all who ask for this `key` meanwhile. Raises OSError where no thread can be
+        started.
         """
-        key = host, port
         with self._lock:
             asked = self._asked.setdefault(key, _Asked())
             asked.waiting.append(deliver)
@@ -87,22 +89,22 @@ class Resolver:
             number = asked.number
 
         try:
-            threading.Thread(target=self._look_up, args=(key, number), name="etcdv2-lookup", daemon=True).start()
+            threading.Thread(target=self._look_up, args=(key, work, number), name="etcdv2-lookup", daemon=True).start()
         except RuntimeError as error:
             refused = OSError(f"the name cannot be looked up: {error}")
             self._answered(key, number, refused)
             raise refused from error
 
-    def leave(self, host: str, port: int, deliver: Callable[[Answer], None]) -> None:
+    def leave(self, key: _Key, deliver: Callable[[Answer], None]) -> None:
         """Nobody waits there any more."""
         with self._lock:
-            asked = self._asked.get((host, port))
+            asked = self._asked.get(key)
             if asked is not None and deliver in asked.waiting:
                 asked.waiting.remove(deliver)
 
-    def last(self, host: str, port: int) -> Sequence[Address] | None:
-        """What was answered last."""
-        return self._last.get((host, port))
+    def last(self, key: _Key) -> Any:
+        """What was answered last; None when there was nothing."""
+        return self._last.get(key)
 
     def forget(self) -> None:
         """What was answered last: for tests."""
@@ -113,12 +115,14 @@ class Resolver:
         self._lock = threading.Lock()
         self._asked = {}
 
-    def _look_up(self, key: _Key, number: int) -> None:
+    def _look_up(self, key: _Key, work: Callable[[], Any], number: int) -> None:
         answer: Answer
         try:
-            answer = socket.getaddrinfo(_bytes(key[0]), key[1], type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            answer = error if isinstance(error, OSError) else OSError(str(error))
+            answer = work()
+        except OSError as error:
+            answer = error
+        except Exception as error:  # somebody's own resolver may raise what it likes
+            answer = OSError(f"{type(error).__name__}: {error}")
         self._answered(key, number, answer)
 
     def _answered(self, key: _Key, number: int, answer: Answer) -> None:
@@ -162,39 +166,43 @@ def numeric(host: str, port: int) -> Sequence[Address] | None:
 class Lookup:
     """Of a name, begun with this. Raises OSError where no thread can be started."""
 
-    __slots__ = ("_answers", "_deliver", "_host", "_port")
+    __slots__ = ("_answers", "_deliver", "_key")
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, key: _Key, work: Callable[[], Any] | None = None) -> None:
+        """`key`: host and port; or anything else, with what is to be done instead of looking them up."""
+        self._key = key
         self._answers = SimpleQueue[Answer]()
         self._deliver: Callable[[Answer], None] = self._answers.put
-        resolver.ask(host, port, self._deliver)
+        resolver.ask(key, work or partial(_addresses, *key), self._deliver)
 
     def abort(self) -> None:
         """From any thread: `result` raises Aborted, unless it has its answer."""
         self._answers.put(Aborted())
 
-    def result(self, ends: float) -> Sequence[Address]:
-        """Those that were answered last, where no answer comes.
+    def result(self, ends: float) -> Any:
+        """What is found; what was answered last, where no answer comes.
 
         Raises OSError for a name that is not known, LimitReached at that moment.
         """
-        wait = _wait(self._host, self._port, ends)
+        wait = _wait(self._key, ends)
         try:
-            found = self._answers.get(timeout=min(wait, _LONGEST_WAIT))
+            found: Answer = self._answers.get(timeout=min(wait, _LONGEST_WAIT))
         except Empty:
-            found = LimitReached(f"looking up {self._host}")
+            found = LimitReached(f"looking up {self._key[0]}")
         finally:
-            resolver.leave(self._host, self._port, self._deliver)
+            resolver.leave(self._key, self._deliver)
         if isinstance(found, Aborted):
             raise found
-        return _usable(self._host, self._port, found)
+        return _usable(self._key, found)
 
 
 def look_up(host: str, port: int, ends: float) -> Sequence[Address]:
     """The addresses of a host, by that moment of `time.monotonic`. Raises OSError, LimitReached."""
     found = numeric(host, port)
-    return Lookup(host, port).result(ends) if found is None else found
+    if found is not None:
+        return found
+    addresses: Sequence[Address] = Lookup((host, port)).result(ends)
+    return addresses
 
 
 async def async_look_up(host: str, port: int, ends: float) -> Sequence[Address]:
@@ -202,7 +210,19 @@ async def async_look_up(host: str, port: int, ends: float) -> Sequence[Address]:
     found = numeric(host, port)
     if found is not None:
         return found
+    addresses: Sequence[Address] = await async_answer((host, port), partial(_addresses, host, port), ends)
+    return addresses
 
+
+def wait_for_answer(key: _Key, work: Callable[[], Any], ends: float) -> Any:
+    """The result of `work`, which is done once for all who ask for this `key` meanwhile; or the last result, where
+    none comes. Raises OSError, LimitReached.
+    """
+    return Lookup(key, work).result(ends)
+
+
+async def async_answer(key: _Key, work: Callable[[], Any], ends: float) -> Any:
+    """As `wait_for_answer`."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Answer] = loop.create_future()
 
@@ -214,14 +234,20 @@ async def async_look_up(host: str, port: int, ends: float) -> Sequence[Address]:
         if not answered.done():
             answered.set_result(answer)
 
-    resolver.ask(host, port, deliver)
-    wait = _wait(host, port, ends)
+    resolver.ask(key, work, deliver)
+    wait = _wait(key, ends)
     try:
         await asyncio.wait([answered], timeout=None if wait == inf else wait)
     finally:
-        resolver.leave(host, port, deliver)
-    answer = answered.result() if answered.done() else LimitReached(f"looking up {host}")
-    return _usable(host, port, answer)
+        resolver.leave(key, deliver)
+    return _usable(key, answered.result() if answered.done() else LimitReached(f"looking up {key[0]}"))
+
+
+def _addresses(host: str, port: int) -> Sequence[Address]:
+    try:
+        return socket.getaddrinfo(_bytes(host), port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(str(error)) from error
 
 
 def _pause(hanging: int) -> float:
@@ -229,20 +255,20 @@ def _pause(hanging: int) -> float:
     return float(ASK_AGAIN_SECONDS * 2 ** max(0, hanging - FEW_THREADS))
 
 
-def _wait(host: str, port: int, ends: float) -> float:
+def _wait(key: _Key, ends: float) -> float:
     """Seconds to wait for an answer: not all of them, where there is something to go on with."""
     left = max(ends - monotonic(), 0.0)
-    return left if resolver.last(host, port) is None else min(left / 2, LONGEST_WAIT_SECONDS)
+    return left if resolver.last(key) is None else min(left / 2, LONGEST_WAIT_SECONDS)
 
 
-def _usable(host: str, port: int, answer: Answer) -> Sequence[Address]:
+def _usable(key: _Key, answer: Answer) -> Any:
     """The answer, or what was answered last. Raises the answer when there is nothing else."""
     if not isinstance(answer, BaseException):
         return answer
-    last = resolver.last(host, port)
+    last = resolver.last(key)
     if last is None:
         raise answer
-    logger.info("%s cannot be looked up (%s); its last addresses are used", host, answer)
+    logger.info("%s cannot be looked up (%s); the last answer is used", key[0], answer)
     return last
 
 

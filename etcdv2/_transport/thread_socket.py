@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import ssl
 import threading
@@ -20,6 +19,7 @@ from etcdv2._transport.addresses import first_of
 from etcdv2._transport.failures import Aborted, LimitReached
 from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
 from etcdv2._transport.lookup import Address, Lookup, numeric
+from etcdv2._transport.polling import READABLE, WRITABLE, new_poll
 from etcdv2._transport.sockets import reset_on_close, tune
 
 RECEIVE_BYTES = 65536
@@ -52,7 +52,7 @@ class ThreadSocket:
         """The socket, as long as it is open, for who has to close it when this object is lost."""
         self._sock: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
-        self._poll = select.poll()
+        self._poll = new_poll()
         self._kernel: KernelWait | None = None
         self._in_kernel = False
         """Whether system calls on the socket wait, for a slice; else they do not."""
@@ -66,7 +66,7 @@ class ThreadSocket:
         host, port = self.endpoint.host, self.endpoint.port
         addresses = numeric(host, port)
         if addresses is None:
-            self._lookup = Lookup(host, port)
+            self._lookup = Lookup((host, port))
             self._check_aborted()
             addresses = self._lookup.result(ends)
             self._lookup = None
@@ -89,13 +89,13 @@ class ThreadSocket:
         try:
             sock.connect(address)
         except BlockingIOError:
-            self._poll.register(sock, select.POLLOUT)
-            self._wait_for(select.POLLOUT, ends)
+            self._poll.register(sock, WRITABLE)
+            self._wait_for(WRITABLE, ends)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise OSError(error, os.strerror(error)) from None
 
-        self._poll.register(sock, select.POLLIN)
+        self._poll.register(sock, READABLE)
         self._check_aborted()
         if not self.endpoint.tls:
             self._kernel = kernel_wait(sock)
@@ -113,9 +113,9 @@ class ThreadSocket:
                 self._tls.do_handshake()
                 break
             except ssl.SSLWantReadError:
-                self._wait_for(select.POLLIN, ends)
+                self._wait_for(READABLE, ends)
             except ssl.SSLWantWriteError:
-                self._wait_for(select.POLLOUT, ends)
+                self._wait_for(WRITABLE, ends)
         self._kernel = kernel_wait(self._tls)
 
     # -- waiting -------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class ThreadSocket:
         try:
             data = sock.recv(RECEIVE_BYTES)
         except ssl.SSLWantWriteError:
-            self._wait_for(select.POLLOUT, ends)
+            self._wait_for(WRITABLE, ends)
             return None
         except NOT_YET:
             return None
@@ -159,7 +159,7 @@ class ThreadSocket:
         try:
             self._wait_readable(ends)
         finally:
-            self._poll.modify(self._sock, select.POLLIN)
+            self._poll.modify(self._sock, READABLE)
 
     def _wait_readable(self, ends: float) -> None:
         while True:

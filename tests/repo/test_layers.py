@@ -29,6 +29,7 @@ ROOMS = {
     "etcdv2._core.wire": "wire",
     "etcdv2._core.endpoints": "wire",
     "etcdv2._core.deadline": "wire",
+    "etcdv2._core.srv": "wire",
     "etcdv2._core.call": "call",
     "etcdv2._core.watch": "watch",
     "etcdv2._core.mirror": "mirror",

@@ -221,6 +221,10 @@ def answers(call: Callable[[], str]) -> bool:
         return False
 
 
+def look_up() -> object:
+    return socket.getaddrinfo("member.example", 1)
+
+
 def test_look_up_beside_one_that_hangs_is_begun_after_a_time_that_doubles(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +234,7 @@ def test_look_up_beside_one_that_hangs_is_begun_after_a_time_that_doubles(
     own, begun = Resolver(), list[float]()
     while now < 1000 + 3600:
         before = repr(own)
-        own.ask("member.example", 1, delivered.append)
+        own.ask(("member.example", 1), look_up, delivered.append)
         if repr(own) != before:
             begun.append(now - 1000)
         now += 0.25
@@ -246,11 +250,11 @@ def test_failure_of_a_look_up_that_was_given_up_is_no_answer_while_a_younger_one
     monkeypatch.setattr("etcdv2._transport.lookup.monotonic", lambda: now)
     own = Resolver()
     names.known["member.example"] = first.wait  # type: ignore[assignment]
-    own.ask("member.example", 1, delivered.append)
+    own.ask(("member.example", 1), look_up, delivered.append)
     until(lambda: len(names.asked) == 1)
     now = 10.0
     names.known["member.example"] = second.wait  # type: ignore[assignment]
-    own.ask("member.example", 1, delivered.append)
+    own.ask(("member.example", 1), look_up, delivered.append)
     until(lambda: len(names.asked) == 2)
     first.set()
     until(lambda: "1 threads" in repr(own))

@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 from etcdv2._async.watch.feed import AsyncFeed
 from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import async_checkpoint
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
 from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
@@ -159,6 +159,7 @@ class AsyncWatcher(Generic[T]):
 
     async def _begin(self, feed: AsyncFeed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""
+        async_check_loop()
         try:
             await feed.begin(timeout)
         except BaseException:

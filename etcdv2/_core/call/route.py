@@ -60,7 +60,7 @@ class Route(Generic[Answer]):
     expected = ""
     """The cluster whose answer the attempt under way waits for, "" for any."""
     _queue: list[Endpoint] | None = None
-    """Whom to ask yet in this round; None before the first."""
+    """Whom to ask yet in this round; None before it begins."""
     _round = 1
     _trying: tuple[Endpoint, float]
     """Where the attempt under way goes, and since when."""
@@ -98,7 +98,7 @@ class Route(Generic[Answer]):
         if now >= self.deadline:
             raise self._ledger.out_of_time(self.deadline)
 
-        # The first round begins; or a round is over, and the next one follows after a pause.
+        # A round begins, with the endpoints as they are now; or it is over, and the next one follows after a pause.
         if self._queue is None:
             self._queue = self._pool.order(now, write=self._policy.write)
         elif not self._queue:
@@ -108,7 +108,7 @@ class Route(Generic[Answer]):
                 raise error
             pause = self.deadline.cut(pause, now) or 0.0
             self._round += 1
-            self._queue = self._pool.order(now + pause, write=self._policy.write)
+            self._queue = None
             return Pause(pause, behind=self._ledger.found_index > 0)
 
         endpoint = self._queue.pop(0)

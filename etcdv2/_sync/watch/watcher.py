@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 
 from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import checkpoint
+from etcdv2._runtime.primitives import check_loop, checkpoint
 from etcdv2._sync.watch.feed import Feed
 from etcdv2._types.settings import check_batch, check_wait
 
@@ -160,6 +160,7 @@ class Watcher(Generic[T]):
 
     def _begin(self, feed: Feed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""
+        check_loop()
         try:
             feed.begin(timeout)
         except BaseException:
