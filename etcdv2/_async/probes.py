@@ -16,6 +16,7 @@ from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.first_of import async_first_of
+from etcdv2._runtime.primitives import async_check_loop
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.results import ClusterHealth, EndpointHealth, Readiness
 from etcdv2._types.settings import TimeoutLike, Unset
@@ -29,6 +30,7 @@ KEY_NOT_FOUND = 100
 
 async def async_not_in_dns(dispatcher: AsyncDispatcher) -> tuple[EndpointHealth, ...]:
     """For endpoints that DNS should have and has not: why. Empty where there are endpoints."""
+    async_check_loop()
     started = time.monotonic()
     try:
         await dispatcher.find_endpoints(Deadline.after(dispatcher.timeout.attempt, started))

@@ -16,6 +16,7 @@ from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.first_of import first_of
+from etcdv2._runtime.primitives import check_loop
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.results import ClusterHealth, EndpointHealth, Readiness
@@ -30,6 +31,7 @@ KEY_NOT_FOUND = 100
 
 def not_in_dns(dispatcher: Dispatcher) -> tuple[EndpointHealth, ...]:
     """For endpoints that DNS should have and has not: why. Empty where there are endpoints."""
+    check_loop()
     started = time.monotonic()
     try:
         dispatcher.find_endpoints(Deadline.after(dispatcher.timeout.attempt, started))
