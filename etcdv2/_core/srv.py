@@ -6,7 +6,9 @@ Owns the rules of RFC 2782 and of etcd's own clients. Looks nothing up.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from etcdv2._core.endpoints import Endpoint
@@ -56,11 +58,8 @@ def in_order(records: Sequence[SrvRecord], rng: random.Random) -> list[SrvRecord
         equals = sorted((record for record in left if record.priority == first), key=lambda record: record.weight)
 
         # RFC 2782: those without weight come first in the sum, so that they have a small chance.
-        drawn, total = rng.randint(0, sum(record.weight for record in equals)), 0
-        for record in equals:
-            total += record.weight
-            if total >= drawn:
-                break
+        sums = list(accumulate(record.weight for record in equals))
+        record = equals[bisect_left(sums, rng.randint(0, sums[-1]))]
         ordered.append(record)
         left.remove(record)
     return ordered

@@ -8,7 +8,7 @@ Owns views, directories and what takes several requests. Single writes are in `w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 from etcdv2._core import keys as key_calls
 from etcdv2._core.call.policy import READS
@@ -221,7 +221,7 @@ class KeysAPI(Writes):
             raise TypeError(f"concurrency: must be a number of writes at a time, not {type(concurrency).__name__}")
         if concurrency < 1:
             raise ValueError(f"concurrency {concurrency}: must be at least 1")
-        pairs = items.items() if isinstance(items, Mapping) else items
+        pairs = cast("Mapping[str, str]", items).items() if isinstance(items, Mapping) else items
         calls = [(key, key_calls.put(self._absolute(key), value, ttl=ttl)) for key, value in pairs]
         return write_many(self._dispatcher, calls, concurrency, self._write_policy(repeat_writes), timeout)
 
