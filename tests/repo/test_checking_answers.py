@@ -160,7 +160,7 @@ def test_a_client_goes_through_it_watches_too(etcd: Server) -> None:
         assert event is not None
         assert event.value == "2"
         assert client.health().healthy
-    assert transport.checked > 4
+    assert transport.checked >= 4
     assert transport.wrong == []
     assert f"{transport.checked} answers, 0 of them not as described" in repr(transport)
 
@@ -174,7 +174,7 @@ async def test_an_async_client_goes_through_it_watches_too(etcd: Server) -> None
             event = await watcher.next(timeout=60)
         assert event is not None
         assert event.value == "2"
-    assert transport.checked > 3
+    assert transport.checked >= 3
     assert transport.wrong == []
 
 

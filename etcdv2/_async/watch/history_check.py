@@ -18,7 +18,7 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.one_history import Landmark, OneHistory, Place, landmark_of, shows
-from etcdv2._core.wire import Reply, TransportFailure
+from etcdv2._core.wire import Reply, Sent, TransportFailure
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead
 from etcdv2_api import KeysError, Node, operations
@@ -209,8 +209,9 @@ class AsyncHistoryCheck:
                     raise
 
             # 2. Nothing behind the headers: it is not there, or late. A proper end comes behind all that there is.
+            ends = await self._paths.leads_to_one_member(endpoint, self._probes)
             for _ in range(SILENT_POLLS):
-                body = await self._search(endpoint, call)
+                body = await self._search(endpoint, call, ends)
                 if body is None:
                     return self._is(landmark, await self._dispatcher.ask(endpoint, call))
                 if body.strip():
@@ -248,10 +249,10 @@ class AsyncHistoryCheck:
             return None
         raise ValueError(f"answered {reply.status}, code {code}")
 
-    async def _search(self, endpoint: Endpoint, call: KeysCall) -> bytes | None:
+    async def _search(self, endpoint: Endpoint, call: KeysCall, ends: bool) -> bytes | None:
         """What a poll brings until its end, which is asked for; None when the poll is refused.
 
-        Raises TransportFailure.
+        `ends`: whether polls are known to end there when they are asked to. Raises TransportFailure.
         """
         poll = await self._dispatcher.watch_at(endpoint, call)
         if poll is None:
@@ -259,13 +260,16 @@ class AsyncHistoryCheck:
         body = EventBuffer()
         try:
             patience: float | None = SEARCH_SECONDS
+            is_ending = False
             while (part := await poll.stream.read(patience)) != b"":
                 if part:
                     body.add(part)
-                elif patience != SEARCH_SECONDS or not poll.stream.half_close():
+                elif is_ending and ends:
+                    raise TransportFailure("has not ended a poll in time", "read", Sent.WHOLE, timed_out=True)
+                elif is_ending or not poll.stream.half_close():
                     break  # where an end is not answered, silence has to do
                 else:
-                    patience = self._dispatcher.timeout.attempt
+                    is_ending, patience = True, self._dispatcher.timeout.attempt
         finally:
             await poll.stream.close()
         return body.take()

@@ -16,7 +16,7 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.one_history import Landmark, OneHistory, Place, landmark_of, shows
-from etcdv2._core.wire import Reply, TransportFailure
+from etcdv2._core.wire import Reply, Sent, TransportFailure
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.paths import Paths
 from etcdv2._sync.watch.snapshot import StoreSeen, check_not_restored
@@ -210,8 +210,9 @@ class HistoryCheck:
                     raise
 
             # 2. Nothing behind the headers: it is not there, or late. A proper end comes behind all that there is.
+            ends = self._paths.leads_to_one_member(endpoint, self._probes)
             for _ in range(SILENT_POLLS):
-                body = self._search(endpoint, call)
+                body = self._search(endpoint, call, ends)
                 if body is None:
                     return self._is(landmark, self._dispatcher.ask(endpoint, call))
                 if body.strip():
@@ -249,10 +250,10 @@ class HistoryCheck:
             return None
         raise ValueError(f"answered {reply.status}, code {code}")
 
-    def _search(self, endpoint: Endpoint, call: KeysCall) -> bytes | None:
+    def _search(self, endpoint: Endpoint, call: KeysCall, ends: bool) -> bytes | None:
         """What a poll brings until its end, which is asked for; None when the poll is refused.
 
-        Raises TransportFailure.
+        `ends`: whether polls are known to end there when they are asked to. Raises TransportFailure.
         """
         poll = self._dispatcher.watch_at(endpoint, call)
         if poll is None:
@@ -260,13 +261,16 @@ class HistoryCheck:
         body = EventBuffer()
         try:
             patience: float | None = SEARCH_SECONDS
+            is_ending = False
             while (part := poll.stream.read(patience)) != b"":
                 if part:
                     body.add(part)
-                elif patience != SEARCH_SECONDS or not poll.stream.half_close():
+                elif is_ending and ends:
+                    raise TransportFailure("has not ended a poll in time", "read", Sent.WHOLE, timed_out=True)
+                elif is_ending or not poll.stream.half_close():
                     break  # where an end is not answered, silence has to do
                 else:
-                    patience = self._dispatcher.timeout.attempt
+                    is_ending, patience = True, self._dispatcher.timeout.attempt
         finally:
             poll.stream.close()
         return body.take()

@@ -119,8 +119,9 @@ class Reconnect:
         """Attempts in a row to begin that ended with a history that is gone, or with another cluster."""
 
     def forget(self) -> None:
-        """In a forked child: closed; the parent's pulse is left alone."""
+        """In a forked child: closed; what the parent's threads may have locked is left alone."""
         self.closed = True
+        self._outage = Outage()
         self._pulse = Pulse()
         self._pulse.set()
 

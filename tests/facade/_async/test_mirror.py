@@ -185,7 +185,7 @@ async def test_wait_for_returns_the_predicates_value_or_the_last_at_the_timeout(
         with pytest.raises(ZeroDivisionError):
             await mirror.wait_for(lambda state: 1 // 0)
         with pytest.raises(ValueError, match="timeout"):
-            await mirror.wait_for(bool, 0)
+            await mirror.wait_for(bool, -1)
 
 
 async def test_iterators_of_changes_are_independent(client: AsyncClient) -> None:

@@ -186,7 +186,7 @@ def test_wait_for_returns_the_predicates_value_or_the_last_at_the_timeout(client
         with pytest.raises(ZeroDivisionError):
             mirror.wait_for(lambda state: 1 // 0)
         with pytest.raises(ValueError, match="timeout"):
-            mirror.wait_for(bool, 0)
+            mirror.wait_for(bool, -1)
 
 
 def test_iterators_of_changes_are_independent(client: Client) -> None:

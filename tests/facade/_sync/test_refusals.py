@@ -123,7 +123,7 @@ KEYS: dict[str, tuple[Use, type[Exception], str]] = {
     "buffer float": (lambda c: c.keys.watch("/a", buffer=1.0), TypeError, "number of events"),
     "watch of dot dot": (lambda c: c.keys.watch("/a/../b"), ValueError, r"'\.\.' segments"),
     "watch of a number": (lambda c: c.keys.watch(7), TypeError, "must be a str"),
-    "next with timeout 0": (lambda c: c.keys.watch("/a").next(timeout=0), ValueError, "more than 0"),
+    "next with timeout below 0": (lambda c: c.keys.watch("/a").next(timeout=-1), ValueError, "timeout"),
     "unknown argument": (lambda c: c.keys.get("/a", wait=True), TypeError, "wait"),
     "waiting send": (lambda c: c.send(operations.get_key("/a", wait=True)), ValueError, r"keys\.watch\(\)"),
 }
