@@ -171,26 +171,28 @@ class HistoryCheck:
         return True
 
     def check_unseen(self, seen: StoreSeen) -> None:
-        """After an outage, before a poll waits whose headers are held back: so it would not show its history.
+        """Before a poll waits whose headers are held back: so it would not show its history.
 
-        Raises HistoryCleared for another history, ClusterUnavailable when that cannot be said now.
+        The last event is looked at each time: a store may have been put back while nothing was asked. Raises
+        HistoryCleared for another history, ClusterUnavailable when that cannot be said now.
         """
         history, landmark, endpoint = self.history, self._cursor.landmark, seen.endpoint
-        if not history.interrupted:
-            return
+        follows = landmark is not None and self._cursor.wait_index == landmark.modified + 1
 
-        if landmark is not None and self._cursor.wait_index == landmark.modified + 1:
+        # 1. The last event: any other one there, or none, is another history.
+        if landmark is not None and (follows or not history.interrupted):
             if seen.meta.index < landmark.modified:
                 return  # it lags: the poll's event has to wait
             is_there = self._has(endpoint, landmark)
             if is_there is False:
                 history.was_put_back = True
                 raise self._unknown(endpoint, seen.meta.index, NOT_THERE.format(landmark.modified))
-            if is_there:
+            if is_there and follows:
                 history.proved(Place("", endpoint.url))
                 return
 
-        if self._strict:
+        # 2. After an outage it cannot be known otherwise.
+        if history.interrupted and self._strict:
             raise self._unknown(endpoint, seen.meta.index, TOO_SHORT)
 
     def _has(self, endpoint: Endpoint, landmark: Landmark) -> bool | None:
