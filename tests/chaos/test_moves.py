@@ -19,7 +19,6 @@ from tests.chaos.schedule import GRACE, Window
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, drive
 from tests.chaos.workloads import Addresses, Counter
-from tests.tools.waiting import SOON
 
 pytestmark = pytest.mark.load
 
@@ -66,12 +65,11 @@ def moved_one_by_one(
             wait_a_turn(book, counter.name)
         ended.set()
         for writer in threads[1:]:
-            writer.join(SOON)
+            writer.join(20)
         with etcdv2.Client(cluster.endpoints) as sound:
             watched.finish(sound.keys)
-            if variant is not as_it_is:
-                watched.give_up = time.monotonic() + 2
-            threads[0].join(3 * SOON)
+            watched.give_up = time.monotonic() + (10 if variant is as_it_is else 2)
+            threads[0].join(20)
             for work in (watched, counter):
                 work.check(sound.keys)
         book.judge_doubts(windows)
@@ -79,9 +77,8 @@ def moved_one_by_one(
 
 
 def wait_a_turn(book: Book, workload: str) -> None:
-    """Until some more calls have ended, well or not, that the move no longer excuses."""
-    time.sleep(GRACE)
-    page, by = book.page(workload), time.monotonic() + SOON
+    """Until some more calls have ended, well or not."""
+    page, by = book.page(workload), time.monotonic() + 10
     target = page.calls + 3
     while page.calls < target and time.monotonic() < by:
         time.sleep(0.02)

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._sync.watch.poll_requests import HeldPoll
-from etcdv2._sync.watch.polls import Polls
+from etcdv2._sync.watch.polls import HeldPoll, Polls
 
 
 class PendingStream:

@@ -39,7 +39,6 @@ OPERATIONS: dict[str, Use] = {
     "user": lambda c: c.auth.users.get("u"),
     "version": lambda c: c.version(),
     "health": lambda c: c.health(),
-    "ready": lambda c: c.ready(),
     "machines": lambda c: c.machines(),
     "sync": lambda c: c.sync(),
 }

@@ -102,11 +102,6 @@ class Driver(PollsDriver):
                 return
             ended = self.ended(held, properly=not failed)
             if ended is Ended.GO_ON and second is not None:
-                admitted: list[bool] = []
-                yield from self.check.admits_second(second, admitted)
-                if not admitted:
-                    self.renewal.heard()
-                    return
                 going_on.append(second)
                 second = None
                 return
@@ -140,7 +135,7 @@ class Driver(PollsDriver):
         if self.history.interrupted:
             proved: list[bool] = []
             try:
-                yield from self.check.prove(held.endpoint, held.flow, event, self.cursor.wait_index, proved)
+                yield from self.check.prove(held.endpoint, held.flow, event, proved)
             except Failed:
                 return
             if not proved:

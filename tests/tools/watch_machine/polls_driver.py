@@ -1,4 +1,4 @@
-"""The client of the watch machine: line by line what `poll_requests`, `polls` and `index_monitor` do, on the real core.
+"""The client of the watch machine: `etcdv2/_async/watch/{polls,index_monitor}.py`, line by line, on the real core.
 
 Owns no decision: what those files decide by `Renewal`, `Cursor` and `RaftChain` is decided by these here, in the same
 calls. Each `yield` is a place where others may run: between any two lines outside of the polls' lock, for the threads
@@ -44,7 +44,6 @@ class Held:
     at: Registered
     headers: Headers
     endpoint: int
-    since: int | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -73,7 +72,6 @@ class PollsDriver:
         self.second: Held | None = None
         self.pending: Held | None = None
         self.is_lost = self.has_leapt = False
-        self.meets_newcomers = False
         self.cluster_id = ""
         self.seen_cluster, self.seen_index = "", 0
         """The cluster view's."""
@@ -114,11 +112,9 @@ class PollsDriver:
         flow.half_read = isinstance(part, Body)
         found.append(part)
 
-    # --- poll_requests.py -------------------------------------------------------------------------------------------
+    # --- polls.py: opening -------------------------------------------------------------------------------------------
 
-    def open_at(
-        self, endpoint: int, since: int | None, found: list[Held], kind: str = "poll", *, newcomers: bool = False
-    ) -> Steps:
+    def open_at(self, endpoint: int, since: int | None, found: list[Held], kind: str = "poll") -> Steps:
         flows: list[Flow] = []
         try:
             yield from self.ask(endpoint, Ask(kind, since), flows)
@@ -126,31 +122,15 @@ class PollsDriver:
             return
         flow, headers = flows[0], flows[0].headers
         self.note(endpoint, flow)
-        held = self.hold(endpoint, flow, since)
-        if (
-            held is None
-            or headers.cluster_id != self.cluster_id
-            or self.is_behind_leap(held, since)
-            or not (newcomers or not self.history.is_new(self.check.place(endpoint, flow)))
-        ):
+        if headers.cluster_id == self.cluster_id and self.history.is_new(self.check.place(endpoint, flow)):
+            self.lost()
+            self.world.close(flow)
+            return
+        held = self.hold(endpoint, flow)
+        if held is None or headers.cluster_id != self.cluster_id or self.is_behind_leap(held, since):
             self.world.close(flow)
             return
         found.append(held)
-
-    def open_second(self, endpoint: int, found: list[Held]) -> Steps:
-        settled, landmark = self.renewal.settled, self.cursor.landmark
-        if self.meets_newcomers and landmark is not None and landmark.modified < settled:
-            yield from self.open_at(endpoint, landmark.modified + 1, found, newcomers=True)
-            if found:
-                return
-        yield from self.open_at(endpoint, settled + 1, found, newcomers=True)
-        if not found or self.meets_newcomers or not self.history.is_new(self.check.place(endpoint, found[0].flow)):
-            return
-        self.meets_newcomers = True
-        if landmark is None or landmark.modified >= settled:
-            return
-        self.world.close(found.pop().flow)
-        yield from self.open_second(endpoint, found)
 
     def register(self, found: list[Held]) -> Steps:
         while True:
@@ -179,7 +159,7 @@ class PollsDriver:
                         self.seen_index = 0
                         raise Lost("the store went back")
                 yield from self.follow_leap(endpoint, flow)
-                held = self.hold(endpoint, flow, since)
+                held = self.hold(endpoint, flow)
                 if held is None:  # StaleRead: once more, after a pause
                     self.world.close(flow)
                     continue
@@ -215,11 +195,11 @@ class PollsDriver:
     def loss(self, why: str) -> Lost:
         return Lost(why)
 
-    def hold(self, endpoint: int, flow: Flow, since: int | None) -> Held | None:
+    def hold(self, endpoint: int, flow: Flow) -> Held | None:
         chain, headers = self.chain(endpoint, flow), flow.headers
         if chain.leaping or headers.index < chain.leapt_to:
             return None
-        return Held(flow, Registered(headers.index, chain.leaps, self.member(flow)), headers, endpoint, since)
+        return Held(flow, Registered(headers.index, chain.leaps, self.member(flow)), headers, endpoint)
 
     def is_behind_leap(self, held: Held, since: int | None) -> bool:
         since = None if since is None else max(since, self.cursor.furthest)
@@ -357,7 +337,7 @@ class PollsDriver:
             first.flow.abort()
         elif state is State.POLLING:
             found: list[Held] = []
-            yield from self.open_second(first.endpoint, found)
+            yield from self.open_at(first.endpoint, self.renewal.settled + 1, found)
             yield None
             if found:
                 self.overlap(first, found[0])
