@@ -56,7 +56,7 @@ def tls(member: Server, certificates: Certificates) -> TLS | None:
 
 
 def shown_descriptor(stream: Any) -> int:
-    return stream._response.extensions["network_stream"].get_extra_info("socket").fileno()  # type: ignore[no-any-return]
+    return int(stream._response.extensions["network_stream"].get_extra_info("socket").fileno())
 
 
 # -- half-closed -----------------------------------------------------------------------------------
@@ -167,11 +167,10 @@ def test_connection_that_serves_the_next_request_is_not_ended_by_an_abort_of_the
 def test_descriptor_that_another_socket_has_got_is_left_alone(run: Run) -> None:
     async def ask() -> None:
         transport = AsyncHttpxTransport()
-        stream = await transport.open(server.endpoint, GET, LIMITS)
+        stream: Any = await transport.open(server.endpoint, GET, LIMITS)
         descriptor = shown_descriptor(stream)
         one, other = socket.socketpair()
-        response = stream._response  # type: ignore[attr-defined]
-        await response.extensions["network_stream"].aclose()
+        await stream._response.extensions["network_stream"].aclose()
         await async_until(lambda: shown_descriptor(stream) < 0)
 
         with other:
