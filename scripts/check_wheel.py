@@ -20,7 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 IN_WHEEL = [
     *("etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"),
-    *("etcdv2_api/__init__.py", "etcdv2_api/models.py", "etcdv2_api/operations.py", "etcdv2_api/py.typed"),
+    *(
+        "etcdv2_api/etcd-v2.yaml",
+        "etcdv2_api/__init__.py",
+        "etcdv2_api/models.py",
+        "etcdv2_api/operations.py",
+        "etcdv2_api/py.typed",
+    ),
 ]
 IN_SDIST = [
     *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),
@@ -83,7 +89,11 @@ def check_use(wheel: Path, etcd: Path) -> None:
         python = place / "env" / "bin" / "python"
         pip = [sys.executable, "-m", "pip", "--python", str(python)]
         constraints = ["--constraint", str(ROOT / "constraints.txt")]
-        subprocess.run([*pip, "install", "--quiet", *constraints, str(wheel)], check=True)
+        if subprocess.run([*pip, "install", "--quiet", *constraints, str(wheel)], check=False).returncode:
+            raise SystemExit(
+                f"check_wheel: {wheel.name} is built, but could not be tried: what it depends on was not installed;"
+                " that needs a package index that pip can reach"
+            )
         subprocess.run([*pip, "check", "--quiet"], check=True)
         subprocess.run([python, "-I", "-W", "error", "-c", PROGRAM, etcd], check=True, cwd=place, timeout=60)
 

@@ -29,7 +29,7 @@ RUNTIME = ("call.py", "answer.py", "node.py")
 COMMAND = "scripts/generate.py (make generate)"
 METHODS = ("get", "put", "post", "delete")
 # A client reads what comes; these are for the tests, which hold the servers to them.
-CONSTRAINTS = frozenset({"minimum", "pattern", "minLength"})
+CONSTRAINTS = frozenset({"minimum", "maximum", "pattern", "minLength"})
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,15 @@ class Operation:
 
 
 def operations(spec: Json) -> Iterator[Operation]:
-    """The operations that have an operationId, in the order of the description."""
+    """The operations that become functions, in the order of the description."""
     for path, item in spec["paths"].items():
         for method in METHODS:
             if method not in item:
                 continue
-            if "operationId" in item[method]:
+            if "operationId" not in item[method]:
+                raise DescriptionError(f"{method} {path}: no operationId")
+            if "x-same-as" not in item and not item[method].get("x-no-function"):
                 yield operation(spec, path, method, item)
-            elif "x-same-as" not in item and not item[method].get("x-no-function"):
-                raise DescriptionError(f"{method} {path}: no operationId, no x-no-function, no x-same-as of the path")
 
 
 def operation(spec: Json, path: str, method: str, item: Json) -> Operation:
@@ -181,13 +181,21 @@ def readers(response: Json, good: bool) -> tuple[str, list[str]] | None:
     content = response.get("content")
     if not content:
         return ("expect_nothing(status, body)", ["None"]) if good else None
-    names = [schema_name(one["schema"]) for one in content.values() if "$ref" in one["schema"]]
+    names = list(dict.fromkeys(schema_name(schema) for one in content.values() if (schema := json_schema(one))))
     if not names:
         return ("read_text(status, body)", ["str"]) if good else None
     if len(names) > 2:
         raise DescriptionError(f"no rule for {len(names)} JSON bodies of one status")
     reader = "read" if len(names) == 1 else "read_either"
     return f"{reader}({', '.join(names)}, status, body)", names
+
+
+def json_schema(media: Json) -> Json | None:
+    """Of the JSON that this content type carries, also where it calls itself text; None for other text."""
+    schema: Json = media["schema"]
+    if schema.get("contentMediaType") == "application/json":
+        return schema.get("contentSchema")
+    return schema if "$ref" in schema else None
 
 
 def schema_name(schema: Json) -> str:
@@ -217,6 +225,7 @@ def operations_source(spec: Json) -> str:
         readers=sorted(reads | {"undescribed"}),
         encoders=[name for name in ("flag", "key_path", "path_segment") if f"{name}(" in code],
         models=sorted(used),
+        with_never=any(one.error == "Never" for one in made),
     )
 
 
@@ -274,7 +283,7 @@ def for_models(schema: Json) -> Json:
         elif key == "description":
             text = " ".join(value.split())
             made[key] = text if len(text) <= 108 else "\n".join(textwrap.wrap(text, 108))
-        elif key not in CONSTRAINTS:
+        elif key not in CONSTRAINTS and (key, value) != ("format", "uint64"):  # the generator does not know that one
             made[key] = value
     return made
 
@@ -282,14 +291,15 @@ def for_models(schema: Json) -> Json:
 # ---- files
 
 
-def package(spec: Json) -> dict[str, str]:
-    """All files of the generated package."""
+def package(spec: Json, source: Path = SPEC) -> dict[str, str]:
+    """All files of the generated package; among them the description itself, which was read from `source`."""
     sources = {"models.py": models_source(spec), "operations.py": operations_source(spec), "__init__.py": init(spec)}
     files = {name: made_from("spec/etcd-v2.yaml", name, text) for name, text in sources.items()}
     for name in RUNTIME:
         text = (TEMPLATES / name).read_text(encoding="utf-8")
         files[name] = made_from(f"scripts/templates/{name}", name, text)
     files["py.typed"] = ""
+    files[SPEC.name] = source.read_text(encoding="utf-8")
     return files
 
 
@@ -362,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.validate:
             print(f"{chosen.spec.name} is valid: {sum(1 for _ in operations(spec))} operations")
             return 0
-        files = package(spec)
+        files = package(spec, chosen.spec)
     except DescriptionError as error:
         print(error, file=sys.stderr)
         return 1

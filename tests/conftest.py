@@ -12,6 +12,7 @@ import pytest
 
 from etcdv2._async.httpx_transport import AsyncHttpxTransport
 from etcdv2._sync.httpx_transport import HttpxTransport
+from etcdv2._transport.lookup import resolver
 from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
@@ -155,6 +156,12 @@ def guarded(etcd_binary: Path, certificates: Certificates) -> Iterator[Server]:
 def second_round_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that every endpoint fails do not pause before they ask again."""
     monkeypatch.setattr("etcdv2._core.call.route.SECOND_ROUND_SECONDS", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def no_addresses_of_other_tests() -> None:
+    """A look-up that fails gives what was answered last, which may have been in another test."""
+    resolver.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

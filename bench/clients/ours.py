@@ -17,6 +17,9 @@ from . import measure
 from .measure import Figures, Order
 from .watched import Record, resident
 
+PATIENT = etcdv2.Timeout(connect=60.0, attempt=60.0, total=60.0)
+"""For watches that all begin at once, which is not measured."""
+
 
 class Driver:
     def __init__(self) -> None:
@@ -62,7 +65,10 @@ class Driver:
     async def _measure_async(self, order: Order, said: dict[str, Any]) -> Figures:
         if self._async_client is None:
             self._async_client = etcdv2.AsyncClient(
-                order.url, transport=order.options.get("transport"), max_connections=max(order.workers, 100)
+                order.url,
+                transport=order.options.get("transport"),
+                max_connections=max(order.workers, 100),
+                timeout=PATIENT if order.case == "many" else etcdv2.Timeout(),
             )
         keys = self._async_client.keys
 

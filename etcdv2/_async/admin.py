@@ -22,6 +22,7 @@ from etcdv2_api import (
     UserState,
     operations,
 )
+from etcdv2_api.call import shortened
 
 Answer = TypeVar("Answer")
 
@@ -106,26 +107,34 @@ class AsyncUsersAPI(AsyncSection):
 
         So the name is looked up first: a server itself would change the password of a user that is
         there already, unless roles are given. Passwords over 72 bytes are refused: the server would
-        cut them.
+        cut them. Roles need not exist; names that none can have ("", ".", "..", with a slash) are
+        refused (ValueError): with most of them the server could no longer read any user.
         """
         body = bodies.new_user(name, password, roles)
         if await self._exists(name, timeout):
-            raise Conflict(f"User {name} already exists; use change_password() or grant()", status=409)
+            raise Conflict(f"User {shortened(name)} already exists; use change_password() or grant()", status=409)
         return await self._send(operations.put_user(name, body), timeout)
 
     async def change_password(self, name: str, password: str, *, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Give a user another password. Raises NotFound: the server itself would create the user."""
         body = bodies.new_password(name, password)
         if not await self._exists(name, timeout):
-            raise NotFound(f"User {name} does not exist; use create()", status=404)
+            raise NotFound(f"User {shortened(name)} does not exist; use create()", status=404)
         return await self._send(operations.put_user(name, body), timeout)
 
     async def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
-        """Give a user roles. Raises NotFound, or Conflict when it has one already."""
+        """Give a user roles. Raises NotFound, or Conflict when it has one already.
+
+        Raises ValueError for names that no role can have, as `create` does.
+        """
         return await self._send(operations.put_user(name, bodies.grant_user(name, roles)), timeout)
 
     async def revoke(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
-        """Take roles from a user. Raises NotFound, or Conflict when it does not have one."""
+        """Take roles from a user. Raises NotFound, or Conflict when it does not have one.
+
+        Any name is sent: where another tool has given an empty one, `revoke(name, "")` is what
+        makes the users readable again.
+        """
         return await self._send(operations.put_user(name, bodies.revoke_user(name, roles)), timeout)
 
     async def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
@@ -207,8 +216,18 @@ class AsyncAuthAPI(AsyncSection):
 
     def __init__(self, dispatcher: AsyncDispatcher) -> None:
         super().__init__(dispatcher)
-        self.users = AsyncUsersAPI(dispatcher)
-        self.roles = AsyncRolesAPI(dispatcher)
+        self._users = AsyncUsersAPI(dispatcher)
+        self._roles = AsyncRolesAPI(dispatcher)
+
+    @property
+    def users(self) -> AsyncUsersAPI:
+        """Users: list, get, create, grant, revoke, change_password, delete."""
+        return self._users
+
+    @property
+    def roles(self) -> AsyncRolesAPI:
+        """Roles: list, get, create, grant, revoke, delete."""
+        return self._roles
 
     async def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
         """Whether authentication is on. Anybody may ask."""

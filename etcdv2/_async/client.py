@@ -8,13 +8,23 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
+from etcdv2._async.auto_sync import AsyncAutoSync
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._async.leader import AsyncLeaderPreference
-from etcdv2._async.transports import async_transport_for, check_transport_types, tls_settings
+from etcdv2._async.probes import async_health_of_all, async_not_in_dns, async_readiness
+from etcdv2._async.settings import AsyncClientSettings
+from etcdv2._async.srv import AsyncSrvDiscovery
+from etcdv2._async.transports import (
+    AsyncHttpTransport,
+    async_transport_for,
+    check_transport_settings,
+    srv_tls,
+    tls_settings,
+)
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
@@ -22,8 +32,10 @@ from etcdv2._core.curl import curl_command
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint, parse_advertised, parse_endpoint, parse_endpoints
 from etcdv2._core.wire import CLUSTER_ID, TransportFailure
+from etcdv2._runtime.primitives import async_check_loop
+from etcdv2._types.environment import settings_from_env
 from etcdv2._types.hooks import Hook
-from etcdv2._types.results import ClusterHealth, EndpointHealth
+from etcdv2._types.results import ClusterHealth, Readiness
 from etcdv2._types.settings import (
     UNSET,
     Consistency,
@@ -31,16 +43,16 @@ from etcdv2._types.settings import (
     TimeoutLike,
     Unset,
     check_consistency,
+    check_kinds,
+    check_seconds,
     check_user_agent,
-    settings_from_env,
     timeout_from,
+    with_settings,
 )
+from etcdv2._types.srv import Srv, SrvResolver
 from etcdv2._types.tls import TLS
 from etcdv2._types.version import __version__
-from etcdv2_api import Call, Health, KeysError, KeysEvent, Message, Version, operations
-
-if TYPE_CHECKING:
-    import httpx
+from etcdv2_api import Call, KeysError, KeysEvent, Message, Version, operations
 
 Answer = TypeVar("Answer")
 
@@ -51,9 +63,9 @@ LEAST_SECONDS = 0.001
 class AsyncClient:
     """A client for a cluster's v2 API.
 
-    Meant to be shared by threads, or by the tasks of one event loop. Does no network I/O until the
-    first call; reads the PEM files at once. Raises ValueError and TypeError for settings that
-    contradict each other.
+    Meant to be shared by threads, or by the tasks of one event loop of asyncio (or uvloop). Does no
+    network I/O until the first call; reads the PEM files at once. Raises ValueError and TypeError
+    for settings that contradict each other.
 
     `endpoints`: URLs, `host:port` or addresses of several members; one alone as a str. The first to
     be used is random.
@@ -66,7 +78,7 @@ class AsyncClient:
     such a write raises OutcomeUnknown.
     `prefer_leader`: talk to the leader when it is among the endpoints.
     `max_connections`: to each endpoint, watches aside.
-    `transport`: an httpx transport to send through, or "httpx" for its standard one.
+    `transport`: one of httpx or httpx2 to send through, or "httpx" for its standard one.
     `proxy`, `trust_env`: as in httpx, which is used for a proxy.
     `user_agent`: instead of the usual one.
     `before_attempt`, `after_attempt`: called with an `AttemptInfo` around each attempt.
@@ -74,7 +86,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        endpoints: str | Iterable[str] = "http://127.0.0.1:2379",
+        endpoints: str | Iterable[str] | Srv = "http://127.0.0.1:2379",
         *,
         username: str | None = None,
         password: str | None = None,
@@ -84,7 +96,7 @@ class AsyncClient:
         repeat_writes: bool = False,
         prefer_leader: bool = False,
         max_connections: int = 100,
-        transport: httpx.AsyncBaseTransport | Literal["httpx"] | None = None,
+        transport: AsyncHttpTransport | Literal["httpx"] | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
         user_agent: str | None = None,
@@ -92,11 +104,16 @@ class AsyncClient:
         after_attempt: Hook | None = None,
     ) -> None:
         # 1. What can be refused is refused here, before anything is made.
-        check_transport_types(tls, transport)
+        check_transport_settings(tls, transport, max_connections)
+        check_kinds(
+            {"repeat_writes": repeat_writes, "prefer_leader": prefer_leader, "trust_env": trust_env},
+            {"before_attempt": before_attempt, "after_attempt": after_attempt},
+        )
         check_user_agent(user_agent)
         check_consistency(consistency)
-        parsed = parse_endpoints(endpoints, tls=tls is not None)
-        self._tls = tls_settings(parsed, tls)
+        parsed = () if isinstance(endpoints, Srv) else parse_endpoints(endpoints, tls=tls is not None)
+        self._tls = srv_tls(endpoints, tls) if isinstance(endpoints, Srv) else tls_settings(parsed, tls)
+        self._own_transport = transport not in (None, "httpx")
 
         # 2. The models are completed now rather than within the time of the first call.
         for model in (KeysEvent, KeysError, Message):
@@ -122,30 +139,69 @@ class AsyncClient:
             before_attempt=before_attempt,
             after_attempt=after_attempt,
         )
+        if isinstance(endpoints, Srv):
+            secure = tls is not None or username is not None
+            self._dispatcher.discovery = AsyncSrvDiscovery(endpoints, secure=secure)
         self.set_credentials(username, password)
+        self._auto_sync: AsyncAutoSync | None = None
         if prefer_leader:
             self._dispatcher.before_call = AsyncLeaderPreference(self._dispatcher).before_call
 
         # 4. What users call.
         self._monitor = AsyncIndexMonitor(self._dispatcher)
-        self.keys = AsyncKeysAPI(self._dispatcher, self._monitor)
-        """The keys API."""
-        self.members = AsyncMembersAPI(self._dispatcher)
-        self.stats = AsyncStatsAPI(self._dispatcher)
-        self.auth = AsyncAuthAPI(self._dispatcher)
+        self._keys = AsyncKeysAPI(self._dispatcher, self._monitor)
+        self._members = AsyncMembersAPI(self._dispatcher)
+        self._stats = AsyncStatsAPI(self._dispatcher)
+        self._auth = AsyncAuthAPI(self._dispatcher)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[AsyncClientSettings]) -> Self:
         """A client with the settings of etcdctl's variables: see the README for the list.
 
-        Raises ValueError.
+        `settings` go over them. Raises ValueError that names the variable.
         """
-        return cls(**settings_from_env(os.environ if environ is None else environ))
+        found = settings_from_env(os.environ if environ is None else environ)
+        return cls(**with_settings(found, settings))
+
+    @classmethod
+    def from_srv(
+        cls,
+        domain: str,
+        *,
+        service: str = "",
+        insecure_discovery: bool = True,
+        verify_domain: bool = False,
+        resolver: SrvResolver | None = None,
+        **settings: Unpack[AsyncClientSettings],
+    ) -> Self:
+        """A client whose endpoints are in DNS: `_etcd-client-ssl._tcp.DOMAIN` for https, then
+        `_etcd-client._tcp.DOMAIN` for http, as etcd's own clients have it.
+
+        They are looked up with the first call, and again when none of them answers; calls raise
+        ClusterUnavailable when there are none. They are tried in the order of priority and weight.
+        With `tls=` or a user name, those without TLS are not used beside those with it.
+
+        `service`: for `_etcd-client-ssl-SERVICE` and `_etcd-client-SERVICE`.
+        `insecure_discovery`: whether endpoints without TLS count.
+        `verify_domain`: have certificates for the domain, as etcdctl, instead of the host.
+        `resolver`: a `dns.resolver.Resolver` of your own.
+
+        Needs dnspython, `etcdv2[srv]`: raises ImportError without it; ValueError for what is no domain.
+        """
+        source = Srv(
+            domain=domain,
+            service=service,
+            insecure_discovery=insecure_discovery,
+            verify_domain=verify_domain,
+            resolver=resolver,
+        )
+        return cls(source, **settings)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(self.endpoints)}>"
 
     async def __aenter__(self) -> Self:
+        async_check_loop()
         return self
 
     async def __aexit__(
@@ -155,8 +211,29 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End all watches and close all connections. Calls after it raise ValueError."""
+        async_check_loop()
         await self._monitor.close()
         await self._dispatcher.close()
+
+    @property
+    def keys(self) -> AsyncKeysAPI:
+        """Keys and directories: read, write, watch, mirror. Start here."""
+        return self._keys
+
+    @property
+    def members(self) -> AsyncMembersAPI:
+        """The members of the cluster: list, leader, add, update, remove."""
+        return self._members
+
+    @property
+    def stats(self) -> AsyncStatsAPI:
+        """Counters of single members: self_, leader, store."""
+        return self._stats
+
+    @property
+    def auth(self) -> AsyncAuthAPI:
+        """Authentication: the switch, `auth.users` and `auth.roles`."""
+        return self._auth
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -196,7 +273,9 @@ class AsyncClient:
         generated one, or that of an OutcomeUnknown. TLS is shown by its files; a ready context and
         `server_hostname` cannot be.
         """
-        target = self._dispatcher.current if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
+        target = (
+            self._dispatcher.pool.first if endpoint is None else parse_endpoint(endpoint, tls=self._tls is not None)
+        )
         tls = self._tls if target.tls else None
         return curl_command(call, target.url, username=self._dispatcher.username, tls=tls)
 
@@ -210,21 +289,72 @@ class AsyncClient:
         return (await self._dispatcher.perform(operations.get_version(), LOCAL_READ, timeout)).answer
 
     async def health(self) -> ClusterHealth:
-        """Ask every endpoint at /health, one after the other, each within `Timeout.attempt`.
+        """What each member says of itself at /health: all at once, each within `Timeout.attempt`.
+
+        For people who look after the cluster; `ready` says whether this client can work. A member
+        is healthy though its v2 API is off, and unhealthy under an alarm of v3 (its space is used
+        up), which v2 does not mind. Each request makes every member write an entry into its raft
+        log (etcd 3.5: where the v2 API is on), so do not ask often (spec/protocol.md section 15).
 
         Raises ValueError when the client is closed, else nothing.
         """
         await self._dispatcher.check_open()
-        return ClusterHealth(tuple([await self._health_of(one) for one in self._dispatcher.endpoints]))
+        missing = await async_not_in_dns(self._dispatcher)
+        return ClusterHealth(missing) if missing else await async_health_of_all(self._dispatcher)
 
-    async def sync(self, *, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
+    async def ready(self, *, key: str | None = None, timeout: TimeoutLike | Unset = UNSET) -> Readiness:
+        """Whether this client can work: an endpoint serves the v2 API and sees a leader.
+
+        For readiness checks: `if not client.ready(): ...`, and its `reason` says why not. All
+        endpoints are asked at once, and the first one that can is enough; else until all have
+        answered, each within `Timeout.attempt` and `timeout` (seconds in total, or a `Timeout`).
+        It costs the cluster a local read and no raft entry.
+
+        `key`: also read it, as this client's user: without it a wrong password is not noticed, as
+        etcd names its leader to everybody. The key need not be there.
+
+        A leader that was just cut off from the others is not noticed for up to two election
+        timeouts. Raises ValueError when the client is closed, and for a key that is none.
+        """
+        await self._dispatcher.check_open()
+        missing = await async_not_in_dns(self._dispatcher)
+        return Readiness(False, missing) if missing else await async_readiness(self._dispatcher, key, timeout)
+
+    def set_endpoints(self, endpoints: str | Iterable[str]) -> None:
+        """Use these endpoints and no others from now on. Calls and watches under way go on where they are.
+
+        Those that `sync` found, and DNS, are given up. Raises ValueError and TypeError as the
+        constructor does, and for https endpoints of a client that was made without TLS.
+        """
+        parsed = parse_endpoints(endpoints, tls=self._tls is not None)
+        if self._tls is None and not self._own_transport and any(endpoint.tls for endpoint in parsed):
+            raise ValueError(
+                "this client was made for http endpoints, without TLS settings: make another one for https"
+            )
+        self._dispatcher.configure(parsed)
+
+    async def sync(self, *, timeout: TimeoutLike | Unset = UNSET, every: float | None = None) -> tuple[str, ...]:
         """Take the client URLs that the members advertise as further endpoints.
 
         Each once it has answered for the same cluster. The configured endpoints are kept in any
         case; found ones that are no longer advertised are dropped. Returns all endpoints. An
         address without TLS is not taken when all endpoints have it: the password would go there in
         the clear.
+
+        `every`: and do so again each time so many seconds have passed, until the client is closed;
+        another number replaces the one before. What fails then is logged (WARNING) and tried again.
         """
+        check_seconds("every", every)
+        found = await self._sync(timeout)
+        if every is not None:
+            if self._auto_sync is not None:
+                self._dispatcher.watches.discard(self._auto_sync)
+                await self._auto_sync.close()
+            self._auto_sync = AsyncAutoSync(self._sync_again, every)
+            self._dispatcher.watches.add(self._auto_sync)
+        return found
+
+    async def _sync(self, timeout: TimeoutLike | Unset = UNSET) -> tuple[str, ...]:
         times = self._dispatcher.times(timeout)
         deadline = Deadline.after(times.total, time.monotonic())
 
@@ -242,8 +372,11 @@ class AsyncClient:
             stranger = strangers.pop(0)
             if await self._is_member(stranger, within):
                 usable.append(stranger)
-        self._dispatcher.discovered(usable)
+        self._dispatcher.pool.discovered(usable)
         return self.endpoints
+
+    async def _sync_again(self) -> None:
+        await self._sync()
 
     async def _is_member(self, endpoint: Endpoint, within: float | None) -> bool:
         if all(known.tls != endpoint.tls for known in self._dispatcher.endpoints):
@@ -257,18 +390,3 @@ class AsyncClient:
             return False
         same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.cluster_id
         return same and not isinstance(answer, Message)
-
-    async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
-        started = time.monotonic()
-        call = operations.get_health()
-        try:
-            reply = await self._dispatcher.ask(endpoint, call, self._dispatcher.timeout.attempt)
-            answer = call.decode(reply.status, reply.body)
-        except (TransportFailure, ValueError) as error:
-            return EndpointHealth(endpoint.url, False, str(error), time.monotonic() - started)
-        elapsed = time.monotonic() - started
-        if isinstance(answer, Health):
-            healthy = answer.health == "true"
-            reason = "" if healthy else answer.reason or "the member says so, without a reason"
-            return EndpointHealth(endpoint.url, healthy, reason, elapsed)
-        return EndpointHealth(endpoint.url, False, answer.message, elapsed)

@@ -13,16 +13,19 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from etcdv2._async.answer_body import async_read_all
+from etcdv2._async.srv import AsyncSrvDiscovery
+from etcdv2._async.without_v2 import async_without_v2
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
+from etcdv2._core.call.finding import undescribed_text
 from etcdv2._core.call.policy import LOCAL_READ, READS, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
-from etcdv2._core.deadline import NEVER, Deadline
+from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import (
     CLUSTER_ID,
     AsyncStream,
@@ -31,7 +34,6 @@ from etcdv2._core.wire import (
     Limits,
     Reply,
     Request,
-    Sent,
     TransportFailure,
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
@@ -89,6 +91,8 @@ class AsyncDispatcher:
         self.closed = False
         self.before_call: Callable[[Deadline], Awaitable[None]] | None = None
         """Carried out at the beginning of each `perform`, with its deadline."""
+        self.discovery: AsyncSrvDiscovery | None = None
+        """Where the endpoints come from when they are not given; None when they are."""
         self.watches: set[AsyncCloseable] = set()
         """Begun and not yet closed."""
         self._transport = transport
@@ -154,9 +158,9 @@ class AsyncDispatcher:
         return self.pool.endpoints
 
     @property
-    def current(self) -> Endpoint:
-        """The endpoint that calls go to while it answers."""
-        return self.pool.first
+    def current(self) -> Endpoint | None:
+        """The endpoint that calls go to while it answers; None while there is none."""
+        return self.pool.first if self.pool.endpoints else None
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one, unless it is unknown."""
@@ -174,9 +178,14 @@ class AsyncDispatcher:
         """It did not answer, or uselessly: it rests, and another one becomes the current one."""
         self.pool.failed(endpoint, time.monotonic(), str(why))
 
-    def discovered(self, endpoints: Iterable[Endpoint]) -> None:
-        """Replace the discovered endpoints; the configured ones are kept in any case."""
-        self.pool.discovered(endpoints)
+    async def find_endpoints(self, deadline: Deadline, *, again: bool = False) -> None:
+        """Those in DNS: once, or `again`. Raises ClusterUnavailable."""
+        if self.discovery is not None and (again or not self.pool.endpoints):
+            await self.discovery.find(self.pool, deadline)
+
+    def configure(self, endpoints: Iterable[Endpoint]) -> None:
+        self.discovery = None
+        self.pool.configure(endpoints)
 
     @property
     def cluster_id(self) -> str:
@@ -200,6 +209,8 @@ class AsyncDispatcher:
         if self.closed:
             await self.check_open()
         route = self._begin(call, policy, timeout, deadline)
+        if self.discovery is not None:
+            await self.find_endpoints(route.deadline)
         if self.before_call is not None:
             await self.before_call(route.deadline)
 
@@ -216,10 +227,20 @@ class AsyncDispatcher:
             if answered is not None:
                 return answered
 
-    async def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> AsyncPoll:
-        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+    async def open_watch(
+        self,
+        call: Call[Any, Any],
+        timeout: TimeoutLike | Unset = UNSET,
+        failed: Callable[[Endpoint, TransportFailure], Awaitable[None]] | None = None,
+        deadline: Deadline = NEVER,
+    ) -> AsyncPoll:
+        """Register a watch at whichever endpoint takes it. Raises as `perform` does, and what `failed` raises.
+
+        That is called when one has not answered.
+        """
         await self.check_open()
-        route = self._begin(call, LOCAL_READ, timeout, NEVER)
+        route = self._begin(call, LOCAL_READ, timeout, deadline)
+        await self.find_endpoints(route.deadline)
 
         while True:
             step = await self._step(route, call)
@@ -227,10 +248,12 @@ class AsyncDispatcher:
             try:
                 stream = await self._open(call, request, step)
                 if stream.status != 200:  # a refusal, which is read as any answer is
-                    reply = Reply(stream.status, stream.headers, await _read_all(stream, step.limits))
+                    reply = Reply(stream.status, stream.headers, await async_read_all(stream, step.limits))
                     route.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
+                if failed is not None:
+                    await failed(step.endpoint, failure)
                 route.failed(failure, time.monotonic())
                 continue
 
@@ -261,9 +284,11 @@ class AsyncDispatcher:
         except ValueError:
             return NOTHING_KNOWN
 
-    async def watch_at(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> AsyncPoll | None:
+    async def watch_at(
+        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, greeting: str = MEMBER
+    ) -> AsyncPoll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
-        request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
+        request = self._request(call, self.cluster_id)._replace(greeting=greeting)
         stream = await self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
@@ -273,6 +298,10 @@ class AsyncDispatcher:
             return AsyncPoll(stream, meta, endpoint, member_of(stream.greeting))
         await stream.close()
         return None
+
+    def shown(self, problem: ValueError, call: Call[Any, Any]) -> str:
+        """Why an answer that `ask` got is not as described, without what must not be shown."""
+        return undescribed_text(problem, call, self._secrets)
 
     # --- steps of these --------------------------------------------------------------------------------------------
 
@@ -287,7 +316,7 @@ class AsyncDispatcher:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""
         now = time.monotonic()
         if within is not None:
-            return Limits(within, within, Deadline.after(within, now))
+            return Limits(shorter(self.timeout.connect, within), within, Deadline.after(within, now))
         return Limits(self.timeout.connect, self.timeout.attempt, Deadline.after(self.timeout.total, now))
 
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
@@ -299,7 +328,7 @@ class AsyncDispatcher:
             try:
                 step = route.next(time.monotonic())
             except V2ApiDisabled as error:
-                raise V2ApiDisabled(error.endpoints, await self._server_version(error.endpoints)) from error
+                raise await async_without_v2(self, error, route.deadline) from error
             except DeadlineExceeded:
                 if not route.number:  # nothing was waited for
                     await async_checkpoint()
@@ -308,6 +337,7 @@ class AsyncDispatcher:
                 return step
             if step.behind:
                 await self._check_not_put_back(call, route.deadline)
+            await self.find_endpoints(route.deadline, again=True)
             await async_sleep(step.seconds)
 
     async def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:
@@ -362,38 +392,7 @@ class AsyncDispatcher:
             elapsed = time.monotonic() - started
             call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
 
-    async def _server_version(self, urls: tuple[str, ...]) -> str | None:
-        """The version of the first of these endpoints that answers with one."""
-        call = operations.get_version()
-        for endpoint in self.pool.endpoints:
-            if endpoint.url not in urls:
-                continue
-            try:
-                reply = await self.ask(endpoint, call)
-                answer = call.decode(reply.status, reply.body)
-            except (TransportFailure, ValueError):
-                continue
-            if not isinstance(answer, Message):
-                return answer.etcdserver
-        return None
-
 
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     operation = "watch" if ("wait", "true") in call.query else call.operation
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
-
-
-async def _read_all(stream: AsyncStream, limits: Limits) -> bytes:
-    """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
-    body = EventBuffer()
-    try:
-        while True:
-            silence = limits.deadline.cut(limits.answer, time.monotonic())
-            part = None if silence == 0 else await stream.read(silence)
-            if part is None:
-                raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
-            if not part:
-                return body.take()
-            body.add(part)
-    finally:
-        await stream.close()

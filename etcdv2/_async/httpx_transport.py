@@ -38,11 +38,13 @@ from typing import Any
 
 import httpx
 
+from etcdv2._async.httpx_addresses import async_use_addresses
 from etcdv2._async.httpx_idle import async_drop_idle
 from etcdv2._async.httpx_socket import AsyncHttpxSocket
 from etcdv2._async.httpx_trace import AsyncHttpxTrace
 from etcdv2._core.deadline import shorter
-from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.endpoints import Endpoint, tls_name
+from etcdv2._core.proxies import Proxy
 from etcdv2._core.wire import (
     CLUSTER_ID,
     MAX_REQUEST_LINE,
@@ -53,7 +55,7 @@ from etcdv2._core.wire import (
     Sent,
     TransportFailure,
 )
-from etcdv2._runtime.primitives import async_deadline, async_see_through
+from etcdv2._runtime.primitives import async_check_loop, async_deadline, async_see_through
 from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
 from etcdv2._transport.handlers import of_handler
@@ -89,27 +91,35 @@ class AsyncHttpxTransport:
         server_hostname: str | None = None,
         max_connections: int = 100,
         transport: httpx.AsyncBaseTransport | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
+        proxy: Proxy | None = None,
     ) -> None:
+        """Raises ValueError for a proxy that httpx cannot use."""
         self._server_hostname = server_hostname
+        self._proxy = proxy
         self._process = os.getpid()
         self._traced = transport is None or type(transport) is _TRACING
         self._asked_later = transport is not None or (ssl_context is not None and ssl_context.post_handshake_auth)
 
         def client(limit: int | None) -> httpx.AsyncClient:
-            return httpx.AsyncClient(
+            made = httpx.AsyncClient(
                 verify=ssl_context if ssl_context is not None else False,
                 transport=transport,
-                proxy=proxy,
-                trust_env=trust_env,
+                proxy=None if proxy is None else proxy.url,
+                trust_env=False,
                 follow_redirects=False,
                 limits=httpx.Limits(max_connections=limit, max_keepalive_connections=max_connections),
             )
+            if transport is None:
+                proxy_tls = None if proxy is None else proxy.url.startswith("https:")
+                async_use_addresses(made, proxy_tls=proxy_tls, tls_name=self._tls_name)
+            return made
 
         self._greetings = Greetings()
-        self._calls = client(max_connections)
-        self._watches = self._calls if transport is not None else client(None)
+        try:
+            self._calls = client(max_connections)
+            self._watches = self._calls if transport is not None else client(None)
+        except (httpx.InvalidURL, ValueError, ImportError) as error:
+            raise ValueError(f"{'transport=' if proxy is None else proxy.source}: {error}") from error
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {'closed' if self._calls.is_closed else 'open'}>"
@@ -191,6 +201,10 @@ class AsyncHttpxTransport:
     ) -> TransportFailure:
         """What the exception means. A connection that was idle and brought nothing takes the others along."""
         made = _failure(trace, error)
+        if self._proxy is not None and made.phase == "connect":
+            made = TransportFailure(
+                f"through the proxy {self._proxy}: {made}", made.phase, made.sent, timed_out=made.timed_out
+            )
         if self._traced and not trace.fresh and made.phase in ("send", "wait"):
             self._greetings.forget(endpoint)
             await async_drop_idle(client, endpoint)
@@ -201,12 +215,16 @@ class AsyncHttpxTransport:
             await self._calls.aclose()
             await self._watches.aclose()
 
+    def _tls_name(self, host: str) -> str:
+        return self._server_hostname or tls_name(host)
+
     def _trace(self, request: Request) -> AsyncHttpxTrace:
         body = request.content_type is not None and bool(request.body)
         return AsyncHttpxTrace(traced=self._traced, asked_later=self._asked_later, body=body)
 
     def _here(self) -> None:
         """Raises ValueError in a forked child: httpx would use the connections of the parent."""
+        async_check_loop()
         if os.getpid() != self._process:
             raise ValueError("this client goes through httpx and was made before a fork: make one in each process")
 
@@ -238,8 +256,8 @@ class AsyncHttpxTransport:
             "trace": trace.trace,
             "timeout": httpx.Timeout(connect=connect, read=answer, write=answer, pool=left).as_dict(),
         }
-        if self._server_hostname is not None and endpoint.tls:
-            extensions["sni_hostname"] = self._server_hostname
+        if endpoint.tls and self._tls_name(endpoint.host) != endpoint.host:
+            extensions["sni_hostname"] = self._tls_name(endpoint.host)
 
         return httpx.Request(
             request.method,
@@ -332,6 +350,8 @@ def _failure(trace: AsyncHttpxTrace, error: Exception) -> TransportFailure:
         phase = "connect"
     timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
     reason = "timed out" if timed_out else str(root) or type(root).__name__
+    if isinstance(error, httpx.RemoteProtocolError) and reason.startswith("illegal"):
+        reason = f"not HTTP/1.1 ({reason}): is it a TLS port, or one for gRPC only (--listen-client-http-urls)?"
     return TransportFailure(reason, phase, trace.sent, timed_out=timed_out)
 
 

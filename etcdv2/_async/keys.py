@@ -1,29 +1,33 @@
 """The keys API, for all of the store or below a prefix.
 
-Owns the writes and what is made of them. Reads, watches and mirrors are in `view`.
+Owns views, directories and what takes several requests. Single writes are in `writes`; reads, watches and mirrors in
+`view`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, overload
+from collections.abc import Iterable, Mapping
+from typing import Literal, cast, overload
 
+from etcdv2._async.directory import async_as_permitted
 from etcdv2._async.make_dir import async_make_dir
+from etcdv2._async.many import async_write_many
 from etcdv2._async.modify import async_modify
 from etcdv2._async.resolve import async_resolve
-from etcdv2._async.view import AsyncView
+from etcdv2._async.writes import AsyncWrites
 from etcdv2._core import keys as key_calls
-from etcdv2._core.answers import ack_from
-from etcdv2._core.call.policy import WRITES, CallPolicy
+from etcdv2._core.call.policy import READS
 from etcdv2._core.call.steps import response_of
-from etcdv2._core.keys import TTL, KeysCall
-from etcdv2._types.api_errors import NotDir
+from etcdv2._core.deadline import Deadline
+from etcdv2._core.keys import TTL
+from etcdv2._core.modify import Change, NewTTL, check_new_ttl, with_node
+from etcdv2._types.api_errors import KeyNotFound, NotDir
 from etcdv2._types.call_errors import OutcomeUnknown
-from etcdv2._types.results import Ack, Outcome, Response
-from etcdv2._types.settings import UNSET, TimeoutLike, Unset
+from etcdv2._types.results import Outcome, Response
+from etcdv2._types.settings import KEEP, UNSET, TimeoutLike, Unset
 
 
-class AsyncKeysAPI(AsyncView):
+class AsyncKeysAPI(AsyncWrites):
     """`client.keys`, or a view below a prefix made by `at`.
 
     Every call takes `timeout=` (seconds in total, a `Timeout`, or None) and raises the errors of
@@ -33,6 +37,19 @@ class AsyncKeysAPI(AsyncView):
     `repeat_writes=`: False sends a write at most once, and raises OutcomeUnknown when its answer
     was lost; True sends it again then, so that it may be applied twice; None is what the client was
     made with.
+
+    `unique=True`: nobody else writes this value (it has a UUID in it, say), so that a lost answer can be
+    settled: it is read what became of the write, and it is sent again where it was not applied, within the total
+    time. So the Response is true, also where the first answer was lost, and KeyExists, CompareFailed and
+    KeyNotFound are somebody else's doing. OutcomeUnknown comes only when the time is over, or the server
+    has forgotten what happened (it keeps 1,000 events of the whole store). Not together with
+    repeat_writes=True. A member that was paused or cut off with the write may still carry it out later, where the
+    condition holds again by then: never with `prev_index`; for a `create` after the key was deleted, so give it a TTL
+    where that would harm; for `prev_value` when the old value comes back.
+
+    Of a user (a client with credentials) what goes recursively, makes or lists a directory as such is asked with a
+    slash behind the key, as roles with a pattern like `/app/*` permit it, and again without one where that is refused
+    and can matter. A guest whose role has such a pattern writes the slash, in `at("/app/")` too.
     """
 
     def at(self, prefix: str) -> AsyncKeysAPI:
@@ -41,186 +58,8 @@ class AsyncKeysAPI(AsyncView):
         Nodes carry absolute keys. Raises ValueError for the root and for what would leave this
         view.
         """
-        return AsyncKeysAPI(self._dispatcher, self._monitor, key_calls.view_prefix(prefix, self._prefix))
-
-    @overload
-    async def set(
-        self,
-        key: str,
-        value: str,
-        *,
-        no_value_on_success: Literal[True],
-        ttl: TTL | None = ...,
-        prev_value: str | None = ...,
-        prev_index: int | None = ...,
-        prev_exist: bool | None = ...,
-        repeat_writes: bool | None = ...,
-        timeout: TimeoutLike | Unset = ...,
-    ) -> Ack: ...
-    @overload
-    async def set(
-        self,
-        key: str,
-        value: str,
-        *,
-        no_value_on_success: Literal[False] = ...,
-        ttl: TTL | None = ...,
-        prev_value: str | None = ...,
-        prev_index: int | None = ...,
-        prev_exist: bool | None = ...,
-        repeat_writes: bool | None = ...,
-        timeout: TimeoutLike | Unset = ...,
-    ) -> Response: ...
-    async def set(
-        self,
-        key: str,
-        value: str,
-        *,
-        ttl: TTL | None = None,
-        prev_value: str | None = None,
-        prev_index: int | None = None,
-        prev_exist: bool | None = None,
-        no_value_on_success: bool = False,
-        repeat_writes: bool | None = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response | Ack:
-        """Write a file, creating parents; with conditions, compare and swap.
-
-        `ttl`: seconds or timedelta until it expires; None clears a TTL that the key had.
-        Conditions: `prev_value` (not ""), `prev_index` (the node's modified index), `prev_exist`.
-        Conditions keep the created index, a plain set makes a new one. `no_value_on_success` saves
-        the answer's body and returns an Ack.
-
-        Raises CompareFailed, KeyNotFound or KeyExists where a condition does not hold, and NotFile
-        for a directory.
-        """
-        call = key_calls.put(
-            self._absolute(key),
-            value,
-            ttl=ttl,
-            prev_value=prev_value,
-            prev_index=prev_index,
-            prev_exist=prev_exist,
-            no_value_on_success=no_value_on_success,
-        )
-        return await self._write(call, no_value_on_success, repeat_writes, timeout)
-
-    async def create(
-        self,
-        key: str,
-        value: str,
-        *,
-        ttl: TTL | None = None,
-        repeat_writes: bool | None = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response:
-        """Write a file that is not there yet. Raises KeyExists."""
-        call = key_calls.put(self._absolute(key), value, ttl=ttl, prev_exist=False)
-        return await self._written(call, repeat_writes, timeout)
-
-    async def update(
-        self,
-        key: str,
-        value: str,
-        *,
-        ttl: TTL | None = None,
-        repeat_writes: bool | None = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response:
-        """Write a file that is there, keeping its created index. Raises KeyNotFound.
-
-        Without `ttl` its TTL is cleared.
-        """
-        call = key_calls.put(self._absolute(key), value, ttl=ttl, prev_exist=True)
-        return await self._written(call, repeat_writes, timeout)
-
-    @overload
-    async def create_in_order(
-        self,
-        key: str,
-        value: str,
-        *,
-        no_value_on_success: Literal[True],
-        ttl: TTL | None = ...,
-        repeat_writes: bool | None = ...,
-        timeout: TimeoutLike | Unset = ...,
-    ) -> Ack: ...
-    @overload
-    async def create_in_order(
-        self,
-        key: str,
-        value: str,
-        *,
-        no_value_on_success: Literal[False] = ...,
-        ttl: TTL | None = ...,
-        repeat_writes: bool | None = ...,
-        timeout: TimeoutLike | Unset = ...,
-    ) -> Response: ...
-    async def create_in_order(
-        self,
-        key: str,
-        value: str,
-        *,
-        ttl: TTL | None = None,
-        no_value_on_success: bool = False,
-        repeat_writes: bool | None = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response | Ack:
-        """Add a file below the directory `key`, named by its index: names sort in creation order.
-
-        The name is in `response.node.key`. `no_value_on_success` loses it.
-        """
-        call = key_calls.create_in_order(self._absolute(key), value, ttl=ttl, no_value_on_success=no_value_on_success)
-        return await self._write(call, no_value_on_success, repeat_writes, timeout)
-
-    async def delete(
-        self,
-        key: str,
-        *,
-        prev_value: str | None = None,
-        prev_index: int | None = None,
-        recursive: bool = False,
-        dir: bool = False,
-        repeat_writes: bool | None = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response:
-        """Delete a file; an empty directory with `dir`, a whole tree with `recursive`.
-
-        With `prev_value` or `prev_index`: only if it still is so (files only). Raises KeyNotFound,
-        CompareFailed, NotFile for a directory, DirNotEmpty.
-        """
-        call = key_calls.delete(
-            self._absolute(key), prev_value=prev_value, prev_index=prev_index, recursive=recursive, directory=dir
-        )
-        return await self._written(call, repeat_writes, timeout)
-
-    async def refresh(
-        self,
-        key: str,
-        ttl: TTL,
-        *,
-        prev_value: str | None = None,
-        prev_index: int | None = None,
-        repeat_writes: bool | None = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response:
-        """Give a file a new TTL, keeping its value and notifying no watcher (etcd 2.3 and newer).
-
-        The modified index grows: take it from this response for a later prev_index. Raises
-        KeyNotFound.
-        """
-        if ttl is None:
-            raise ValueError("refresh needs a ttl; persist() takes a TTL away")
-        call = key_calls.put(
-            self._absolute(key),
-            None,
-            ttl=ttl,
-            prev_value=prev_value,
-            prev_index=prev_index,
-            prev_exist=True,
-            refresh=True,
-        )
-        return await self._written(call, repeat_writes, timeout)
+        full = key_calls.view_prefix(prefix, self._prefix)
+        return AsyncKeysAPI(self._dispatcher, self._monitor, full, slash=prefix.endswith("/"))
 
     async def persist(self, key: str, *, timeout: TimeoutLike | Unset = UNSET) -> Response:
         """Take a file's TTL away and keep its value, by a read and a compare-and-swap.
@@ -230,33 +69,51 @@ class AsyncKeysAPI(AsyncView):
         until the total time was over.
         """
         return await async_modify(
-            self._dispatcher, self._absolute(key), lambda value, expires: value if expires else None, timeout
+            self._dispatcher,
+            self._absolute(key),
+            lambda value, node: value if node and node.expiration else None,
+            timeout,
         )
 
     async def modify(
         self,
         key: str,
-        change: Callable[[str], str | None],
+        change: Change,
         *,
         default: str | None = None,
-        ttl: TTL | None = None,
+        ttl: NewTTL = KEEP,
+        unique: bool = False,
         timeout: TimeoutLike | Unset = UNSET,
     ) -> Response:
         """Read the value, change it, and write it if nobody else did meanwhile; else read again.
 
-        `change` gets the value (`default` where the key is not there, if given) and returns the new
-        one, or None to leave the key alone; it may be called several times. `ttl` is that of the
-        new value, as in `set`.
+        `change` gets the value (`default` where the key is not there, if given), and the Node (None
+        for the default) when it takes two arguments. It returns the new value, or value and TTL as
+        a tuple, or None to leave the key alone; it may be called several times.
+
+        `ttl` of the new value, where `change` names none: seconds or timedelta, None for no expiry,
+        or KEEP: what is left of the old one. etcd takes whole seconds and rounds up, so that each
+        change moves the end by less than a second; a key that is changed more often than that
+        lives on. For a window of time that must end, keep its end in the value.
+
+        `unique`: nobody else writes what `change` returns (it has a UUID in it, say), so that a
+        lost answer is settled and nothing is done twice (see the class):
+
+            def count(value: str) -> str:
+                return f"{int(value.split()[0]) + 1} {uuid4()}"
+
+            client.keys.modify("/counter", count, default="0", unique=True)
 
         Goes on until it succeeds or the total time is over. Raises KeyNotFound without a `default`,
         NotFile, and DeadlineExceeded, which says how often the compare-and-swap race was lost.
         """
-        key_calls.ttl_seconds(ttl)
+        check_new_ttl(ttl)
         if default is not None and not isinstance(default, str):
-            raise TypeError(f"default {default!r}: must be a str, the value to change where the key is not there")
-        full = self._absolute(key)
+            raise TypeError(
+                f"default: a {type(default).__name__}; must be a str, the value to change where there is none"
+            )
         return await async_modify(
-            self._dispatcher, full, lambda value, _: change(value), timeout, ttl=ttl, default=default
+            self._dispatcher, self._absolute(key), with_node(change), timeout, ttl=ttl, default=default, unique=unique
         )
 
     async def make_dir(
@@ -275,30 +132,97 @@ class AsyncKeysAPI(AsyncView):
         harm: what is there is read, and where nothing is, the directory is created again, within
         the total time.
         """
-        full = self._absolute(key)
-        if exist_ok:
-            return await async_make_dir(self._dispatcher, full, ttl, self._write_policy(repeat_writes), timeout)
-        return await self._written(key_calls.make_dir(full, ttl), repeat_writes, timeout)
+        policy = self._write_policy(repeat_writes)
 
+        async def send(spelled: str, by: Deadline) -> Response:
+            if exist_ok:
+                return await async_make_dir(self._dispatcher, spelled, ttl, policy, timeout, by)
+            return response_of(await self._dispatcher.perform(key_calls.make_dir(spelled, ttl), policy, timeout, by))
+
+        return await async_as_permitted(self._dispatcher, self._spellings(key), timeout, send)
+
+    @overload
     async def remove_dir(
         self,
         key: str,
         *,
+        missing_ok: Literal[False] = ...,
+        recursive: bool = ...,
+        repeat_writes: bool | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response: ...
+    @overload
+    async def remove_dir(
+        self,
+        key: str,
+        *,
+        missing_ok: bool,
+        recursive: bool = ...,
+        repeat_writes: bool | None = ...,
+        timeout: TimeoutLike | Unset = ...,
+    ) -> Response | None: ...
+    async def remove_dir(
+        self,
+        key: str,
+        *,
+        missing_ok: bool = False,
         recursive: bool = False,
         repeat_writes: bool | None = None,
         timeout: TimeoutLike | Unset = UNSET,
-    ) -> Response:
+    ) -> Response | None:
         """Delete an empty directory, or a whole tree with `recursive`. Raises NotDir, DirNotEmpty.
 
-        Two requests, a read first: the server itself would delete a file too.
+        Two requests, a read first: the server itself would delete a file too. `missing_ok`: None
+        instead of KeyNotFound, as in `delete`.
         """
-        full = self._absolute(key)
-        found = await self.get(key, quorum=True, timeout=timeout)
+
+        async def read(spelled: str, by: Deadline) -> Response:
+            call = key_calls.get(spelled, recursive=False, sort=False, quorum=True)
+            return response_of(await self._dispatcher.perform(call, READS["quorum"], timeout, by))
+
+        try:
+            found = await async_as_permitted(self._dispatcher, self._spellings(key), timeout, read)
+        except KeyNotFound:
+            if missing_ok:
+                return None
+            raise
         if not found.node.dir:
             raise NotDir("Not a directory", code=104, cause=found.node.key, index=found.index)
 
-        call = key_calls.delete(full, prev_value=None, prev_index=None, recursive=recursive, directory=not recursive)
-        return await self._written(call, repeat_writes, timeout)
+        return await self.delete(
+            key,
+            missing_ok=missing_ok,
+            recursive=recursive,
+            dir=not recursive,
+            repeat_writes=repeat_writes,
+            timeout=timeout,
+        )
+
+    async def set_many(
+        self,
+        items: Mapping[str, str] | Iterable[tuple[str, str]],
+        *,
+        ttl: TTL | None = None,
+        concurrency: int = 16,
+        repeat_writes: bool | None = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> tuple[Response, ...]:
+        """Write many files, `concurrency` of them at a time (1 or more); their responses, in order.
+
+        Each is a `set` of its own: nothing holds them together, and `timeout` is that of each, from
+        its beginning on. So any number of them may wait, here and not for one of the client's
+        connections. `ttl` is the same for all. What cannot be sent is refused before anything is.
+
+        Raises ManyFailed as soon as one has failed, and those that were under way have ended: it
+        has what was done, what failed, and what was not begun.
+        """
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int):
+            raise TypeError(f"concurrency: must be a number of writes at a time, not {type(concurrency).__name__}")
+        if concurrency < 1:
+            raise ValueError(f"concurrency {concurrency}: must be at least 1")
+        pairs = cast("Mapping[str, str]", items).items() if isinstance(items, Mapping) else items
+        calls = [(key, key_calls.put(self._absolute(key), value, ttl=ttl)) for key, value in pairs]
+        return await async_write_many(self._dispatcher, calls, concurrency, self._write_policy(repeat_writes), timeout)
 
     async def resolve(self, error: OutcomeUnknown, *, timeout: TimeoutLike | Unset = UNSET) -> Outcome:
         """Find out whether a write whose answer was lost has been applied; never guesses.
@@ -322,15 +246,3 @@ class AsyncKeysAPI(AsyncView):
         then ask again later.
         """
         return await async_resolve(self._dispatcher, error, timeout)
-
-    async def _write(
-        self, call: KeysCall, acknowledge: bool, repeat: bool | None, timeout: TimeoutLike | Unset
-    ) -> Response | Ack:
-        answered = await self._dispatcher.perform(call, self._write_policy(repeat), timeout)
-        return ack_from(answered.answer, answered.meta) if acknowledge else response_of(answered)
-
-    async def _written(self, call: KeysCall, repeat: bool | None, timeout: TimeoutLike | Unset) -> Response:
-        return response_of(await self._dispatcher.perform(call, self._write_policy(repeat), timeout))
-
-    def _write_policy(self, repeat: bool | None) -> CallPolicy:
-        return WRITES[self._dispatcher.repeat_writes if repeat is None else repeat]

@@ -23,14 +23,19 @@ TRIES_WITHOUT_TOTAL = 8
 
 
 async def async_make_dir(
-    dispatcher: AsyncDispatcher, key: str, ttl: TTL | None, policy: CallPolicy, timeout: TimeoutLike | Unset
+    dispatcher: AsyncDispatcher,
+    key: str,
+    ttl: TTL | None,
+    policy: CallPolicy,
+    timeout: TimeoutLike | Unset,
+    deadline: Deadline = NEVER,
 ) -> Response:
     """Create the directory, or return the one that is there. Raises KeyExists for a file.
 
     A lost answer does no harm: what is there is read, and where nothing is, it is created again.
     OutcomeUnknown only when the time is over, or nobody answers any more.
     """
-    deadline = Deadline.after(dispatcher.times(timeout).total, time.monotonic())
+    deadline = min(deadline, Deadline.after(dispatcher.times(timeout).total, time.monotonic()))
     create = key_calls.make_dir(key, ttl)
     read = key_calls.get(key, recursive=False, sort=False, quorum=True)
     lost: OutcomeUnknown | None = None

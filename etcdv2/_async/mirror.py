@@ -17,10 +17,10 @@ from etcdv2._async.watch.watcher import AsyncWatcher
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer
 from etcdv2._core.mirror.change_queue import ChangeQueue
-from etcdv2._runtime.primitives import async_checkpoint
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
 from etcdv2._types.results import Event, Snapshot
-from etcdv2._types.settings import check_seconds
+from etcdv2._types.settings import check_batch, check_wait
 from etcdv2_api import Node
 
 T = TypeVar("T")
@@ -129,11 +129,11 @@ class AsyncMirror(Mapping[str, Node]):
         """Wait until `predicate` returns something true for the newest state, and return that.
 
         It is called with the newest state, now and after each change. States that follow each other
-        quickly can be skipped: `changes` has them all. When `timeout` seconds are over or the
-        mirror is closed meanwhile, its last, false value is returned. Raises what ended the mirror,
+        quickly can be skipped: `changes` has them all. When `timeout` seconds are over (0: it looks
+        once) or the mirror is closed meanwhile, its last, false value is returned. Raises what ended the mirror,
         and ValueError when it was closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         deadline = Deadline.after(timeout, time.monotonic())
         await async_checkpoint()
         if self.closed:
@@ -174,6 +174,7 @@ class AsyncMirror(Mapping[str, Node]):
         return AsyncMirrorChanges(self._copy, reader, reader.wanted(state.as_added()) if existing else [])
 
     async def __aenter__(self) -> Self:
+        async_check_loop()
         copy = self._copy
         try:
             await copy.begin()
@@ -188,6 +189,10 @@ class AsyncMirror(Mapping[str, Node]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def open(self) -> Self:
+        """Begin it without `with`, for an object that owns it, and ends it by `close`. Raises as `with` does."""
+        return await self.__aenter__()
 
     async def close(self) -> None:
         """End it, from any thread or task: whatever waits returns. The last state is kept."""
@@ -221,15 +226,55 @@ class AsyncMirrorChanges:
     async def next(self, timeout: float | None = None) -> Change | None:
         """The next change; None when none came within `timeout` seconds, or when it is closed meanwhile.
 
+        `timeout`: None waits for ever; 0 takes what has come already.
+
         Raises what ended the mirror, after the changes that came before, and ValueError when this or the mirror was
         closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         had_ended = self._closed or self._copy.has_ended
         change = await self._next(timeout)
         if change is None and had_ended:
             raise self._copy.is_closed()
         return change
+
+    async def batch(
+        self, timeout: float | None = None, *, gather: float = 0.1, limit: int | None = None
+    ) -> list[Change]:
+        """The next changes together, in order: the first as `next` gives it, and what comes within `gather` seconds.
+
+        Empty where `next` gives None. `gather`: seconds from when the first is there; 0 for what has
+        come already. `limit`: at most so many, None for all; a batch that is full does not wait.
+        Raises as `next` does, after all changes that came before.
+        """
+        check_batch(timeout, gather, limit)
+        had_ended = self._closed or self._copy.has_ended
+        first = await self._next(timeout)
+        if first is None:
+            if had_ended:
+                raise self._copy.is_closed()
+            return []
+
+        # Nothing is taken while this waits: a cancellation loses nothing.
+        self._compared.appendleft(first)
+        await self._gather(Deadline.after(gather, time.monotonic()), limit)
+        batch: list[Change] = []
+        while not self._closed and (limit is None or len(batch) < limit):
+            change = self._take()
+            if change is None:
+                break
+            batch.append(change)
+        return batch
+
+    async def _gather(self, deadline: Deadline, limit: int | None) -> None:
+        """Wait until then, or until so many are there, or no more can come."""
+        while True:
+            changed = self._copy.changed
+            enough = limit is not None and len(self._compared) + self._reader.waiting >= limit
+            left = deadline.left(time.monotonic())
+            if enough or left == 0 or self._closed or self._copy.has_ended:
+                return
+            await changed.wait(left)
 
     async def _next(self, timeout: float | None) -> Change | None:
         """The next change; None also at the end. Raises what ended the mirror."""

@@ -6,6 +6,7 @@ Owns the worker, its lock and who is woken. What an event does to the tree is th
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from weakref import WeakSet
@@ -19,6 +20,8 @@ from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker, async_checkpoint
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
+
+logger = logging.getLogger("etcdv2")
 
 
 class AsyncMirrorCopy:
@@ -142,6 +145,8 @@ class AsyncMirrorCopy:
                 self._step(item)
         except Exception as caught:  # whatever it is, it is raised to the mirror's user
             error = caught
+            if self.begun:  # reads give the last state, and do not raise it
+                logger.warning("the mirror of %s has ended: %s", self.tree.key, error)
         finally:
             self._end(error)
             await self._watcher.close()

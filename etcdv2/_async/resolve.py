@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.dispatcher import NOTHING_KNOWN, AsyncDispatcher, AsyncPoll
 from etcdv2._core import outcome
 from etcdv2._core.call.policy import READS
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.outcome import Trace
 from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
@@ -24,6 +25,7 @@ from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable, Deadli
 from etcdv2._types.results import Event, Outcome
 from etcdv2._types.settings import Timeout, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, Node, operations
+from etcdv2_api.call import shortened
 
 MAX_FRUITLESS_POLLS = 8
 """So many polls that broke, or brought nothing new, and it cannot be known."""
@@ -38,7 +40,7 @@ async def async_resolve(dispatcher: AsyncDispatcher, error: OutcomeUnknown, time
     trace = outcome.trace_of(error)
     times = dispatcher.times(timeout)
     deadline = Deadline.after(times.total, time.monotonic())
-    reading = _Reading(dispatcher, trace, times, deadline)
+    reading = KeyReading(dispatcher, trace, times, deadline)
 
     try:
         # 1. The key as it is now, at the cluster that the write was sent to.
@@ -57,8 +59,11 @@ async def async_resolve(dispatcher: AsyncDispatcher, error: OutcomeUnknown, time
     return outcome.by_history(trace, node, events, index, complete=complete)
 
 
-class _Reading:
+class KeyReading:
     """What is read for one write."""
+
+    meta = NOTHING_KNOWN
+    """Of the answer that showed the key's state."""
 
     def __init__(self, dispatcher: AsyncDispatcher, trace: Trace, times: Timeout, deadline: Deadline) -> None:
         self._dispatcher = dispatcher
@@ -72,7 +77,9 @@ class _Reading:
             call = operations.get_key(self._trace.key, quorum=True)
             answered = await self._dispatcher.perform(call, READS["quorum"], self._times, self._deadline)
         except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
+            self.meta = Meta(error.index, 0, 0, self._dispatcher.cluster_id)
             return None, error.index
+        self.meta = answered.meta
         return answered.answer.node, answered.meta.index
 
     async def history(self, node: Node | None, upto: int) -> tuple[list[Event], bool]:
@@ -139,7 +146,7 @@ class _Reading:
             timer = async_later(silence, poll.stream.abort)
         except RuntimeError as error:
             await poll.stream.close()
-            raise ClusterUnavailable(f"the history of {self._trace.key} cannot be read: {error}") from error
+            raise ClusterUnavailable(f"the history of {shortened(self._trace.key)} cannot be read: {error}") from error
 
         body = EventBuffer()
         try:
@@ -170,5 +177,7 @@ class _Reading:
         """The times for a call that begins now. Raises DeadlineExceeded when nothing is left."""
         left = self._deadline.left(time.monotonic())
         if left == 0:
-            raise DeadlineExceeded(f"{self._trace.key}: the deadline passed before the key's history was read")
+            raise DeadlineExceeded(
+                f"{shortened(self._trace.key)}: the deadline passed before the key's history was read"
+            )
         return replace(self._times, total=left)

@@ -1,7 +1,7 @@
 """Arguments of the members and auth API into request bodies. Sends nothing.
 
 Owns what is refused before anything is sent: names that could never log in, passwords that the
-server would cut, patterns that would crash it.
+server would cut, names of roles and patterns that would crash it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from etcdv2_api import KeyPatterns, MemberPeers, Permissions, RoleChange, UserChange
-from etcdv2_api.call import path_segment
+from etcdv2_api.call import path_segment, quoted
 
 MAX_PASSWORD_BYTES = 72
 """bcrypt drops the rest, so a longer one would be accepted with any ending (seen on 3.5.1, 3.4.23)."""
@@ -38,7 +38,7 @@ def peers(urls: str | Iterable[str]) -> MemberPeers:
 
 
 def new_user(name: str, password: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_user_name(name), password=_password(password), roles=several("roles", roles) or None)
+    return UserChange(user=_user_name(name), password=_password(password), roles=_role_names(roles) or None)
 
 
 def new_password(name: str, password: str) -> UserChange:
@@ -46,11 +46,12 @@ def new_password(name: str, password: str) -> UserChange:
 
 
 def grant_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_checked_text("user name", name), grant=_at_least_one_role(roles))
+    return UserChange(user=_checked_text("user name", name), grant=_at_least_one(_role_names(roles)))
 
 
 def revoke_user(name: str, roles: Iterable[str]) -> UserChange:
-    return UserChange(user=_checked_text("user name", name), revoke=_at_least_one_role(roles))
+    """Any name may be taken away: of one that no role can have that is the only cure."""
+    return UserChange(user=_checked_text("user name", name), revoke=_at_least_one(several("roles", roles)))
 
 
 # --- roles -----------------------------------------------------------------------------------------------------------
@@ -73,11 +74,11 @@ def revoke_role(name: str, read: str | Iterable[str], write: str | Iterable[str]
 
 def _checked_text(what: str, text: str) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"{what}: {text!r} is not a str")
+        raise TypeError(f"{what}: must be a str, not {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{what}: {text!r} contains a lone surrogate, which UTF-8 cannot have") from None
+        raise ValueError(f"{what}: {quoted(text)} contains a lone surrogate, which UTF-8 cannot have") from None
     return text
 
 
@@ -85,7 +86,7 @@ def _user_name(name: str) -> str:
     path_segment(_checked_text("user name", name))
     # Basic authentication ends the name at the first colon.
     if ":" in name:
-        raise ValueError(f"user name {name!r}: with a colon it could never log in")
+        raise ValueError(f"user name {quoted(name)}: with a colon it could never log in")
     return name
 
 
@@ -105,18 +106,32 @@ def _password(password: str) -> str:
     return password
 
 
-def _at_least_one_role(roles: Iterable[str]) -> tuple[str, ...]:
+def _role_names(roles: Iterable[str]) -> tuple[str, ...]:
+    """Names that a role can have.
+
+    A user with an empty role, ".", ".." or "/" can no longer be read, and no user listed: the
+    server ends the connection (spec/protocol.md section 12).
+    """
     texts = several("roles", roles)
-    if not texts:
-        raise ValueError("roles: name at least one")
+    for text in texts:
+        try:
+            path_segment(text)
+        except ValueError as error:
+            raise ValueError(f"roles: {error}") from None
     return texts
+
+
+def _at_least_one(roles: tuple[str, ...]) -> tuple[str, ...]:
+    if not roles:
+        raise ValueError("roles: name at least one")
+    return roles
 
 
 def _patterns(read: str | Iterable[str], write: str | Iterable[str]) -> Permissions:
     reads, writes = several("read", read), several("write", write)
     for pattern in (*reads, *writes):
         if not (pattern.startswith("/") or pattern == "*"):
-            raise ValueError(f"pattern {pattern!r}: must begin with '/' or be '*'")
+            raise ValueError(f"pattern {quoted(pattern)}: must begin with '/' or be '*'")
     return Permissions(kv=KeyPatterns(read=reads, write=writes))
 
 

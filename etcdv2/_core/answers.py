@@ -26,6 +26,11 @@ def ack_from(event: KeysEvent, meta: Meta) -> Ack:
     return Ack(event.action, meta.index, meta.raft_index, meta.raft_term, meta.cluster_id)
 
 
+def ack_of(response: Response) -> Ack:
+    """The same write without its nodes."""
+    return Ack(response.action, response.index, response.raft_index, response.raft_term, response.cluster_id)
+
+
 def answered_by(answer: object, meta: Meta) -> Response | None:
     """The response in any operation's answer, None where it is not about a key."""
     return response_from(answer, meta) if isinstance(answer, KeysEvent) else None

@@ -5,16 +5,23 @@ Owns parsing and refusal; knows nothing of whether an endpoint answers.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 DEFAULT_PORT = 2379
+LIST = "['http://10.0.0.1:2379', 'http://10.0.0.2:2379']"
 URL_PORTS = {"http": 80, "https": 443}
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+_NAME = re.compile(r"(?=.{1,254}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+_ZONE = re.compile(r"[A-Za-z0-9._~-]+")
+_SEVERAL = re.compile(r"([a-z]+://)?[^/?#]*,|[a-z]+://.*://", re.IGNORECASE)
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_API = re.compile(r"/v2(/(keys|members|stats|auth|machines|admin|leader)(/.*)?)?/?$|^/v3(alpha|beta)?(/.*)?$")
+"""What a path ends with that was copied from a request, of the v2 API or of the v3 API."""
+_ALONE = ("/version", "/health", "/metrics", "/members", "/debug/vars")
+"""What etcd serves beside its APIs. As the end of a path it may be somebody's prefix."""
 
 
 class Endpoint(NamedTuple):
@@ -23,7 +30,10 @@ class Endpoint(NamedTuple):
     scheme: str
     """`http` or `https`."""
     host: str
-    """A name or address, IPv6 without brackets."""
+    """A name or address, IPv6 without brackets: what is looked up.
+
+    A name may end in a dot, so that no search domain is tried; IPv6 may have a zone, `fe80::1%eth0`.
+    """
     port: int
     prefix: str = ""
     """A path before `/v2`, without trailing slash: for a cluster behind a reverse proxy."""
@@ -34,15 +44,28 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """`host:port` as the Host header has it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """`host:port` as the Host header has it: with a last dot, without a zone, as Go and curl have it."""
+        return _authority(self.host.partition("%")[0], self.port)
+
+    @property
+    def tls_name(self) -> str:
+        return tls_name(self.host)
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.prefix}"
+        return f"{self.scheme}://{_authority(self.host, self.port)}{self.prefix}"
 
     def __str__(self) -> str:
         return self.url
+
+
+def tls_name(host: str) -> str:
+    """What TLS asks for (SNI) and what the certificate has to be for: neither with a last dot nor with a zone."""
+    return host.partition("%")[0].removesuffix(".")
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
@@ -63,10 +86,10 @@ def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
     # 3. Its parts, each of which may be refused.
     try:
         parts = urlsplit(written)
-        port, host = parts.port, parts.hostname
+        port, host = parts.port, parts.hostname and _zone_as_written(parts.hostname)
     except ValueError as error:
         raise ValueError(f"endpoint {text!r}: {error}") from error
-    reason = _refusal(parts, written)
+    reason = _refusal(parts, host, written)
     if reason is not None or host is None:
         raise ValueError(f"endpoint {text!r}: {reason}")
 
@@ -78,6 +101,8 @@ def parse_endpoint(text: str, *, tls: bool = False) -> Endpoint:
 
 def parse_endpoints(given: str | Iterable[str], *, tls: bool = False) -> tuple[Endpoint, ...]:
     """Every endpoint once, in the order given; a lone string is one endpoint."""
+    if isinstance(given, (bytes, bytearray)) or not isinstance(given, Iterable):
+        raise TypeError(f"endpoints: {given!r} is no list; give one, like {LIST}, or one endpoint as a str")
     texts = [given] if isinstance(given, str) else list(given)
     found = tuple(dict.fromkeys(parse_endpoint(text, tls=tls) for text in texts))
     if not found:
@@ -93,19 +118,6 @@ def parse_advertised(url: str) -> Endpoint | None:
         return None
 
 
-def has_proxy(endpoint: Endpoint) -> bool:
-    """Whether the environment names a proxy for it: HTTP_PROXY, ALL_PROXY, NO_PROXY and so on."""
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return False
-
-    # Imported when it is needed: it brings http.client, email and more.
-    from urllib.request import getproxies, proxy_bypass
-
-    proxies = getproxies()
-    wanted = endpoint.scheme in proxies or "all" in proxies
-    return wanted and not proxy_bypass(endpoint.authority)
-
-
 def _checked(text: str) -> str:
     """The text without white space around it. Raises TypeError or ValueError for what is no URL."""
     if not isinstance(text, str):
@@ -119,6 +131,8 @@ def _checked(text: str) -> str:
         raise ValueError(f"endpoint '...@{shown}': put credentials into username= and password=, not into the URL")
     if any(c.isspace() or ord(c) < 32 for c in written):
         raise ValueError(f"endpoint {text!r}: contains white space or control characters")
+    if _SEVERAL.match(written):
+        raise ValueError(f"endpoint {text!r}: holds several; give a list, like {LIST}")
     return written
 
 
@@ -129,21 +143,51 @@ def _with_scheme(written: str, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{written}"
 
 
-def _refusal(parts: SplitResult, written: str) -> str | None:
+def _zone_as_written(host: str) -> str:
+    """A zone, as in `fe80::1%eth0`, has a percent-encoded `%` in a URL (RFC 6874); people write it without, too."""
+    return host.replace("%25", "%", 1) if ":" in host else host
+
+
+def _refusal(parts: SplitResult, host: str | None, written: str) -> str | None:
     """Why these are not the parts of an endpoint; None when they are."""
     if parts.scheme not in URL_PORTS:
         return "the scheme must be http or https"
+    if copied := _copied(parts):
+        return copied
     if not _PATH.fullmatch(parts.path):
         return "percent-encode the path, and leave '.' and '..' out of it"
     if "?" in written or "#" in written:  # also with nothing behind
         return "must have no query and no fragment"
-    if not parts.hostname:
+    if not host:
         return "has no host"
     if parts.port == 0:
         return "port 0 cannot be connected to"
-    if parts.hostname.isascii() and not _HOST.fullmatch(parts.hostname):
-        return f"{parts.hostname!r} is neither a host name nor an address"
+    if host.isascii() and not (_NAME.fullmatch(host) or _is_ipv6(host)):
+        return f"{host!r} is neither a host name nor an address"
     return None
+
+
+def _is_ipv6(host: str) -> bool:
+    """With or without a zone."""
+    address, percent, zone = host.partition("%")
+    if percent and not _ZONE.fullmatch(zone):
+        return False
+    try:
+        return bool(IPv6Address(address))
+    except ValueError:
+        return False
+
+
+def _copied(parts: SplitResult) -> str | None:
+    """For the URL of a request: what to write instead."""
+    path = re.sub("/{2,}", "/", unquote(parts.path))
+    found = _API.search(path)
+    if found is None and path.rstrip("/") not in _ALONE:
+        return None
+
+    kept = path[: found.start()] if found is not None else ""
+    own = found[0].rstrip("/") if found is not None else path
+    return f"{own!r} is what a request asks for, not where a server is; write '{parts.scheme}://{parts.netloc}{kept}'"
 
 
 def _ascii(host: str, text: str) -> str:

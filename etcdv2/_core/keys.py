@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from etcdv2._core.etcd_headers import MAX_INDEX
 from etcdv2_api import Call, KeysError, KeysEvent, Message, operations
-from etcdv2_api.call import key_path
+from etcdv2_api.call import key_path, quoted, shortened
 
 KeysCall: TypeAlias = Call[KeysEvent, KeysError | Message]
 TTL: TypeAlias = int | timedelta
@@ -38,11 +38,13 @@ def absolute(key: str, prefix: str) -> str:
     leave it (`..`).
     """
     if not isinstance(key, str):
-        raise TypeError(f"key {key!r}: must be a str")
+        raise TypeError(f"key: must be a str, not {type(key).__name__}")
     if not prefix:
         return key if key.startswith("/") else f"/{key}"
     if key.startswith("/"):
-        raise ValueError(f"key {key!r}: keys in a view of {prefix!r} are relative; leave the leading slash out")
+        raise ValueError(
+            f"key {quoted(key)}: keys in a view of {quoted(prefix)} are relative; leave the leading slash out"
+        )
     return f"{prefix}/{key}" if key else prefix
 
 
@@ -50,9 +52,30 @@ def view_prefix(prefix: str, outer: str) -> str:
     """The directory of a view, absolute and without trailing slash. Raises ValueError for the root."""
     full = absolute(prefix, outer).rstrip("/")
     if not full or full == outer:
-        raise ValueError(f"prefix {prefix!r}: a view needs a directory below {outer or '/'}")
+        raise ValueError(f"prefix {quoted(prefix)}: a view needs a directory below {shortened(outer) or '/'}")
     key_path(full)
     return full
+
+
+def as_directory(key: str) -> str:
+    """The same key with a slash behind it, which no part of the server but role patterns sees."""
+    return key if key.endswith("/") else f"{key}/"
+
+
+def spellings_of_directory(key: str, *, user: bool, slash: bool, recursive: bool) -> tuple[str, ...]:
+    """How the key of a directory may be sent, the best first, for a `user` or a guest.
+
+    `slash`: whether it was given with one.
+
+    For a user who goes recursively only with the slash: that needs a pattern which ends in "*", and
+    one that permits the key permits it with a slash, too. What is not recursive an exact pattern
+    may permit without it only; and for guests recursive calls are no different (spec/protocol.md
+    section 12).
+    """
+    slashed = as_directory(key)
+    if key == slashed or (user and recursive):
+        return (slashed,)
+    return (slashed, key) if user or slash else (key, slashed)
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
@@ -82,7 +105,7 @@ def put(
     # 2. Conditions, alone and together.
     _check_conditions(prev_value, prev_index)
     if prev_exist is not None and not isinstance(prev_exist, bool):
-        raise TypeError(f"prev_exist {prev_exist!r}: must be True, False or None")
+        raise TypeError(f"prev_exist: must be True, False or None, not {type(prev_exist).__name__}")
     if prev_exist is False and (prev_value is not None or prev_index is not None):
         raise ValueError(
             "prev_exist=False: the server would drop prev_value and prev_index silently; use create() alone"
@@ -100,6 +123,29 @@ def put(
         no_value_on_success=no_value_on_success or None,
     )
     return _within_size(call)
+
+
+def check_unique(call: KeysCall) -> None:
+    """Raises ValueError unless the write has a condition that holds at most once, or for its value only."""
+    fields = dict(call.form or ())
+    if not ("prevIndex" in fields or "prevValue" in fields or fields.get("prevExist") == "false"):
+        raise ValueError(
+            "unique=True: needs prev_index=, prev_value= or prev_exist=False (create);"
+            " else a lost write may come late and undo what was written after it"
+        )
+    if fields.get("prevValue") is not None and fields.get("prevValue") == fields.get("value"):
+        raise ValueError("unique=True: the value is that of prev_value; nobody may have written it before")
+
+
+def reading_of(call: KeysCall) -> KeysCall:
+    """A read of the key that the call writes."""
+    plain: KeysCall = operations.get_key("/")
+    return plain._replace(path=call.path)
+
+
+def with_nodes(call: KeysCall) -> KeysCall:
+    """The same write, answered with its nodes."""
+    return call._replace(form=tuple((name, value) for name, value in call.form or () if name != "noValueOnSuccess"))
 
 
 def make_dir(key: str, ttl: TTL | None) -> KeysCall:
@@ -140,7 +186,9 @@ def ttl_seconds(ttl: TTL | None) -> int | None:
     elif isinstance(ttl, int) and not isinstance(ttl, bool):
         seconds = ttl
     else:
-        raise TypeError(f"ttl {ttl!r}: must be whole seconds as int, a timedelta, or None for no expiry")
+        raise TypeError(
+            f"ttl: must be whole seconds as int, a timedelta, or None for no expiry, not {type(ttl).__name__}"
+        )
 
     # With 0 the key would expire at once (spec/protocol.md section 7).
     if seconds <= 0:
@@ -159,7 +207,7 @@ def wait_index_after(index: int | None) -> int | None:
     if index is None:
         return None
     if isinstance(index, bool) or not isinstance(index, int):
-        raise TypeError(f"after_index {index!r}: must be an int or None")
+        raise TypeError(f"after_index: must be an int or None, not {type(index).__name__}")
     if not 0 <= index < MAX_INDEX:
         raise ValueError(f"after_index {index!r}: must be 0 (the oldest event the server has) or a modified index")
     return index + 1
@@ -168,7 +216,7 @@ def wait_index_after(index: int | None) -> int | None:
 def check_buffer(size: int) -> None:
     """Raises TypeError or ValueError unless it is a number of events."""
     if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"buffer {size!r}: must be a number of events")
+        raise TypeError(f"buffer: must be a number of events, not {type(size).__name__}")
     if size < 1:
         raise ValueError(f"buffer {size!r}: must be at least 1 event")
 
@@ -181,7 +229,7 @@ def _check_conditions(prev_value: str | None, prev_index: int | None) -> None:
 
     if prev_index is not None:
         if isinstance(prev_index, bool) or not isinstance(prev_index, int):
-            raise TypeError(f"prev_index {prev_index!r}: must be an int")
+            raise TypeError(f"prev_index: must be an int, not {type(prev_index).__name__}")
         if prev_index == 0:
             raise ValueError(
                 "prev_index 0: the server takes it for no condition; use prev_exist= or the modified index"
@@ -192,7 +240,8 @@ def _check_conditions(prev_value: str | None, prev_index: int | None) -> None:
 
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{what} {value!r}: must be a str; encode other types yourself, for instance as JSON")
+        kind = type(value).__name__  # not the value: it may be long, or secret
+        raise TypeError(f"{what}: must be a str, not {kind}; encode other types yourself, for instance as JSON")
     if not value.isascii():
         try:
             value.encode()

@@ -41,7 +41,7 @@ class Trace(NamedTuple):
 def trace_of(error: OutcomeUnknown) -> Trace:
     """Raises TypeError for anything else, ValueError for writes that are not of keys."""
     if not isinstance(error, OutcomeUnknown):
-        raise TypeError(f"resolve({error!r}): takes the OutcomeUnknown of a write")
+        raise TypeError(f"resolve: takes the OutcomeUnknown of a write, not {type(error).__name__}")
     call: Call[Any, Any] = error.call
     if not (call.path == _KEYS or call.path.startswith(f"{_KEYS}/")):
         raise ValueError(
@@ -136,6 +136,50 @@ def by_history(trace: Trace, node: Node | None, events: Sequence[Event], index: 
     if len(made) == 1:
         return _applied(made[0], made[0].created_index)
     return _unknown(index, "not all events since it was sent could be read")
+
+
+# --- values that nobody else writes ----------------------------------------------------------------------------------
+
+
+def unique_by_state(trace: Trace, node: Node | None, index: int) -> Outcome | None:
+    """As `by_state`, of a write whose value nobody else writes."""
+    # 1. The value is there, so the write was applied. What it replaced only the history shows.
+    mine = _with_value_of(trace, node)
+    if mine is not None and trace.action == "create":
+        return _applied(mine, mine.modified_index)
+
+    # 2. Nothing at all was written since.
+    if 0 < trace.since == index:
+        gone = trace.prev_index > 0 and node is None
+        return _not_applied(index, "nothing was written since before it was sent", final=gone)
+    return by_state(trace, node, index) if mine is None else None
+
+
+def unique_by_history(
+    trace: Trace, node: Node | None, events: Sequence[Event], index: int, *, complete: bool
+) -> tuple[Outcome, Event | None]:
+    """As `by_history`, of such a write, which may have been sent several times; with its event."""
+    # 1. The first of them did it. Another one that comes late did what nobody asked for any more.
+    for event in events:
+        if _is_like(trace, event):
+            return _applied(event.node, event.index), event
+    mine = _with_value_of(trace, node)
+    if mine is not None:
+        return _applied(mine, mine.modified_index), None
+
+    # 2. It is not among all of them; with a condition on the modified index that is for good after the first.
+    if complete or (trace.prev_index and events):
+        reason = "it is not among the changes of the key since it was sent"
+        return _not_applied(index, reason, final=bool(trace.prev_index)), None
+    return _unknown(index, "not all events since it was sent could be read"), None
+
+
+def _with_value_of(trace: Trace, node: Node | None) -> Node | None:
+    """The node, if it has that value since the write was sent."""
+    return node if node is not None and node.value == trace.value and node.modified_index > trace.since else None
+
+
+# --- steps of these --------------------------------------------------------------------------------------------------
 
 
 def _made_by(trace: Trace, node: Node | None) -> list[Node]:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.endpoints import Endpoint
+from etcdv2_api.call import shortened
 
 CLUSTER_ID = "x-etcd-cluster-id"
 """The header that names the cluster, in lower case as replies have their headers."""
@@ -18,6 +19,11 @@ CLUSTER_ID = "x-etcd-cluster-id"
 MAX_REQUEST_LINE = 4096
 """Bytes of the first request line on a plaintext connection, CRLF included; more is reset
 unanswered (3.3 to 3.5).
+"""
+
+MAX_HEAD = 1_052_672
+"""Bytes of a request up to its body, which Go's server takes; more is answered 431 before anybody
+acts on it (3.4 and 3.5, spec/protocol.md section 14).
 """
 
 Headers = tuple[tuple[str, str], ...]
@@ -51,7 +57,7 @@ class Request(NamedTuple):
     """
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.target}>"  # headers and body can hold a password
+        return f"<Request {self.method} {shortened(self.target)}>"  # headers and body can hold a password
 
 
 class Limits(NamedTuple):

@@ -9,8 +9,18 @@ import asyncio
 import sys
 from typing import Any
 
+NO_LOOP = "AsyncClient needs a running event loop of asyncio; elsewhere use Client, in trio by trio.to_thread.run_sync"
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(NO_LOOP) from None
+
+
 if sys.version_info >= (3, 12):
-    running_loop = asyncio.get_running_loop
+    running_loop = _running_loop
 else:
 
     def running_loop() -> asyncio.AbstractEventLoop:
@@ -25,4 +35,4 @@ else:
             loop = hook.__self__
         except AttributeError:
             loop = None
-        return loop if isinstance(loop, asyncio.AbstractEventLoop) else asyncio.get_running_loop()
+        return loop if isinstance(loop, asyncio.AbstractEventLoop) else _running_loop()

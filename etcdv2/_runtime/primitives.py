@@ -15,6 +15,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from etcdv2._runtime.errors import fresh
+from etcdv2._runtime.event_loop import running_loop
 
 Item = TypeVar("Item")
 R = TypeVar("R")
@@ -38,6 +39,15 @@ async def async_checkpoint() -> None:
 
 def checkpoint() -> None:
     """Threads need no help with that."""
+
+
+def async_check_loop() -> None:
+    """Raises RuntimeError that says what to do where no event loop of asyncio runs, as in trio."""
+    running_loop()
+
+
+def check_loop() -> None:
+    """Threads need none."""
 
 
 async def async_settle() -> None:
@@ -108,6 +118,44 @@ def call_each(calls: Sequence[Callable[[A], None]], argument: A) -> None:
     """All of them, one after the other."""
     for call in calls:
         call(argument)
+
+
+async def async_at_once(count: int, run: Callable[[], Awaitable[None]]) -> None:
+    """Carry it out so many times at once. What the first one raises ends the others."""
+
+    async def body() -> None:
+        await run()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(body())
+
+
+def at_once(count: int, run: Callable[[], None]) -> None:
+    """Carry it out so many times at once, one of them here; fewer where the system has no more threads.
+
+    What the one here raises is raised at once. The others are to end soon by themselves then.
+    """
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            run()
+        except BaseException as error:
+            errors.append(error)
+
+    threads: list[threading.Thread] = []
+    with contextlib.suppress(RuntimeError):
+        for _ in range(count - 1):
+            thread = threading.Thread(target=body, name="etcdv2-at-once", daemon=True)
+            thread.start()
+            threads.append(thread)
+    if count > 0:
+        run()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 class AsyncPulse:
@@ -271,6 +319,26 @@ class AsyncChannel(Generic[Item]):
             self._items.append(item)
             self._readable.set()
 
+    def __len__(self) -> int:
+        return len(self._items)
+
+    async def fill(self, count: int | None, timeout: float | None) -> None:
+        """Wait until so many items are there, or no more can come: it is full, or has ended. Takes none."""
+        count = self._size if count is None else min(count, self._size)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while len(self._items) < count and not self._ended:
+                    self._readable.clear()
+                    await self._readable.wait()
+
+    def take(self, count: int | None) -> list[Item]:
+        """At most so many of the items that are there, None for all."""
+        items = self._items
+        taken = [items.popleft() for _ in range(len(items) if count is None else min(count, len(items)))]
+        if taken:
+            self._writable.set()
+        return taken
+
     async def get(self, timeout: float | None) -> Item | None:
         """The next item; None after `timeout` seconds, or at the end. Raises a copy of the error it was ended with."""
         with contextlib.suppress(TimeoutError):
@@ -327,6 +395,24 @@ class Channel(Generic[Item]):
             if not self._ended:
                 self._items.append(item)
                 self._changed.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def fill(self, count: int | None, timeout: float | None) -> None:
+        """Wait until so many items are there, or no more can come: it is full, or has ended. Takes none."""
+        count = self._size if count is None else min(count, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) >= count or self._ended, timeout)
+
+    def take(self, count: int | None) -> list[Item]:
+        """At most so many of the items that are there, None for all."""
+        with self._changed:
+            items = self._items
+            taken = [items.popleft() for _ in range(len(items) if count is None else min(count, len(items)))]
+            if taken:
+                self._changed.notify_all()
+            return taken
 
     def get(self, timeout: float | None) -> Item | None:
         with self._changed:

@@ -23,6 +23,7 @@ from etcdv2_api import (
     UserState,
     operations,
 )
+from etcdv2_api.call import shortened
 
 Answer = TypeVar("Answer")
 
@@ -107,26 +108,34 @@ class UsersAPI(Section):
 
         So the name is looked up first: a server itself would change the password of a user that is
         there already, unless roles are given. Passwords over 72 bytes are refused: the server would
-        cut them.
+        cut them. Roles need not exist; names that none can have ("", ".", "..", with a slash) are
+        refused (ValueError): with most of them the server could no longer read any user.
         """
         body = bodies.new_user(name, password, roles)
         if self._exists(name, timeout):
-            raise Conflict(f"User {name} already exists; use change_password() or grant()", status=409)
+            raise Conflict(f"User {shortened(name)} already exists; use change_password() or grant()", status=409)
         return self._send(operations.put_user(name, body), timeout)
 
     def change_password(self, name: str, password: str, *, timeout: TimeoutLike | Unset = UNSET) -> UserState:
         """Give a user another password. Raises NotFound: the server itself would create the user."""
         body = bodies.new_password(name, password)
         if not self._exists(name, timeout):
-            raise NotFound(f"User {name} does not exist; use create()", status=404)
+            raise NotFound(f"User {shortened(name)} does not exist; use create()", status=404)
         return self._send(operations.put_user(name, body), timeout)
 
     def grant(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
-        """Give a user roles. Raises NotFound, or Conflict when it has one already."""
+        """Give a user roles. Raises NotFound, or Conflict when it has one already.
+
+        Raises ValueError for names that no role can have, as `create` does.
+        """
         return self._send(operations.put_user(name, bodies.grant_user(name, roles)), timeout)
 
     def revoke(self, name: str, *roles: str, timeout: TimeoutLike | Unset = UNSET) -> UserState:
-        """Take roles from a user. Raises NotFound, or Conflict when it does not have one."""
+        """Take roles from a user. Raises NotFound, or Conflict when it does not have one.
+
+        Any name is sent: where another tool has given an empty one, `revoke(name, "")` is what
+        makes the users readable again.
+        """
         return self._send(operations.put_user(name, bodies.revoke_user(name, roles)), timeout)
 
     def delete(self, name: str, *, timeout: TimeoutLike | Unset = UNSET) -> None:
@@ -208,8 +217,18 @@ class AuthAPI(Section):
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__(dispatcher)
-        self.users = UsersAPI(dispatcher)
-        self.roles = RolesAPI(dispatcher)
+        self._users = UsersAPI(dispatcher)
+        self._roles = RolesAPI(dispatcher)
+
+    @property
+    def users(self) -> UsersAPI:
+        """Users: list, get, create, grant, revoke, change_password, delete."""
+        return self._users
+
+    @property
+    def roles(self) -> RolesAPI:
+        """Roles: list, get, create, grant, revoke, delete."""
+        return self._roles
 
     def enabled(self, *, timeout: TimeoutLike | Unset = UNSET) -> bool:
         """Whether authentication is on. Anybody may ask."""

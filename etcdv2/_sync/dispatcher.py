@@ -16,27 +16,29 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from etcdv2._core.call.cluster_view import ClusterView
 from etcdv2._core.call.endpoint_pool import EndpointPool
+from etcdv2._core.call.finding import undescribed_text
 from etcdv2._core.call.policy import LOCAL_READ, READS, CallPolicy
 from etcdv2._core.call.route import Route
 from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Try
-from etcdv2._core.deadline import NEVER, Deadline
+from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import (
     CLUSTER_ID,
     Headers,
     Limits,
     Reply,
     Request,
-    Sent,
     Stream,
     Transport,
     TransportFailure,
 )
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.primitives import checkpoint, sleep
+from etcdv2._sync.answer_body import read_all
+from etcdv2._sync.srv import SrvDiscovery
+from etcdv2._sync.without_v2 import without_v2
 from etcdv2._types.api_errors import ApiError
 from etcdv2._types.call_errors import ClusterUnavailable, DeadlineExceeded, UnexpectedAnswer, V2ApiDisabled
 from etcdv2._types.hooks import AttemptInfo, Hook, call_hook
@@ -90,6 +92,8 @@ class Dispatcher:
         self.closed = False
         self.before_call: Callable[[Deadline], None] | None = None
         """Carried out at the beginning of each `perform`, with its deadline."""
+        self.discovery: SrvDiscovery | None = None
+        """Where the endpoints come from when they are not given; None when they are."""
         self.watches: set[Closeable] = set()
         """Begun and not yet closed."""
         self._transport = transport
@@ -155,9 +159,9 @@ class Dispatcher:
         return self.pool.endpoints
 
     @property
-    def current(self) -> Endpoint:
-        """The endpoint that calls go to while it answers."""
-        return self.pool.first
+    def current(self) -> Endpoint | None:
+        """The endpoint that calls go to while it answers; None while there is none."""
+        return self.pool.first if self.pool.endpoints else None
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one, unless it is unknown."""
@@ -175,9 +179,14 @@ class Dispatcher:
         """It did not answer, or uselessly: it rests, and another one becomes the current one."""
         self.pool.failed(endpoint, time.monotonic(), str(why))
 
-    def discovered(self, endpoints: Iterable[Endpoint]) -> None:
-        """Replace the discovered endpoints; the configured ones are kept in any case."""
-        self.pool.discovered(endpoints)
+    def find_endpoints(self, deadline: Deadline, *, again: bool = False) -> None:
+        """Those in DNS: once, or `again`. Raises ClusterUnavailable."""
+        if self.discovery is not None and (again or not self.pool.endpoints):
+            self.discovery.find(self.pool, deadline)
+
+    def configure(self, endpoints: Iterable[Endpoint]) -> None:
+        self.discovery = None
+        self.pool.configure(endpoints)
 
     @property
     def cluster_id(self) -> str:
@@ -201,6 +210,8 @@ class Dispatcher:
         if self.closed:
             self.check_open()
         route = self._begin(call, policy, timeout, deadline)
+        if self.discovery is not None:
+            self.find_endpoints(route.deadline)
         if self.before_call is not None:
             self.before_call(route.deadline)
 
@@ -217,10 +228,20 @@ class Dispatcher:
             if answered is not None:
                 return answered
 
-    def open_watch(self, call: Call[Any, Any], timeout: TimeoutLike | Unset = UNSET) -> Poll:
-        """Register a watch at whichever endpoint takes it. Raises as `perform` does."""
+    def open_watch(
+        self,
+        call: Call[Any, Any],
+        timeout: TimeoutLike | Unset = UNSET,
+        failed: Callable[[Endpoint, TransportFailure], None] | None = None,
+        deadline: Deadline = NEVER,
+    ) -> Poll:
+        """Register a watch at whichever endpoint takes it. Raises as `perform` does, and what `failed` raises.
+
+        That is called when one has not answered.
+        """
         self.check_open()
-        route = self._begin(call, LOCAL_READ, timeout, NEVER)
+        route = self._begin(call, LOCAL_READ, timeout, deadline)
+        self.find_endpoints(route.deadline)
 
         while True:
             step = self._step(route, call)
@@ -228,10 +249,12 @@ class Dispatcher:
             try:
                 stream = self._open(call, request, step)
                 if stream.status != 200:  # a refusal, which is read as any answer is
-                    reply = Reply(stream.status, stream.headers, _read_all(stream, step.limits))
+                    reply = Reply(stream.status, stream.headers, read_all(stream, step.limits))
                     route.answered(reply, time.monotonic())
                     continue
             except TransportFailure as failure:
+                if failed is not None:
+                    failed(step.endpoint, failure)
                 route.failed(failure, time.monotonic())
                 continue
 
@@ -262,9 +285,11 @@ class Dispatcher:
         except ValueError:
             return NOTHING_KNOWN
 
-    def watch_at(self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None) -> Poll | None:
+    def watch_at(
+        self, endpoint: Endpoint, call: Call[Any, Any], within: float | None = None, *, greeting: str = MEMBER
+    ) -> Poll | None:
         """Register a watch; None when the endpoint does not take it. Raises TransportFailure."""
-        request = self._request(call, self.cluster_id)._replace(greeting=MEMBER)
+        request = self._request(call, self.cluster_id)._replace(greeting=greeting)
         stream = self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
@@ -274,6 +299,10 @@ class Dispatcher:
             return Poll(stream, meta, endpoint, member_of(stream.greeting))
         stream.close()
         return None
+
+    def shown(self, problem: ValueError, call: Call[Any, Any]) -> str:
+        """Why an answer that `ask` got is not as described, without what must not be shown."""
+        return undescribed_text(problem, call, self._secrets)
 
     # --- steps of these --------------------------------------------------------------------------------------------
 
@@ -288,7 +317,7 @@ class Dispatcher:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""
         now = time.monotonic()
         if within is not None:
-            return Limits(within, within, Deadline.after(within, now))
+            return Limits(shorter(self.timeout.connect, within), within, Deadline.after(within, now))
         return Limits(self.timeout.connect, self.timeout.attempt, Deadline.after(self.timeout.total, now))
 
     def _request(self, call: Call[Any, Any], cluster_id: str = "") -> Request:
@@ -300,7 +329,7 @@ class Dispatcher:
             try:
                 step = route.next(time.monotonic())
             except V2ApiDisabled as error:
-                raise V2ApiDisabled(error.endpoints, self._server_version(error.endpoints)) from error
+                raise without_v2(self, error, route.deadline) from error
             except DeadlineExceeded:
                 if not route.number:  # nothing was waited for
                     checkpoint()
@@ -309,6 +338,7 @@ class Dispatcher:
                 return step
             if step.behind:
                 self._check_not_put_back(call, route.deadline)
+            self.find_endpoints(route.deadline, again=True)
             sleep(step.seconds)
 
     def _check_not_put_back(self, call: Call[Any, Any], deadline: Deadline) -> None:
@@ -363,38 +393,7 @@ class Dispatcher:
             elapsed = time.monotonic() - started
             call_hook(self._after, _info(call, step)._replace(status=status, elapsed=elapsed, error=error))
 
-    def _server_version(self, urls: tuple[str, ...]) -> str | None:
-        """The version of the first of these endpoints that answers with one."""
-        call = operations.get_version()
-        for endpoint in self.pool.endpoints:
-            if endpoint.url not in urls:
-                continue
-            try:
-                reply = self.ask(endpoint, call)
-                answer = call.decode(reply.status, reply.body)
-            except (TransportFailure, ValueError):
-                continue
-            if not isinstance(answer, Message):
-                return answer.etcdserver
-        return None
-
 
 def _info(call: Call[Any, Any], step: Try) -> AttemptInfo:
     operation = "watch" if ("wait", "true") in call.query else call.operation
     return AttemptInfo(operation, call.method, call.path, step.endpoint.url, step.number)
-
-
-def _read_all(stream: Stream, limits: Limits) -> bytes:
-    """The rest of a body within its limits; then closes the stream. Raises TransportFailure."""
-    body = EventBuffer()
-    try:
-        while True:
-            silence = limits.deadline.cut(limits.answer, time.monotonic())
-            part = None if silence == 0 else stream.read(silence)
-            if part is None:
-                raise TransportFailure("timed out", "read", Sent.WHOLE, timed_out=True)
-            if not part:
-                return body.take()
-            body.add(part)
-    finally:
-        stream.close()

@@ -7,6 +7,7 @@ Owns the worker, its lock and who is woken. What an event does to the tree is th
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from weakref import WeakSet
@@ -20,6 +21,8 @@ from etcdv2._sync.watch.watcher import Watcher
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
+
+logger = logging.getLogger("etcdv2")
 
 
 class MirrorCopy:
@@ -143,6 +146,8 @@ class MirrorCopy:
                 self._step(item)
         except Exception as caught:  # whatever it is, it is raised to the mirror's user
             error = caught
+            if self.begun:  # reads give the last state, and do not raise it
+                logger.warning("the mirror of %s has ended: %s", self.tree.key, error)
         finally:
             self._end(error)
             self._watcher.close()

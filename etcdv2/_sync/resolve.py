@@ -13,18 +13,20 @@ from etcdv2._core import outcome
 from etcdv2._core.call.policy import READS
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.outcome import Trace
 from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import Sent, TransportFailure
 from etcdv2._runtime.primitives import later
-from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._sync.dispatcher import NOTHING_KNOWN, Dispatcher, Poll
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable, DeadlineExceeded, OutcomeUnknown
 from etcdv2._types.results import Event, Outcome
 from etcdv2._types.settings import Timeout, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, Node, operations
+from etcdv2_api.call import shortened
 
 MAX_FRUITLESS_POLLS = 8
 """So many polls that broke, or brought nothing new, and it cannot be known."""
@@ -39,7 +41,7 @@ def resolve(dispatcher: Dispatcher, error: OutcomeUnknown, timeout: TimeoutLike 
     trace = outcome.trace_of(error)
     times = dispatcher.times(timeout)
     deadline = Deadline.after(times.total, time.monotonic())
-    reading = _Reading(dispatcher, trace, times, deadline)
+    reading = KeyReading(dispatcher, trace, times, deadline)
 
     try:
         # 1. The key as it is now, at the cluster that the write was sent to.
@@ -58,8 +60,11 @@ def resolve(dispatcher: Dispatcher, error: OutcomeUnknown, timeout: TimeoutLike 
     return outcome.by_history(trace, node, events, index, complete=complete)
 
 
-class _Reading:
+class KeyReading:
     """What is read for one write."""
+
+    meta = NOTHING_KNOWN
+    """Of the answer that showed the key's state."""
 
     def __init__(self, dispatcher: Dispatcher, trace: Trace, times: Timeout, deadline: Deadline) -> None:
         self._dispatcher = dispatcher
@@ -73,7 +78,9 @@ class _Reading:
             call = operations.get_key(self._trace.key, quorum=True)
             answered = self._dispatcher.perform(call, READS["quorum"], self._times, self._deadline)
         except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
+            self.meta = Meta(error.index, 0, 0, self._dispatcher.cluster_id)
             return None, error.index
+        self.meta = answered.meta
         return answered.answer.node, answered.meta.index
 
     def history(self, node: Node | None, upto: int) -> tuple[list[Event], bool]:
@@ -140,7 +147,7 @@ class _Reading:
             timer = later(silence, poll.stream.abort)
         except RuntimeError as error:
             poll.stream.close()
-            raise ClusterUnavailable(f"the history of {self._trace.key} cannot be read: {error}") from error
+            raise ClusterUnavailable(f"the history of {shortened(self._trace.key)} cannot be read: {error}") from error
 
         body = EventBuffer()
         try:
@@ -171,5 +178,7 @@ class _Reading:
         """The times for a call that begins now. Raises DeadlineExceeded when nothing is left."""
         left = self._deadline.left(time.monotonic())
         if left == 0:
-            raise DeadlineExceeded(f"{self._trace.key}: the deadline passed before the key's history was read")
+            raise DeadlineExceeded(
+                f"{shortened(self._trace.key)}: the deadline passed before the key's history was read"
+            )
         return replace(self._times, total=left)

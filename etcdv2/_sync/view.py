@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeVar, overload
 from etcdv2._core import keys as key_calls
 from etcdv2._core.call.policy import READS, CallPolicy
 from etcdv2._core.call.steps import response_of
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._sync.directory import as_permitted
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.mirror import Mirror
 from etcdv2._sync.watch.feed import Feed
@@ -26,10 +28,12 @@ Default = TypeVar("Default")
 class View:
     """What `KeysAPI` is built on."""
 
-    def __init__(self, dispatcher: Dispatcher, monitor: IndexMonitor, prefix: str = "") -> None:
+    def __init__(self, dispatcher: Dispatcher, monitor: IndexMonitor, prefix: str = "", *, slash: bool = False) -> None:
         self._dispatcher = dispatcher
         self._monitor = monitor
         self._prefix = prefix
+        self._slash = slash
+        """Whether the prefix was given with a slash behind it."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._prefix or '/'}>"
@@ -84,9 +88,8 @@ class View:
         KeyNotFound, unless there is a `default` to return, and StaleRead with "session".
         """
         policy = self._read_policy(quorum, consistency)
-        call = key_calls.get(self._absolute(key), recursive=recursive, sort=sorted, quorum=policy.commit)
         try:
-            return response_of(self._dispatcher.perform(call, policy, timeout))
+            return self._get(key, policy, timeout, recursive=recursive, sort=sorted)
         except KeyNotFound:
             if default is UNSET:
                 raise
@@ -145,7 +148,9 @@ class View:
         which without snapshots is a HistoryCleared or ClusterChanged.
 
         `patience`: seconds to endure a cluster that cannot be reached before ClusterUnavailable,
-        None for ever. `buffer`: events read ahead while their user is busy.
+        from the first try on. None: the first try raises, and a watch that has begun endures for
+        ever. Once begun, it also endures refusals (a 401, a page of a proxy): four in a row end it,
+        and with snapshots it is patience alone that ends. `buffer`: events read ahead while their user is busy.
         """
         check_seconds("patience", patience)
         key_calls.check_buffer(buffer)
@@ -155,7 +160,8 @@ class View:
         full = self._absolute(key)
         key_path(full)  # refuses now what the worker would send later
         wait_index = key_calls.wait_index_after(after_index)
-        return Watcher(full, partial(self._feed, full, recursive, wait_index, patience, buffer, snapshots))
+        asked = self._spellings(key, recursive=True)[0] if recursive else full
+        return Watcher(full, partial(self._feed, asked, recursive, wait_index, patience, buffer, snapshots))
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> Mirror:
         """A live local copy of a file, or of all below a directory: a mapping, begun by `with`.
@@ -176,6 +182,35 @@ class View:
 
     def _absolute(self, key: str) -> str:
         return key_calls.absolute(key, self._prefix)
+
+    def _get(
+        self, key: str, policy: CallPolicy, timeout: TimeoutLike | Unset, *, recursive: bool = False, sort: bool = False
+    ) -> Response:
+        # 1. What may be a file or a directory is asked for as it is written.
+        full = self._absolute(key)
+        if not recursive and not self._is_root(key):
+            call = key_calls.get(full, recursive=False, sort=sort, quorum=policy.commit)
+            return response_of(self._dispatcher.perform(call, policy, timeout))
+
+        # 2. What is read with all below, and a view's own directory.
+        def send(spelled: str, by: Deadline) -> Response:
+            call = key_calls.get(spelled, recursive=recursive, sort=sort, quorum=policy.commit)
+            return response_of(self._dispatcher.perform(call, policy, timeout, by))
+
+        spellings = self._spellings(key, recursive=recursive)
+        if not self._is_root(key):
+            spellings = spellings[:1]
+        return as_permitted(self._dispatcher, spellings, timeout, send)
+
+    def _is_root(self, key: str) -> bool:
+        """Whether it is the directory of the view itself, which cannot be written with its slash."""
+        return not key and self._prefix != ""
+
+    def _spellings(self, key: str, *, recursive: bool = False) -> tuple[str, ...]:
+        """How the key of a directory may be sent, the best first."""
+        user = self._dispatcher.username is not None
+        slash = self._slash and self._is_root(key)
+        return key_calls.spellings_of_directory(self._absolute(key), user=user, slash=slash, recursive=recursive)
 
     def _read_policy(self, quorum: bool, consistency: Consistency | None) -> CallPolicy:
         if consistency is None:

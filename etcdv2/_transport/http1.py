@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.wire import CLUSTER_ID, MAX_REQUEST_LINE, Headers, Reply, Request
+from etcdv2._core.wire import CLUSTER_ID, MAX_HEAD, MAX_REQUEST_LINE, Headers, Reply, Request
 
 DEFAULT_MAX_HEADER_BYTES = 65536
 DEFAULT_MAX_BODY_BYTES = 1 << 30
@@ -23,6 +23,11 @@ _END = b""
 """A key in the raw headers from the end of an answer until anything else begins; no header is
 called so.
 """
+
+
+_HTTP2 = (
+    "HTTP/2, as from a port that is for gRPC only: an etcd with --listen-client-http-urls serves HTTP at those URLs"
+)
 
 
 class BadAnswer(Exception):
@@ -171,7 +176,10 @@ class AnswerReader:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.done and self._foreign is None:
-                raise BadAnswer(self.fault or f"not HTTP/1.1: {error}") from error
+                first = self._fed == len(data)
+                raise BadAnswer(
+                    self.fault or (_HTTP2 if first and _is_http2(data) else f"not HTTP/1.1: {error}")
+                ) from error
             self.reusable = False
         if self._foreign is not None:
             foreign, self._foreign = self._foreign, None
@@ -296,6 +304,11 @@ class AnswerReader:
             self._soft_limit = self._max_head + self._max_body
 
 
+def _is_http2(data: bytes | memoryview) -> bool:
+    """Whether an answer begins with HTTP/2's first frame: SETTINGS, of stream 0."""
+    return len(data) >= 9 and data[0] == 0 and data[3] == 4 and not any(data[5:9])
+
+
 class RequestEncoder:
     """Requests to one endpoint as bytes. What the client sends each time is put together once."""
 
@@ -318,7 +331,7 @@ class RequestEncoder:
             raise ValueError(f"request target {target[:80]!r}: must be printable ASCII without spaces, from a slash on")
         start = f"{method} {self._prefix}{target}{self._head}"
         if method == "GET" and not body:
-            return f"{start}\r\n".encode("latin-1")
+            return _within_limit(f"{start}\r\n".encode("latin-1"))
         if not method.isalpha() or not method.isascii() or method == "HEAD":
             raise ValueError(f"method {method!r}: cannot be sent")
 
@@ -329,7 +342,7 @@ class RequestEncoder:
             start = f"{start}Content-Type: {content_type}\r\n"
         if body or method in ("PUT", "POST", "PATCH"):
             start = f"{start}Content-Length: {len(body)}\r\n"
-        return f"{start}\r\n".encode("latin-1") + body
+        return _within_limit(f"{start}\r\n".encode("latin-1")) + body
 
     def needs_used_connection(self, request: Request) -> bool:
         """Whether a server would reset a fresh plaintext connection because of the length of the
@@ -350,6 +363,16 @@ class RequestEncoder:
         head = "\r\n".join(lines) + "\r\n"
         head.encode("latin-1")
         self._head, self._headers = head, headers
+
+
+def _within_limit(head: bytes) -> bytes:
+    """Raises ValueError for what etcd would not read: sent, it could seem to be applied perhaps."""
+    if len(head) > MAX_HEAD:
+        raise ValueError(
+            f"the request line and headers have {len(head)} bytes; etcd takes {MAX_HEAD}:"
+            " use a shorter key, or prev_index= instead of a long prev_value="
+        )
+    return head
 
 
 def check_header(name: str, value: str) -> None:

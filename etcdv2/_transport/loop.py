@@ -17,16 +17,18 @@ from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.event_loop import running_loop
 from etcdv2._runtime.forks import register_after_fork
+from etcdv2._transport.addresses import async_close, async_connected, async_first_of
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS, IDLE_SECONDS_OF_WRITES, CountedConnections
 from etcdv2._transport.limits import begin, connected_by
+from etcdv2._transport.lookup import async_look_up
 from etcdv2._transport.loop_connection import AsyncConnection
 from etcdv2._transport.loop_stream import AsyncFastStream
+from etcdv2._types.tls import system_context
 
 _Idle = CountedConnections[AsyncConnection, asyncio.Future[None]]
 _RECEIVE_BYTES = 1 << 18
-_HAPPY_EYEBALLS_DELAY_SECONDS = 0.25
 
 
 class _LoopConnections:
@@ -86,7 +88,8 @@ class AsyncFastTransport:
     - Less than `Sent.WHOLE` is claimed only with a proof (`loop_connection`). A request that is
       given up is taken back: nothing of it leaves this machine once the call has ended.
     - After `os.fork` the child has no connection and no loop, and never writes to its parent's.
-    - No task and no thread of its own; names are looked up in the loop's default executor.
+    - No task and no thread of its own, but for looking up a name (`lookup`) and for trying several
+      addresses; the end of the loop waits for neither.
     """
 
     def __init__(
@@ -252,7 +255,7 @@ class AsyncFastTransport:
                 loop_connections.connecting.add(limit)
                 loop_connections.live.add(connection)
                 try:
-                    await self._create(loop_connections.loop, connection)
+                    await self._create(loop_connections.loop, connection, until)
                 finally:
                     loop_connections.connecting.discard(limit)
             if self._closed:
@@ -271,18 +274,16 @@ class AsyncFastTransport:
             raise
         return connection
 
-    async def _create(self, loop: asyncio.AbstractEventLoop, connection: AsyncConnection) -> None:
+    async def _create(self, loop: asyncio.AbstractEventLoop, connection: AsyncConnection, until: float) -> None:
         """Connect, up to the end of the TLS handshake."""
-        host, port, tls = connection.endpoint.host, connection.endpoint.port, connection.endpoint.tls
-        options: dict[str, Any] = {}
-        if tls:
-            options["ssl"] = self._ssl_context = self._ssl_context or ssl.create_default_context()
-            options["server_hostname"] = self._server_hostname or host
+        endpoint, options = connection.endpoint, dict[str, Any]()
+        if endpoint.tls:
+            options["ssl"] = self._ssl_context = self._ssl_context or system_context()
+            options["server_hostname"] = self._server_hostname or endpoint.tls_name
 
-        # For names only: a race that is cancelled can leak its socket (Python 3.11). uvloop does not know the option.
-        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):
-            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY_SECONDS
-        await loop.create_connection(lambda: connection, host, port, **options)
+        addresses = await async_look_up(endpoint.host, endpoint.port, until)
+        sock = await async_first_of(addresses, until, async_connected, async_close)
+        await loop.create_connection(lambda: connection, sock=sock, **options)
 
     async def _warm_up(self, pool: _Idle, connection: AsyncConnection, limits: Limits, ends: float) -> None:
         await connection.start(pool.encoder.warm_up(), limits, ends, streaming=False)
@@ -360,10 +361,6 @@ def _was_stale(pool: _Idle, connection: AsyncConnection, error: BaseException) -
     for old in pool.no_younger_than(connection):
         old.end(Aborted())
     return not error.timed_out
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _leave(pool: _Idle) -> None:

@@ -8,7 +8,6 @@ a request that is given up; of the pool it knows where to report its end.
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
 import ssl
 from math import inf
@@ -23,6 +22,7 @@ from etcdv2._transport.http1 import AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS
 from etcdv2._transport.lazy_timer import LazyTimer
 from etcdv2._transport.limits import go_on
+from etcdv2._transport.polling import is_readable
 from etcdv2._transport.sent import ANSWERED, ASKED, UNASKED, is_from_system_call
 from etcdv2._transport.sockets import reset_on_close, shut_down, tune
 
@@ -217,9 +217,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
             return False
         if monotonic() - self.idle_since < _PROBE_AFTER_SECONDS:
             return True
-        probe = select.poll()
-        probe.register(self._sock.fileno(), select.POLLIN)
-        return not probe.poll(0)
+        return not is_readable(self._sock.fileno())
 
     def next_bytes(self) -> asyncio.Future[None]:
         """A future for more of a streaming body, for its end, or for the end of the connection."""

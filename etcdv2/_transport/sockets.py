@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 from typing import Protocol
 
 KEEPALIVE_IDLE = 20
@@ -17,11 +18,12 @@ USER_TIMEOUT_MS = 1000 * (KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_COUNT)
 
 _TCP_OPTIONS = (
     ("TCP_NODELAY", 1),
-    ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+    ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", KEEPALIVE_IDLE),  # macOS has the latter
     ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
     ("TCP_KEEPCNT", KEEPALIVE_COUNT),
     ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
 )
+_LINGER = "hh" if sys.platform == "win32" else "ii"
 
 
 class ShownSocket(Protocol):
@@ -51,7 +53,7 @@ def reset_on_close(sock: ShownSocket, on: bool = True) -> None:
     is mended, the server gets a request that has timed out for its caller long ago.
     """
     with contextlib.suppress(OSError, ValueError):  # it may be closed; uvloop says so by the latter
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, on, 0))
 
 
 def shut_down(sock: ShownSocket, how: int) -> bool:

@@ -9,7 +9,6 @@ up; knows no pool, and leaves the socket to `thread_socket`. One thread uses a c
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import ssl
 from math import inf
@@ -21,6 +20,7 @@ from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import AnswerReader, BadAnswer
 from etcdv2._transport.kernel_wait import BUFFER_BYTES
 from etcdv2._transport.limits import go_on
+from etcdv2._transport.polling import READABLE, WRITABLE
 from etcdv2._transport.sent import ANSWERED, ASKED, BIGGEST_TLS_RECORD, UNASKED, how_much_sent, is_from_system_call
 from etcdv2._transport.thread_socket import NOT_YET, RECEIVE_BYTES, ThreadSocket
 
@@ -154,7 +154,7 @@ class Connection(ThreadSocket):
             if self._unsent == before and not reader.done:
                 self._receive_now(sock)
                 if not reader.done:
-                    self._wait_for(select.POLLIN | select.POLLOUT, ends)
+                    self._wait_for(READABLE | WRITABLE, ends)
 
     def _receive_now(self, sock: socket.socket) -> None:
         self._switch(in_kernel=False)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import ssl
 import threading
 from math import inf
 from time import monotonic
-from typing import Any
 
 from etcdv2._core.endpoints import Endpoint
+from etcdv2._transport.addresses import first_of
 from etcdv2._transport.failures import Aborted, LimitReached
 from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
-from etcdv2._transport.lookup import Lookup, numeric
+from etcdv2._transport.lookup import Address, Lookup, numeric
+from etcdv2._transport.polling import READABLE, WRITABLE, new_poll
 from etcdv2._transport.sockets import reset_on_close, tune
 
 RECEIVE_BYTES = 65536
@@ -52,7 +52,7 @@ class ThreadSocket:
         """The socket, as long as it is open, for who has to close it when this object is lost."""
         self._sock: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
-        self._poll = select.poll()
+        self._poll = new_poll()
         self._kernel: KernelWait | None = None
         self._in_kernel = False
         """Whether system calls on the socket wait, for a slice; else they do not."""
@@ -66,23 +66,22 @@ class ThreadSocket:
         host, port = self.endpoint.host, self.endpoint.port
         addresses = numeric(host, port)
         if addresses is None:
-            self._lookup = Lookup(host, port)
+            self._lookup = Lookup((host, port))
             self._check_aborted()
             addresses = self._lookup.result(ends)
             self._lookup = None
 
-        error = OSError("the name has no address")
-        for position, (family, kind, protocol, _, address) in enumerate(addresses):
-            now = monotonic()
-            try:
-                self._connect_one(family, kind, protocol, address, now + (ends - now) / (len(addresses) - position))
-                return
-            except OSError as refused:
-                error = refused
-                self._forget_socket()
-        raise error
+        first_of(addresses, ends, self._try_one)
 
-    def _connect_one(self, family: int, kind: int, protocol: int, address: Any, ends: float) -> None:
+    def _try_one(self, address: Address, ends: float) -> None:
+        try:
+            self._connect_one(address, ends)
+        except OSError:
+            self._forget_socket()
+            raise
+
+    def _connect_one(self, found: Address, ends: float) -> None:
+        family, kind, protocol, _, address = found
         self._sock = sock = socket.socket(family, kind, protocol)
         self.opened[:] = [sock]
         sock.setblocking(False)
@@ -90,13 +89,13 @@ class ThreadSocket:
         try:
             sock.connect(address)
         except BlockingIOError:
-            self._poll.register(sock, select.POLLOUT)
-            self._wait_for(select.POLLOUT, ends)
+            self._poll.register(sock, WRITABLE)
+            self._wait_for(WRITABLE, ends)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise OSError(error, os.strerror(error)) from None
 
-        self._poll.register(sock, select.POLLIN)
+        self._poll.register(sock, READABLE)
         self._check_aborted()
         if not self.endpoint.tls:
             self._kernel = kernel_wait(sock)
@@ -114,9 +113,9 @@ class ThreadSocket:
                 self._tls.do_handshake()
                 break
             except ssl.SSLWantReadError:
-                self._wait_for(select.POLLIN, ends)
+                self._wait_for(READABLE, ends)
             except ssl.SSLWantWriteError:
-                self._wait_for(select.POLLOUT, ends)
+                self._wait_for(WRITABLE, ends)
         self._kernel = kernel_wait(self._tls)
 
     # -- waiting -------------------------------------------------------------------------------------------------
@@ -140,7 +139,7 @@ class ThreadSocket:
         try:
             data = sock.recv(RECEIVE_BYTES)
         except ssl.SSLWantWriteError:
-            self._wait_for(select.POLLOUT, ends)
+            self._wait_for(WRITABLE, ends)
             return None
         except NOT_YET:
             return None
@@ -160,7 +159,7 @@ class ThreadSocket:
         try:
             self._wait_readable(ends)
         finally:
-            self._poll.modify(self._sock, select.POLLIN)
+            self._poll.modify(self._sock, READABLE)
 
     def _wait_readable(self, ends: float) -> None:
         while True:

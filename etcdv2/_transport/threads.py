@@ -23,6 +23,7 @@ from etcdv2._transport.limits import begin, connected_by
 from etcdv2._transport.places import HeldConnections, Place, living
 from etcdv2._transport.thread_connection import Connection
 from etcdv2._transport.thread_stream import FastStream
+from etcdv2._types.tls import system_context
 
 _Idle = HeldConnections[Connection]
 
@@ -48,7 +49,7 @@ class FastTransport:
     - Less than `Sent.WHOLE` is claimed only with a proof (`sent`). A request that is given up is
       taken back: nothing of it leaves this machine once the call has ended.
     - After `os.fork` the child has no connection, and never writes to its parent's.
-    - No thread of its own, but for looking up a name.
+    - No thread of its own, but for looking up a name (`lookup`).
     """
 
     def __init__(
@@ -233,8 +234,8 @@ class FastTransport:
             connection.connect(until)
             if endpoint.tls:
                 if self._ssl_context is None:
-                    self._ssl_context = ssl.create_default_context()
-                connection.start_tls(self._ssl_context, self._server_hostname or endpoint.host, until)
+                    self._ssl_context = system_context()
+                connection.start_tls(self._ssl_context, self._server_hostname or endpoint.tls_name, until)
 
             if pool.encoder.needs_used_connection(request):
                 self._warm_up(pool, connection, limits, ends)

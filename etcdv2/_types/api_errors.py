@@ -3,7 +3,7 @@
     EtcdError
     |- ClusterUnavailable, OutcomeUnknown, ...    nobody gave a usable answer: `call_errors`
     '- ApiError          etcd's answer says no: .code .message .cause .index .status .endpoint
-       |- KeyNotFound    100 (also LookupError)      |- RaftInternal     300
+       |- KeyNotFound    100 (also LookupError)      |- RaftInternal     300 (DirectoryTTL: of a directory, on 3.5)
        |- CompareFailed  101                         |- LeaderElection   301
        |- NotFile        102                         |- WatcherCleared   400
        |- NotDir         104                         |- HistoryCleared   401
@@ -12,13 +12,16 @@
        |- DirNotEmpty    108                         |- BadRequest 400, NotFound 404, Conflict 409, Gone 410
        '- Unauthorized   110, and HTTP 401
 
-Knows nothing of retries. `results` imports it, so it imports nothing.
+A text quotes no more than can be read; the attributes are whole. Knows nothing of retries.
+`results` imports it, so it imports nothing of this room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from etcdv2_api.call import shortened
 
 
 def _restore(kind: type[EtcdError], args: tuple[object, ...], state: dict[str, Any]) -> EtcdError:
@@ -54,10 +57,10 @@ class ApiError(EtcdError):
         self.endpoint = endpoint
 
     def __str__(self) -> str:
-        cause = f": {self.cause}" if self.cause else ""
+        cause = f": {shortened(self.cause)}" if self.cause else ""
         known = [f"code {self.code}" if self.code else "", f"status {self.status}" if self.status else ""]
         known += [f"index {self.index}" if self.index else "", f"at {self.endpoint}" if self.endpoint else ""]
-        return f"{self.message}{cause} ({', '.join(filter(None, known)) or 'found locally'})"
+        return f"{shortened(self.message)}{cause} ({', '.join(filter(None, known)) or 'found locally'})"
 
 
 class KeyNotFound(ApiError, LookupError):
@@ -97,7 +100,17 @@ class InvalidRequest(ApiError):
 
 
 class RaftInternal(ApiError):
-    """300. On 3.5 also the answer to changing a directory's TTL, which those servers cannot do."""
+    """300: the server's raft could not do it."""
+
+
+class DirectoryTTL(RaftInternal):
+    """300: etcd 3.5 cannot change the TTL of a directory that is there; nothing was done.
+
+    3.4 can. Instead give the directory its TTL when it is made, or a TTL to each key in it.
+    """
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}: etcd 3.5 cannot change the TTL of a directory, which stays as it was"
 
 
 class LeaderElection(ApiError):

@@ -9,6 +9,7 @@
     |- V2ApiDisabled               no endpoint serves the v2 API; .server_version
     |- ClusterChanged              another X-Etcd-Cluster-Id than before; .response when a write was applied there;
     |                              or the same one with an older state, as after a restore
+    |- ManyFailed                  of many writes some failed; .done, .failed, .not_begun
     |- StaleRead                   no member has what this client has already seen; .wanted, .found
     '- ApiError                    etcd's answer says no: `api_errors`
 
@@ -17,10 +18,11 @@ Knows nothing of retries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etcdv2._types.api_errors import EtcdError
+from etcdv2_api.call import shortened
 
 if TYPE_CHECKING:
     from etcdv2._types.results import Response
@@ -41,6 +43,15 @@ class Attempt(NamedTuple):
     def __str__(self) -> str:
         where = "" if self.phase == "answer" else f"{self.phase}, "
         return f"{self.endpoint}: {self.cause} ({where}{self.elapsed:.2f} s)"
+
+
+_READ_AGAIN = {
+    "/v2/members": "members.list()",
+    "/v2/auth/users": "auth.users.get(name)",
+    "/v2/auth/roles": "auth.roles.get(name)",
+    "/v2/auth/enable": "auth.enabled()",
+}
+"""What shows the outcome of a change that is none of a key, by the path of the change."""
 
 
 class ClusterUnavailable(EtcdError):
@@ -65,7 +76,8 @@ class OutcomeUnknown(EtcdError):
     """A write was sent and its answer lost: it was applied, was not, or still may be.
 
     A member that was cut off can apply the write later, so a read that does not show it proves
-    nothing for good. `keys.resolve(error)` finds out what can be known.
+    nothing for good. `keys.resolve(error)` finds out what can be known of a write of a key; of a
+    member, user or role, read it again.
     """
 
     def __init__(
@@ -90,9 +102,19 @@ class OutcomeUnknown(EtcdError):
 
     def __str__(self) -> str:
         return (
-            f"{self.call.method} {self.call.path} was sent to {self.endpoint}, its outcome is unknown: {self.cause}."
-            " keys.resolve(error) finds out what can be known; repeat_writes=True where doing it twice does no harm"
+            f"{self.call.method} {shortened(self.call.path)} was sent to {self.endpoint}, its outcome is unknown:"
+            f" {self.cause}. {self._advice}"
         )
+
+    @property
+    def _advice(self) -> str:
+        if self.call.path.startswith("/v2/keys"):
+            return (
+                "keys.resolve(error) finds out what can be known; repeat_writes=True where doing it twice does no harm"
+            )
+        how = _READ_AGAIN.get("/".join(self.call.path.split("/")[:4]), "")
+        how = how or _READ_AGAIN.get("/".join(self.call.path.split("/")[:3]), "read what it changes")
+        return f"{how} shows what became of it, as of then; send it again where it was not applied"
 
 
 class OutcomeUnknownTimeout(OutcomeUnknown, TimeoutError):
@@ -112,23 +134,51 @@ class UnexpectedAnswer(EtcdError):
         self.endpoint = endpoint
 
     def __str__(self) -> str:
-        kind = self.content_type or "no content type"
+        kind = shortened(self.content_type) or "no content type"
         return f"{self.endpoint} answered {self.status} ({kind}): {self.reason}; the body begins {self.body[:80]!r}"
 
 
 class V2ApiDisabled(EtcdError):
-    """Every endpoint has its v2 API off, or does not have one any more."""
+    """Every endpoint has its v2 API off, or is none: a peer port, a wrong path, another server."""
 
-    def __init__(self, endpoints: Sequence[str], server_version: str | None = None) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        server_version: str | None = None,
+        *,
+        peer_of: Sequence[str] | None = None,
+        path: str = "",
+    ) -> None:
         super().__init__(tuple(endpoints), server_version)
         self.endpoints = tuple(endpoints)
         self.server_version = server_version
+        """None where /version was not answered as etcd does."""
+        self.peer_of = None if peer_of is None else tuple(peer_of)
+        """For a peer port, which is for other members: the client URLs that it names."""
+        self.path = path
+        """The path before `/v2` of an endpoint that does not answer as etcd does."""
 
     def __str__(self) -> str:
         version = f"etcd {self.server_version}" if self.server_version else "the server's version is not known"
+        return f"the v2 API is not served by {', '.join(self.endpoints)} ({version}): {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self.peer_of is not None:
+            urls = f": {', '.join(self.peer_of)}" if self.peer_of else ", mostly port 2379"
+            return (
+                f"this is a peer port, which answers /members and is for other members only; give the client URL{urls}"
+            )
+        if self.path:
+            return (
+                f"nothing of etcd was found below {self.path!r} there: is that path right, and does a proxy serve it?"
+            )
+
+        off = "start etcd 3.4 or 3.5 with --enable-v2=true; etcd 3.6 and newer have no v2 API"
+        if self.server_version:
+            return off
         return (
-            f"the v2 API is not served by {', '.join(self.endpoints)} ({version}): "
-            "start etcd 3.4 or 3.5 with --enable-v2=true; etcd 3.6 and newer have no v2 API"
+            "is it etcd's client port, and are all its paths there? /version was not answered as etcd does "
+            f"(HTTP may be elsewhere, by --listen-client-http-urls). Else {off}"
         )
 
 
@@ -177,6 +227,27 @@ class StaleRead(EtcdError):
     def __str__(self) -> str:
         return f"this client has seen index {self.wanted}, no endpoint is further than {self.found}" + _listed(
             self.attempts
+        )
+
+
+class ManyFailed(EtcdError):
+    """Of many writes (`keys.set_many`) at least one failed; after that none was begun any more."""
+
+    def __init__(self, done: Mapping[str, Response], failed: Mapping[str, EtcdError], not_begun: Sequence[str]) -> None:
+        super().__init__(f"{len(failed)} failed")
+        self.done = dict(done)
+        """What was written, by key."""
+        self.failed = dict(failed)
+        """Why the others were not, or perhaps not (OutcomeUnknown), by key."""
+        self.not_begun = tuple(not_begun)
+        """The keys for which nothing was sent."""
+
+    def __str__(self) -> str:
+        key, error = next(iter(self.failed.items()))
+        count = len(self.done) + len(self.failed) + len(self.not_begun)
+        return (
+            f"{len(self.failed)} of {count} writes failed, {len(self.done)} were done, {len(self.not_begun)} not begun;"
+            f" {shortened(key)}: {error}"
         )
 
 

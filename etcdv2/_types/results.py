@@ -120,11 +120,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class EndpointHealth:
-    """What one endpoint says of itself at /health, or why it said nothing."""
+    """What one endpoint answered to `health()` or `ready()`, or why it did not."""
 
     endpoint: str
     healthy: bool
-    """It answers and sees a leader."""
+    """What was asked about it is so: see `ClusterHealth` and `Readiness`."""
     reason: str
     """Empty when healthy."""
     elapsed: float
@@ -133,16 +133,37 @@ class EndpointHealth:
 
 @dataclass(frozen=True, slots=True)
 class ClusterHealth:
-    """The health of all endpoints."""
+    """What all members say of themselves at /health: whether they see a leader, and have no alarm.
+
+    That is not whether this client can work; `Readiness` is.
+    """
 
     endpoints: tuple[EndpointHealth, ...]
 
     @property
     def healthy(self) -> bool:
-        """At least one endpoint sees a leader: writes work."""
+        """At least one endpoint says that it is."""
         return any(one.healthy for one in self.endpoints)
 
     @property
     def degraded(self) -> bool:
-        """Writes work, but some endpoint is not healthy."""
+        """Healthy, but some endpoint is not."""
         return self.healthy and not all(one.healthy for one in self.endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a client can work now, as `client.ready()` found out. True where it can."""
+
+    ready: bool
+    """An endpoint serves the v2 API and sees a leader (and lets this client read the key)."""
+    endpoints: tuple[EndpointHealth, ...]
+    """Those that had answered by then; all of them where it is not ready."""
+
+    def __bool__(self) -> bool:
+        return self.ready
+
+    @property
+    def reason(self) -> str:
+        """Why not, for each endpoint; "" when ready."""
+        return "" if self.ready else "; ".join(f"{one.endpoint}: {one.reason}" for one in self.endpoints)

@@ -1,17 +1,14 @@
-"""What a caller can set: times, consistency; and all settings as the ETCDCTL_* variables have them.
+"""What a caller can set: times, consistency.
 
 Owns local refusal of contradictory settings. Opens no connection.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
-
-from etcdv2._types.tls import TLS
 
 Consistency: TypeAlias = Literal["local", "session", "quorum"]
 CONSISTENCIES: Final = ("local", "session", "quorum")
@@ -27,6 +24,19 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
+
+
+class Keep(Enum):
+    """The type of `KEEP`."""
+
+    KEEP = "keep"
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP: Final = Keep.KEEP
+"""For `ttl=` of `keys.modify`: what is left of the TTL that the key has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,12 @@ class Timeout:
     total: float | None = 20.0
     """Everything."""
 
+    @classmethod
+    def within(cls, seconds: float) -> Timeout:
+        """No try takes longer than this, nor all of them together; connecting 1 s at most."""
+        check_seconds("within", seconds)
+        return cls(connect=min(1.0, seconds), attempt=seconds, commit=seconds, total=seconds)
+
     def __post_init__(self) -> None:
         for name in ("connect", "attempt", "commit", "total"):
             check_seconds(f"timeout {name}", getattr(self, name))
@@ -64,6 +80,27 @@ def check_seconds(what: str, value: object) -> None:
         raise TypeError(f"{what}: must be a number of seconds or None, not {value!r}")
     if not 0 < value < float("inf"):
         raise ValueError(f"{what}: must be more than 0 seconds, not {value!r}; None means no limit")
+
+
+def check_wait(timeout: object) -> None:
+    """The same for how long a call may wait: 0 is for what is there already."""
+    if isinstance(timeout, bool) or timeout != 0:
+        check_seconds("timeout", timeout)
+
+
+def check_batch(timeout: object, gather: object, limit: object) -> None:
+    """Raises TypeError or ValueError for what `batch` cannot be given."""
+    check_wait(timeout)
+    if gather is None or isinstance(gather, bool) or gather != 0:
+        if gather is None:
+            raise TypeError("gather: must be a number of seconds, not None")
+        check_seconds("gather", gather)
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"limit: must be a number of items or None, not {limit!r}")
+    if limit < 1:
+        raise ValueError(f"limit: must be 1 or more, not {limit}; None means no limit")
 
 
 def timeout_from(given: TimeoutLike | Unset, standard: Timeout) -> Timeout:
@@ -86,76 +123,23 @@ def check_user_agent(value: object) -> None:
         raise ValueError(f"user_agent {value!r}: must be printable ASCII")
 
 
+def check_kinds(flags: Mapping[str, object], hooks: Mapping[str, object]) -> None:
+    """Raises TypeError that names the argument: a text like "no" would count as true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} {value!r}: must be True or False")
+    for name, value in hooks.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} {value!r}: must be a function or None")
+
+
 def check_consistency(value: str) -> None:
     if value not in CONSISTENCIES:
         raise ValueError(f"consistency: must be one of {', '.join(CONSISTENCIES)}, not {value!r}")
 
 
-def settings_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments for `Client` from the variables that etcdctl reads, of its v2 and v3 modes.
-
-    ETCDCTL_ENDPOINTS, _ENDPOINT or _PEERS (commas between); _CA_FILE or _CACERT; _CERT_FILE or
-    _CERT; _KEY_FILE or _KEY; _USERNAME or _USER (`name:password` too); _PASSWORD; _TOTAL_TIMEOUT,
-    and _TIMEOUT or _DIAL_TIMEOUT (`5s`). Empty ones count as unset. Raises ValueError that names
-    the variable.
-    """
-    variables = _Variables(environ)
-    found: dict[str, Any] = {}
-
-    endpoints = variables.text("ENDPOINTS", "ENDPOINT", "PEERS")
-    if endpoints:
-        found["endpoints"] = [part.strip() for part in endpoints.split(",") if part.strip()]
-
-    # Any of the files makes TLS settings, which refuse a key without its certificate.
-    ca, cert = variables.text("CA_FILE", "CACERT"), variables.text("CERT_FILE", "CERT")
-    key = variables.text("KEY_FILE", "KEY")
-    if ca or cert or key:
-        found["tls"] = TLS(ca_file=ca, cert_file=cert, key_file=key)
-
-    user = variables.text("USERNAME", "USER")
-    if user:
-        found["username"], found["password"] = _credentials(user, variables.text("PASSWORD"))
-
-    # The variables have these two times only.
-    total, connect = variables.seconds("TOTAL_TIMEOUT"), variables.seconds("TIMEOUT", "DIAL_TIMEOUT")
-    if total or connect:
-        found["timeout"] = Timeout(connect=connect or Timeout().connect, total=total or Timeout().total)
-    return found
-
-
-class _Variables:
-    """etcdctl's variables, named without ETCDCTL_. Of several names the first that is set counts."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def text(self, *names: str) -> str | None:
-        return next((value for _, value in self._set(names)), None)
-
-    def seconds(self, *names: str) -> float | None:
-        """Raises ValueError for what is not a duration."""
-        return next((_seconds(variable, value) for variable, value in self._set(names)), None)
-
-    def _set(self, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-        for name in names:
-            variable = f"ETCDCTL_{name}"
-            if value := self._environ.get(variable):
-                yield variable, value
-
-
-def _credentials(user: str, password: str | None) -> tuple[str, str]:
-    """User name and password; `user` may hold both, and a password of its own wins."""
-    name, colon, rest = user.partition(":")
-    if not colon and password is None:
-        raise ValueError("ETCDCTL_USERNAME has no password: write 'name:password' or set ETCDCTL_PASSWORD")
-    return name, rest if password is None else password
-
-
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _seconds(variable: str, text: str) -> float:
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
-    if found is None:
-        raise ValueError(f"{variable}: {text!r} is not a duration like '5s', '500ms' or '1m'")
-    return float(found[1]) * _UNITS[found[2]]
+def with_settings(found: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the environment, and over them those that were given: a user name with the password given beside it."""
+    if "username" in given:
+        found.pop("password", None)
+    return {**found, **given}

@@ -20,7 +20,11 @@ class TLS:
     """TLS for https endpoints, which are verified against the system's certificates without it."""
 
     ca_file: FilePath | None = None
-    """PEM file of the authorities to trust instead of the system's."""
+    """PEM file of the authorities to trust instead of the system's.
+
+    Each of them is trusted by itself, so an intermediate one will do without the root that it comes
+    from, as in Go.
+    """
     cert_file: FilePath | None = None
     """PEM file of the client certificate (and its chain), for servers with --client-cert-auth."""
     key_file: FilePath | None = None
@@ -35,6 +39,11 @@ class TLS:
     """A ready context instead of all of the above but `server_hostname`."""
 
     def __post_init__(self) -> None:
+        for name in ("ca_file", "cert_file", "key_file"):
+            file = getattr(self, name)
+            if file is not None and not isinstance(file, (str, os.PathLike)):
+                raise TypeError(f"tls: {name} {file!r}: must be a path")
+        _check_hostname(self.server_hostname)
         files = (self.ca_file, self.cert_file, self.key_file, self.key_password)
         if self.context is not None and (any(part is not None for part in files) or not self.verify):
             raise ValueError("tls: a ready context= has its own files and verification; give one or the other")
@@ -67,12 +76,13 @@ class TLS:
 
         # 2. The system's authorities.
         if self.ca_file is None:
-            return ssl.create_default_context()
+            return system_context()
 
         # 3. Those of the file, and no others.
         file = os.fspath(self.ca_file)
         _check_readable("ca_file", file)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
             context.load_verify_locations(cafile=file)
         except (ssl.SSLError, OSError) as error:
@@ -97,8 +107,30 @@ class TLS:
             ) from error
 
 
+def system_context() -> ssl.SSLContext:
+    """That of https endpoints without TLS settings. Raises ValueError that names the variable."""
+    try:
+        context = ssl.create_default_context()
+    except OSError as error:
+        raise ValueError(
+            f"SSLKEYLOGFILE {os.environ.get('SSLKEYLOGFILE')!r}: cannot be written: {error.strerror}"
+        ) from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 has it
+    return context
+
+
+def _check_hostname(name: object) -> None:
+    if name is None:
+        return
+    if not isinstance(name, str):
+        raise TypeError(f"tls: server_hostname {name!r}: must be a str")
+    if not name.removesuffix(".") or name.startswith(".") or not name.isprintable() or " " in name:
+        raise ValueError(f"tls: server_hostname {name!r}: is no name; leave it out for that of the endpoint")
+
+
 def _check_readable(what: str, path: FilePath) -> None:
     try:
         Path(path).open("rb").close()
-    except OSError as error:
-        raise ValueError(f"tls: {what} {os.fspath(path)!r} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"tls: {what} {os.fspath(path)!r} cannot be read: {why}") from error

@@ -1,9 +1,10 @@
 """Fixtures for pytest, by `pytest_plugins = ["etcdv2.testing.fixtures"]` in a conftest.py.
 
-etcd: a `Server`, etcd_cluster: a `Cluster` of three. The processes live as long as the session (one
-set per binary); each test gets them running, resumed, without users, with an empty store. The index
-goes on from test to test, and hidden keys directly below the root (`/_name`) stay. Tests that want
-other members, flags or TLS make a `Server`.
+etcd: a `Server`, etcd_cluster: a `Cluster` of three, etcd_tls: a `Server` with https, etcd_auth: one
+with authentication; etcd_client, etcd_keys: a client of `etcd`, and its keys. The processes live as
+long as the session (one set per binary); each test gets them running, resumed, without users of its
+own, with an empty store. The index goes on from test to test, and hidden keys directly below the
+root (`/_name`) stay. Tests that want other members or flags make a `Server`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from etcdv2.testing._cluster import Cluster
-from etcdv2.testing._server import Server
+from etcdv2 import Client, KeysAPI
+from etcdv2.testing import Certificates, Cluster, Server, make_certificates
+
+AUTH = ("root", "secret")
+"""User and password of `etcd_auth`."""
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +57,57 @@ def etcd_cluster(etcd_session_cluster: Cluster) -> Cluster:
     """Three running members with a leader and an empty store; shared by the session's tests."""
     etcd_session_cluster.clean()
     return etcd_session_cluster
+
+
+@pytest.fixture
+def etcd_client(etcd: Server) -> Iterator[Client]:
+    """A client of `etcd`, closed after the test."""
+    with Client(etcd.url) as client:
+        yield client
+
+
+@pytest.fixture
+def etcd_keys(etcd_client: Client) -> KeysAPI:
+    """The keys of `etcd_client`: an empty store."""
+    return etcd_client.keys
+
+
+@pytest.fixture(scope="session")
+def etcd_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """PEM files of a private authority, of `etcd_tls` and of a client. Needs the package trustme."""
+    return make_certificates(tmp_path_factory.mktemp("etcd-certificates"))
+
+
+@pytest.fixture(scope="session")
+def etcd_session_tls(etcd_binary: Path | None, etcd_certificates: Certificates) -> Iterator[Server]:
+    """The process behind `etcd_tls`, with no promise about what is in it."""
+    with Server(etcd_binary, tls=etcd_certificates.server(), fsync=False) as server:
+        yield server
+
+
+@pytest.fixture
+def etcd_tls(etcd_session_tls: Server) -> Server:
+    """A running etcd that speaks https, with an empty store.
+
+    Its authority is `etcd_certificates.ca_file`.
+    """
+    etcd_session_tls.clean()
+    return etcd_session_tls
+
+
+@pytest.fixture(scope="session")
+def etcd_session_auth(etcd_binary: Path | None) -> Iterator[Server]:
+    """The process behind `etcd_auth`, with no promise about what is in it."""
+    with Server(etcd_binary, auth=AUTH, fsync=False) as server:
+        yield server
+
+
+@pytest.fixture
+def etcd_auth(etcd_session_auth: Server) -> Server:
+    """A running etcd with authentication on and an empty store.
+
+    Its only user is root with the password "secret" (its `auth`); the role `guest` may still do all
+    with keys.
+    """
+    etcd_session_auth.clean()
+    return etcd_session_auth

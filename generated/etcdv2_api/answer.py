@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gc
 import json
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from etcdv2_api.call import UndescribedAnswer
-from etcdv2_api.node import Model
+from etcdv2_api.node import Model, wire_name
 
 First = TypeVar("First", bound=Model)
 Second = TypeVar("Second", bound=Model)
@@ -108,7 +109,21 @@ def _read_deep(model: type[First], status: int, body: bytes, error: ValidationEr
 
 
 def _reason(body: bytes, where: tuple[int | str, ...], what: str) -> str:
+    """Nothing of the answer is in it: a name that the description does not have is shown as "*"."""
     if not body.strip():
         return "the body is empty"
-    place = ".".join(str(part) for part in where)
+    described = _described_names()
+    place = ".".join("*" if isinstance(part, str) and part not in described else str(part) for part in where)
     return f"not as described: {place}: {what}" if place else f"not as described: {what}"
+
+
+@cache
+def _described_names() -> frozenset[str]:
+    """Of the members that the description has, as they are on the wire."""
+    models: list[type[Model]] = [Model]
+    names: set[str] = set()
+    while models:
+        model = models.pop()
+        models += model.__subclasses__()
+        names |= {field.alias or wire_name(name) for name, field in model.model_fields.items()}
+    return frozenset(names)

@@ -185,10 +185,10 @@ class UserChange(Model):
     """The new one. The server uses its first 72 bytes."""
 
     roles: tuple[str, ...] | None = None
-    """The roles of a new user. Not together with the other two."""
+    """The roles of a new user, none of them empty, `.`, `..` or of slashes. Not together with the other two."""
 
     grant: tuple[str, ...] | None = None
-    """Roles to add."""
+    """Roles to add, none of them empty, `.`, `..` or of slashes."""
 
     revoke: tuple[str, ...] | None = None
     """Roles to take away."""

@@ -24,6 +24,16 @@ HIDDEN = "***"
 """Stands for a password wherever one would be shown."""
 
 
+def shortened(text: str, longest: int = 200) -> str:
+    """As it is, or its beginning and how long it is: for errors, which may quote what is very long."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
+def quoted(text: str) -> str:
+    """In quotes, and no longer than can be read."""
+    return repr(text) if len(text) <= 200 else f"{text[:200]!r}... ({len(text)} characters)"
+
+
 class UndescribedAnswer(ValueError):
     """Not as described: a proxy's page, a server without the v2 API, a cut body."""
 
@@ -95,7 +105,8 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
     def __repr__(self) -> str:
         shown = self.masked()
         body = shown.json if shown.form is None else form_encoded(shown.form)
-        return f"<Call {self.operation}: {self.method} {self.target}{f' {body[:200]}' if body else ''}>"
+        target = shortened(self.target)
+        return f"<Call {self.operation}: {self.method} {target}{f' {body[:200]}' if body else ''}>"
 
 
 def key_path(key: str) -> str:
@@ -114,14 +125,16 @@ def key_path(key: str) -> str:
     for position, segment in enumerate(segments):
         if segment in (".", "..") or (segment == "" and position != last):
             shown = segment or "an empty segment"
-            raise ValueError(f"key {key!r}: {shown} is not a name; write the key without empty, '.' or '..' segments")
+            raise ValueError(
+                f"key {quoted(key)}: {shown} is not a name; write the key without empty, '.' or '..' segments"
+            )
     return "/" + encoded(inner, "/")
 
 
 def path_segment(name: str) -> str:
     """One path segment: a user, role or member. Raises ValueError for what would leave its place."""
     if name in ("", ".", "..") or "/" in name:
-        raise ValueError(f"name {name!r}: must not be empty, '.' or '..', and must have no slash")
+        raise ValueError(f"name {quoted(name)}: must not be empty, '.' or '..', and must have no slash")
     return encoded(name, "")
 
 
@@ -130,7 +143,9 @@ def encoded(text: str, safe: str) -> str:
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError as error:
-        raise ValueError(f"{text!r} cannot be written as UTF-8: {error.reason} at position {error.start}") from error
+        raise ValueError(
+            f"{quoted(text)} cannot be written as UTF-8: {error.reason} at position {error.start}"
+        ) from error
 
 
 def form_encoded(fields: tuple[tuple[str, str], ...]) -> str:

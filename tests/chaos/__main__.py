@@ -6,11 +6,13 @@ Ends with status 1 when a promise was broken or a run broke off; the report says
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import random
 import sys
 import traceback
+from collections.abc import Callable
 
 from tests.chaos.links import Arena
 from tests.chaos.namespaces import Namespaces, choose
@@ -22,6 +24,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15.0, help="for each etcd; 15 if not given")
     parser.add_argument("--seed", type=int, help="of the fault schedule; a random one if not given")
     parser.add_argument("--transport", choices=["fast", "httpx", "mixed"], default="mixed", help="of the clients")
+    parser.add_argument(
+        "--uvloop", action="store_true", help="the async clients in a loop of uvloop, which is installed"
+    )
     parser.add_argument("--repeat-writes", action="store_true", help="to see it fail: clients that repeat writes")
     parser.add_argument(
         "--ground",
@@ -40,7 +45,14 @@ def main() -> int:
         say(f"{what}, {options.minutes:g} minutes, transport {options.transport}, ground {arena.name}")
         try:
             with arena:
-                run = Run(arena, seed, say, transport_name=options.transport, repeat_writes=options.repeat_writes)
+                run = Run(
+                    arena,
+                    seed,
+                    say,
+                    transport_name=options.transport,
+                    repeat_writes=options.repeat_writes,
+                    new_loop=loop_factory(uvloop=options.uvloop),
+                )
                 report = run.carry_out(options.minutes * 60)
             ends.append(str(report))
             sound &= report.sound
@@ -50,6 +62,15 @@ def main() -> int:
     for end in ends:
         say(f"\n{end}")
     return 0 if sound else 1
+
+
+def loop_factory(*, uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """None for asyncio's own."""
+    if not uvloop:
+        return None
+    from uvloop import new_event_loop
+
+    return new_event_loop
 
 
 def say(text: str) -> None:

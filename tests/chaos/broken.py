@@ -136,7 +136,7 @@ class RemembersValues(StandIn):
 
 class IgnoresTheDeadline(StandIn):
     def get(self, key: str, **options: Any) -> Any:
-        return self._keys.get(key, **(options | {"timeout": 2.5}))
+        return self._keys.get(key, **(options | {"timeout": etcdv2.Timeout(attempt=10.0, total=12.0)}))
 
 
 class LeaksForeignErrors(StandIn):

@@ -17,8 +17,6 @@ from tests.chaos.workers import TOTAL, Ask, Wait, Worker
 
 OPEN_WITHIN = 2 * TOTAL
 """A read and the registration of a watch."""
-SYNCED_WITHIN = 20
-"""Looks, 0.1 s apart, until one that shows the end must say that it is up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +83,8 @@ class Mirrored:
                 Shown(state.index, {key: (node.modified_index, node.value) for key, node in state.items()})
             )
             mine.ended = end in state
-        for _ in range(SYNCED_WITHIN if mine.ended else 0):
+        while mine.ended and not mine.synced and time.monotonic() < self._watched.give_up:
             mine.synced = mirror.synced
-            if mine.synced:
-                break
             yield Wait(0.1)
         if mirror is None:
             return

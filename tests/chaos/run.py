@@ -19,16 +19,19 @@ from tests.chaos.book import KINDS, Book
 from tests.chaos.ground import Ground
 from tests.chaos.journal import Journal
 from tests.chaos.mirrored import Mirrored
+from tests.chaos.plain import PlainClients
 from tests.chaos.schedule import Schedule
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, Worker, drive, drive_async
 from tests.chaos.workloads import Addresses, Counter, Entries, Register, Session
 from tests.tools.stalls import Stalls
+from tests.tools.waiting import SOON
 
 EACH = 2
 """Threads, and as many tasks, of each workload: one with a client on the links, which finds those of members that moved
 by `sync`, and one with a client directly on the members, whose own ports stay."""
-ENDS_WITHIN = 30.0
+ENDS_WITHIN = 2 * SOON
+"""Seconds for all together: only what hangs takes as long."""
 PROGRESS = 60.0
 """Seconds between two lines that say how it stands."""
 TransportChoice = Literal["fast", "httpx", "mixed"]
@@ -109,25 +112,28 @@ class Run:
         *,
         transport_name: TransportChoice = "mixed",
         repeat_writes: bool = False,
+        new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         self._settings: dict[str, Any] = {"timeout": TIMES, "repeat_writes": repeat_writes}
         self._arena, self._seed, self._transport_name, self._out = arena, seed, transport_name, report
+        self._new_loop = new_loop
         self._journal = Journal()
         self._stalls = Stalls()
         self._book = Book(journal=self._journal, stalls=self._stalls)
-        self._schedule = Schedule(arena, seed, self._say)
+        self._schedule = Schedule(arena, seed, self._say, self._await_progress)
         self._next_progress = math.inf
         self._stop = threading.Event()
-        self._writers: list[threading.Event] = []
+        self._writers: dict[tuple[str, str], threading.Event] = {}
         self._threads: list[threading.Thread] = []
         self._seats = [Seat(kind, number) for kind in ("thread", "task") for number in range(EACH)]
         self._clients: dict[Seat, Any] = {}
         self._coroutines: list[Callable[[], Any]] = []
 
-    def carry_out(self, seconds: float) -> Report:
+    def carry_out(self, seconds: float = 0.0, faults: int = 0) -> Report:
+        """So many seconds, and so many faults, whatever comes later."""
         try:
             with self._stalls:
-                report = self._carry_out(seconds)
+                report = self._carry_out(seconds, faults)
         except BaseException as error:
             kept = self._journal.keep(f"{error!r}\n{self._book.texts}", self._arena.members)
             self._out(f"the run broke off; the calls, the steps and the members' logs are in {kept}")
@@ -138,7 +144,7 @@ class Run:
             report.kept = self._journal.keep(str(report), self._arena.members)
         return report
 
-    def _carry_out(self, seconds: float) -> Report:
+    def _carry_out(self, seconds: float, faults: int) -> Report:
         book, arena = self._book, self._arena
         arena.heal()
         began = time.monotonic()
@@ -161,9 +167,10 @@ class Run:
                 if seat.on_links:
                     looking = addresses.worker(str(seat), self._clients[seat].endpoints, self._turns())
                     self._writer(looking, addresses.name, seat, keys=False)
-            self._thread(lambda: asyncio.run(self._tasks()))
+            self._thread(self._run_loop)
             stack.callback(self._give_up, watches)
-            self._schedule.run(began + seconds)
+            plain = stack.enter_context(PlainClients(arena.direct))
+            self._schedule.run(began + seconds, faults)
             self._stop.set()
             arena.heal()
             self._await_writers()
@@ -174,7 +181,7 @@ class Run:
             for workload in [*workloads, mirrored]:
                 workload.check(final.keys)
             final.keys.delete("/chaos", recursive=True)
-        book.judge_doubts(self._schedule.windows)
+        book.judge_doubts([*self._schedule.windows, *plain.slow])
         followed = [one for watched in watches for one in watched.followed]
         events, holes = sum(len(one.delivered) for one in followed), sum(len(one.holes) for one in followed)
         seconds = time.monotonic() - began
@@ -208,8 +215,7 @@ class Run:
             yield
 
     def _writer(self, worker: Worker, workload: str, seat: Seat, *, keys: bool = True) -> None:
-        done = threading.Event()
-        self._writers.append(done)
+        done = self._writers[workload, self._by(seat)] = threading.Event()
         self._start(worker, workload, seat, done, keys=keys)
 
     def _monitor(self, worker: Worker, workload: str, seat: Seat) -> None:
@@ -217,7 +223,7 @@ class Run:
 
     def _start(self, worker: Worker, workload: str, seat: Seat, done: threading.Event, *, keys: bool = True) -> None:
         client = self._clients[seat]
-        api, by = client.keys if keys else client, f"{seat} ({seat.transport_name(self._transport_name, self._seed)})"
+        api, by = client.keys if keys else client, self._by(seat)
 
         def body() -> None:
             try:
@@ -236,6 +242,9 @@ class Run:
         else:
             self._thread(body)
 
+    def _by(self, seat: Seat) -> str:
+        return f"{seat} ({seat.transport_name(self._transport_name, self._seed)})"
+
     def _thread(self, body: Callable[[], None]) -> None:
         def run() -> None:
             try:
@@ -249,23 +258,44 @@ class Run:
         self._threads.append(thread)
         thread.start()
 
+    def _run_loop(self) -> None:
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            runner.run(self._tasks())
+
     async def _tasks(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
             for seat, client in self._clients.items():
                 if seat.kind == "task":
                     await stack.enter_async_context(client)
+            await stack.enter_async_context(self._stalls.of_loop())
             async with asyncio.TaskGroup() as group:
                 for task in self._coroutines:
                     group.create_task(task())
 
+    def _await_progress(self) -> None:
+        """After a fault, and at the start, each client gets something done, and something of each workload is done."""
+        before, began = self._book.confirmed.copy(), time.monotonic()
+
+        def waiting() -> set[str]:
+            gone_on = {who for who in self._writers if self._book.confirmed[who] > before[who]}
+            return {name for who in self._writers for name in who} - {name for who in gone_on for name in who}
+
+        while waiting():
+            now = time.monotonic()
+            if now - began > ENDS_WITHIN + self._stalls.within(began, now, in_loop=True):
+                self._book.complain("all", "late", f"{sorted(waiting())} got nothing done for {now - began:.0f} s")
+                return
+            time.sleep(0.05)
+
     def _await_writers(self) -> None:
         by = time.monotonic() + ENDS_WITHIN
-        hanging = sum(not done.wait(max(0.0, by - time.monotonic())) for done in self._writers)
+        hanging = [who for who, done in self._writers.items() if not done.wait(max(0.0, by - time.monotonic()))]
         if hanging:
-            self._book.complain("all", "late", f"{hanging} workers have not ended {ENDS_WITHIN} s after the run")
+            self._book.complain("all", "late", f"{hanging} have not ended {ENDS_WITHIN} s after the run")
 
     def _await_threads(self) -> None:
+        by = time.monotonic() + ENDS_WITHIN
         for thread in self._threads:
-            thread.join(ENDS_WITHIN)
+            thread.join(max(0.0, by - time.monotonic()))
             if thread.is_alive():
                 self._book.complain("all", "late", f"a thread has not ended {ENDS_WITHIN} s after the run")

@@ -13,13 +13,14 @@ from typing import NamedTuple
 import etcdv2
 from etcdv2.testing import Server
 from tests.chaos.ground import Ground
+from tests.tools.waiting import SOON
 from tests.tools.writers import foreign_writes
 
 Fault = Callable[[Ground, random.Random], contextlib.AbstractContextManager[None]]
 
 GRACE = 0.5
 """Seconds after all members are ready again in which a call may still begin to suffer."""
-READY_WITHIN = 30.0
+READY_WITHIN = 2 * SOON
 MISSED = 5600
 """Entries; a leader keeps 5,000."""
 FLOOD, POURING = 1200, 3
@@ -255,25 +256,33 @@ def plan(seed: int, own: Iterable[str] = ()) -> Iterator[Step]:
 
 
 class Schedule:
-    """Carries out a plan against an arena; `windows` says when something was wrong, `done` what and how often."""
+    """Carries out a plan against an arena; `windows` says when something was wrong, `done` what and how often.
 
-    def __init__(self, arena: Ground, seed: int, report: Callable[[str], None]) -> None:
+    After each step `go_on` is called, which may wait for what has to follow.
+    """
+
+    def __init__(
+        self, arena: Ground, seed: int, report: Callable[[str], None], go_on: Callable[[], None] = lambda: None
+    ) -> None:
         self._arena = arena
         self._faults = FAULTS | dict(arena.own_faults)
         self._rng = random.Random(f"targets {seed}")
         self._plan = plan(seed, arena.own_faults)
         self._report = report
+        self._go_on = go_on
         self.windows: list[Window] = []
         self.done: Counter[str] = Counter()
 
-    def run(self, until: float) -> None:
-        """Fault after fault until that (monotonic) time; everything is whole again when it returns."""
+    def run(self, until: float, faults: int = 0) -> None:
+        """Fault after fault until that (monotonic) time, and until there were so many; all is whole when it returns."""
         began = time.monotonic()
+        self._go_on()
         time.sleep(1.0)
-        while time.monotonic() < until:
+        while time.monotonic() < until or self.done.total() < faults:
             step = next(self._plan)
             self._report(f"{time.monotonic() - began:6.1f} s: {step}")
             self.carry_out(step)
+            self._go_on()
             time.sleep(step.quiet)
 
     def carry_out(self, step: Step) -> None:

@@ -15,8 +15,12 @@ from tests.chaos.book import Book
 from tests.chaos.mirrored import Mirrored, OpenMirror, standard_mirror
 from tests.chaos.watched import OpenWatch, Watched, standard_watch
 from tests.chaos.workers import drive
+from tests.tools.waiting import SOON, until
 
 pytestmark = pytest.mark.load
+
+LOOKS = 12
+"""At a mirror, while somebody writes."""
 
 
 @pytest.fixture
@@ -38,12 +42,12 @@ def followed(sound: etcdv2.Client, open_watch: OpenWatch) -> tuple[dict[str, int
     )
     follower.start()
     writer.start()
-    writer.join(20)
+    writer.join(SOON)
     assert not writer.is_alive()
     time.sleep(0.1)
     watched.finish(sound.keys)
-    watched.give_up = time.monotonic() + 2
-    follower.join(20)
+    watched.give_up = time.monotonic() + SOON / 2
+    follower.join(SOON)
     watched.check(sound.keys)
     return book.found, watched
 
@@ -91,10 +95,16 @@ def test_events_that_the_server_has_forgotten(
         thread.start()
     for thread in threads:
         thread.join()
-    follower = watched.follower("two", after, open_watch)
-    end = threading.Timer(1.0, watched.finish, (sound.keys,))
+    page = book.page(watched.name)
+    known = page.calls
+
+    def end_later() -> None:
+        until(lambda: page.calls > known + 1, lambda: book.texts)  # its watch has begun, in whatever way
+        watched.finish(sound.keys)
+
+    end = threading.Thread(target=end_later)
     end.start()
-    drive(follower, sound.keys, book, watched.name)
+    drive(watched.follower("two", after, open_watch), sound.keys, book, watched.name)
     end.join()
     watched.check(sound.keys)
     assert book.found == expected, book.texts
@@ -120,10 +130,15 @@ def test_mirror_shows_what_was_written(sound: etcdv2.Client, open_mirror: OpenMi
         target=lambda: drive(mirrored.follower("two", open_mirror), sound.keys, book, mirrored.name), daemon=True
     )
     follower.start()
-    time.sleep(0.1)
-    drive(watched.worker("one", range(20)), sound.keys, book, watched.name)
+    page = book.page(mirrored.name)
+
+    def turns() -> Iterator[None]:
+        while page.calls < LOOKS:
+            yield
+
+    drive(watched.worker("one", turns()), sound.keys, book, watched.name)
     watched.finish(sound.keys)
-    watched.give_up = time.monotonic() + 1
-    follower.join(20)
+    watched.give_up = time.monotonic() + (SOON if open_mirror is standard_mirror else 1)
+    follower.join(2 * SOON)
     mirrored.check(sound.keys)
     assert set(book.found) == expected, book.texts

@@ -19,6 +19,7 @@ from tests.chaos.schedule import GRACE, Window
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, drive
 from tests.chaos.workloads import Addresses, Counter
+from tests.tools.waiting import SOON
 
 pytestmark = pytest.mark.load
 
@@ -65,11 +66,12 @@ def moved_one_by_one(
             wait_a_turn(book, counter.name)
         ended.set()
         for writer in threads[1:]:
-            writer.join(20)
+            writer.join(SOON)
         with etcdv2.Client(cluster.endpoints) as sound:
             watched.finish(sound.keys)
-            watched.give_up = time.monotonic() + (10 if variant is as_it_is else 2)
-            threads[0].join(20)
+            if variant is not as_it_is:
+                watched.give_up = time.monotonic() + 2
+            threads[0].join(3 * SOON)
             for work in (watched, counter):
                 work.check(sound.keys)
         book.judge_doubts(windows)
@@ -77,8 +79,9 @@ def moved_one_by_one(
 
 
 def wait_a_turn(book: Book, workload: str) -> None:
-    """Until some more calls have ended, well or not."""
-    page, by = book.page(workload), time.monotonic() + 10
+    """Until some more calls have ended, well or not, that the move no longer excuses."""
+    time.sleep(GRACE)
+    page, by = book.page(workload), time.monotonic() + SOON
     target = page.calls + 3
     while page.calls < target and time.monotonic() < by:
         time.sleep(0.02)

@@ -34,11 +34,14 @@ from tests.chaos.schedule import FAULTS
 from tests.chaos.watched import OpenWatch, Watched, standard_watch
 from tests.chaos.workers import Ask, Worker, drive
 from tests.chaos.workloads import Entries
+from tests.tools.waiting import SOON
 
 pytestmark = pytest.mark.load
 
-SECONDS = 10.0
-MARGIN = 0.8
+AT_LEAST = 3
+"""Faults of a run."""
+MARGIN = 5.0
+"""Seconds that a busy machine may take; whoever goes wrong takes much longer."""
 TIMES = etcdv2.Timeout(connect=0.5, attempt=1.0, commit=1.5, total=12.0)
 KEY = "/chaos/before"
 Client = Callable[..., etcdv2.Client]
@@ -79,9 +82,9 @@ def client(ground: Ground, transport: str) -> Iterator[Client]:
     """Makes clients on the ways that faults hit, which prefer the member that falls silent: the first."""
     with contextlib.ExitStack() as stack:
 
-        def make(timeout: etcdv2.Timeout = TIMES) -> etcdv2.Client:
+        def make(timeout: etcdv2.Timeout = TIMES, **options: Any) -> etcdv2.Client:
             chosen: Any = "httpx" if transport == "httpx" else None
-            made = stack.enter_context(etcdv2.Client(ground.endpoints, timeout=timeout, transport=chosen))
+            made = stack.enter_context(etcdv2.Client(ground.endpoints, timeout=timeout, transport=chosen, **options))
             made._dispatcher.pool.prefer(parse_endpoint(ground.endpoints[0]))
             return made
 
@@ -96,11 +99,11 @@ def as_it_is(keys: Any) -> Any:
     return keys
 
 
-@pytest.mark.parametrize(("attempt", "expected"), [(1.0, {}), (2.5, {"late": 1})])
+@pytest.mark.parametrize(("attempt", "expected"), [(1.0, {}), (12.0, {"late": 1})])
 def test_read_on_a_pooled_connection_goes_on_at_another_member_after_attempt(
     ground: Ground, client: Client, attempt: float, expected: dict[str, int]
 ) -> None:
-    reader = client(etcdv2.Timeout(connect=0.5, attempt=attempt, total=12.0))
+    reader = client(etcdv2.Timeout(connect=0.5, attempt=attempt, total=30.0))
     reader.keys.get(KEY)
     ground.ways[0].stall()
     book = Book(MARGIN)
@@ -110,12 +113,12 @@ def test_read_on_a_pooled_connection_goes_on_at_another_member_after_attempt(
     assert book.found == expected, book.texts
 
 
-@pytest.mark.parametrize(("connect", "expected"), [(0.5, {}), (2.0, {"late": 1})])
+@pytest.mark.parametrize(("connect", "expected"), [(0.5, {}), (12.0, {"late": 1})])
 def test_read_without_a_connection_goes_on_at_another_member_after_connect(
     ground: Ground, client: Client, connect: float, expected: dict[str, int]
 ) -> None:
     """A proxy accepts for the member, so that it is `attempt` that counts there."""
-    reader = client(etcdv2.Timeout(connect=connect, attempt=8.0 if ground.drops else connect, total=12.0))
+    reader = client(etcdv2.Timeout(connect=connect, attempt=15.0 if ground.drops else connect, total=30.0))
     ground.ways[0].stall()
     book = Book(MARGIN)
     drive(read(0.5), reader.keys, book, "read")
@@ -125,15 +128,17 @@ def test_read_without_a_connection_goes_on_at_another_member_after_connect(
 
 
 def test_write_that_was_sent_to_a_silent_member_is_unknown_after_commit(ground: Ground, client: Client) -> None:
-    writer = client()
+    asked: list[etcdv2.AttemptInfo] = []
+    writer = client(after_attempt=asked.append)
     writer.keys.get(KEY)
     ground.ways[0].stall()
     began = time.monotonic()
     with pytest.raises(etcdv2.OutcomeUnknown):
         writer.keys.set("/chaos/sent", "1")
     assert 1.3 < time.monotonic() - began < 1.5 + MARGIN
+    asked.clear()
     writer.keys.set("/chaos/next", "1")
-    assert time.monotonic() - began < 1.5 + 2 * MARGIN, "the silent member was asked again"
+    assert ground.endpoints[0] not in {one.endpoint for one in asked}, "the silent member was asked again"
 
 
 def test_write_without_a_connection_is_done_at_another_member_after_connect(
@@ -239,15 +244,15 @@ def test_watch_at_a_silent_member_goes_on_complete_at_another(
             thread.start()
         await_more(watched)
         ground.ways[0].stall()
-        by = time.monotonic() + (15 if moves_on else 3)
+        by = time.monotonic() + (3 * SOON if moves_on else 3)
         if moves_on:
             await_more(watched)
         time.sleep(0.5)
         over.set()
-        threads[0].join(10)
+        threads[0].join(SOON)
         watched.finish(sound.keys)
         watched.give_up = by
-        threads[1].join(20)
+        threads[1].join(4 * SOON)
         assert not any(thread.is_alive() for thread in threads)
         watched.check(sound.keys)
     found = set(book.found)
@@ -257,7 +262,7 @@ def test_watch_at_a_silent_member_goes_on_complete_at_another(
 def await_more(watched: Watched) -> None:
     """Until the follower has got what is written now."""
     (followed,), target = watched.followed, len(watched.confirmed) + 5
-    by = time.monotonic() + 15
+    by = time.monotonic() + SOON
     while len(followed.delivered) < target:
         assert time.monotonic() < by, f"{len(followed.delivered)} events of {len(watched.confirmed)}"
         time.sleep(0.02)
@@ -270,15 +275,12 @@ def test_promises_hold_under_a_schedule_of_faults(ground: Ground) -> None:
     """`CHAOS_SEED` repeats a schedule; the report, with its seed, is the message of the failure."""
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
     steps: list[str] = []
-    report = Run(ground, seed, steps.append).carry_out(SECONDS)
+    report = Run(ground, seed, steps.append).carry_out(faults=AT_LEAST)
     text = "\n".join([str(report), *steps])
     assert report.sound, text
     assert f"ground {ground.name}" in text
-    assert sum(report.faults.values()) >= 2, text
-    confirmed, calls = (
-        sum(getattr(page, what) for page in report.book.pages.values()) for what in ("confirmed", "calls")
-    )
-    assert confirmed > 0.4 * calls > 100, text
+    assert report.faults.total() >= AT_LEAST, text
+    assert all(page.confirmed >= len(steps) for page in report.book.pages.values()), text
 
 
 def test_every_fault_begins_and_ends(ground: Ground, client: Client) -> None:
@@ -339,8 +341,8 @@ def test_nothing_stays_when_the_process_ends(ending: signal.Signals | None) -> N
     assert f"{PREFIX}{NUMBERS.start - 1}-" not in shown()
     if ending is not None:
         process.send_signal(ending)
-    process.communicate(timeout=20)
-    by = time.monotonic() + 10
+    process.communicate(timeout=2 * SOON)
+    by = time.monotonic() + SOON
     while there := [
         *(pid for pid in pids if Path(f"/proc/{pid}").exists()),
         *(mark for mark in marks if mark in shown()),

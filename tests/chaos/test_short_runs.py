@@ -33,7 +33,8 @@ from tests.chaos.workloads import Counter, Entries, Register, Session
 
 pytestmark = pytest.mark.load
 
-SECONDS = 22.0
+AT_LEAST = 4
+"""Faults: a run is counted in them, however long they take. Many are with a second one."""
 QUICK = etcdv2.Timeout(connect=0.5, attempt=0.5, commit=0.5, total=8)
 Keys = Callable[[Any, Any], Any]
 
@@ -73,26 +74,22 @@ def test_promises_hold_under_a_schedule_of_faults(arena: Arena) -> None:
     """`CHAOS_SEED` repeats a schedule; the report, with its seed, is the message of the failure."""
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
     steps: list[str] = []
-    report = Run(arena, seed, steps.append).carry_out(SECONDS)
+    report = Run(arena, seed, steps.append).carry_out(faults=AT_LEAST)
     text = "\n".join([str(report), *steps])
     assert report.sound, text
-    assert sum(report.faults.values()) >= 3, text
-    confirmed, calls = (
-        sum(getattr(page, what) for page in report.book.pages.values()) for what in ("confirmed", "calls")
-    )
-    assert confirmed > 0.5 * calls > 250, text
+    assert report.faults.total() >= AT_LEAST, text
+    assert all(page.confirmed >= len(steps) for page in report.book.pages.values()), text
 
 
 def test_run_that_finds_something_keeps_its_history(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(arena, 1, lambda _: None)
 
-    def one_finding(until: float) -> None:
-        time.sleep(0.5)
+    def one_finding(until: float, faults: int) -> None:
         run._book.complain("counter", "lost", "on purpose")
         run._thread(lambda: print(1 / 0))
 
     monkeypatch.setattr(run._schedule, "run", one_finding)  # and one worker that breaks
-    report = run.carry_out(0)
+    report = run.carry_out()
     assert not report.sound
     assert report.book.found == {"lost": 1, "strange": 1}
     assert "lost 1" in str(report)
@@ -110,12 +107,12 @@ def test_run_that_breaks_off_keeps_its_history_and_ends_its_workers(
     lines: list[str] = []
     run = Run(arena, 1, lines.append)
 
-    def break_off(until: float) -> None:
+    def break_off(until: float, faults: int) -> None:
         raise StartFailed("on purpose")
 
     monkeypatch.setattr(run._schedule, "run", break_off)
     with pytest.raises(StartFailed, match="on purpose"):
-        run.carry_out(0)
+        run.carry_out()
     assert not any(thread.is_alive() for thread in run._threads)
     assert run._book.sound, run._book.texts
     kept = run._journal.directory
@@ -265,7 +262,7 @@ def test_call_to_stalled_members(
     def one_read() -> Worker:
         yield Ask("get", lambda keys: keys.get("/chaos", timeout=0.5), writes=False, within=0.5)
 
-    book = Book(margin=0.8)
+    book = Book(margin=8)
     for link in arena.links:
         link.stall()
     drive(one_read(), variant(linked.keys, sound.keys), book, "read")
@@ -278,7 +275,7 @@ def test_sync_ends_within_its_deadline_while_the_found_addresses_stall(arena: Ar
     def one_sync() -> Worker:
         yield Ask("sync", lambda client: client.sync(timeout=0.5), writes=False, within=0.5)
 
-    book = Book(margin=0.8)
+    book = Book(margin=8)
     for link in arena.links:
         link.stall()
     drive(one_sync(), sound, book, "sync")
@@ -315,7 +312,7 @@ def paused_leader_round(arena: Arena, register: Register, book: Book, key: str, 
 
 
 def test_repeated_set_overwrites_a_later_one_and_the_checker_sees_it(arena: Arena) -> None:
-    register = Register(book := Book(margin=5), 0)
+    register = Register(book := Book(), 0)
     rounds = (paused_leader_round(arena, register, book, f"/chaos/twice-{n}", repeat=True) for n in range(10))
     assert not all(rounds)
     register.check(None)
@@ -323,7 +320,7 @@ def test_repeated_set_overwrites_a_later_one_and_the_checker_sees_it(arena: Aren
 
 
 def test_set_that_is_not_repeated_stays_linearizable_under_a_paused_leader(arena: Arena) -> None:
-    register = Register(book := Book(margin=5), 0)
+    register = Register(book := Book(), 0)
     assert all(paused_leader_round(arena, register, book, f"/chaos/once-{n}", repeat=False) for n in range(2))
     assert book.pages["register"].unknown >= 2
     assert book.found == {}, book.texts

@@ -1,6 +1,7 @@
 """The watch workload: writers who know their modified indexes, followers who must get all of them, in order.
 
-Owns what "complete, or the hole named" means. A hole is what a follower had not seen when it got HistoryCleared.
+Owns what "complete, or the hole named" means. A hole is what a follower had not seen when it got HistoryCleared; the
+end may lie in one, so a follower looks for it when it has read the state.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import etcdv2
 from tests.chaos.book import Book, Outcome
 from tests.chaos.workers import TOTAL, Ask, Wait, Worker
+from tests.tools.waiting import SOON
 
 END = "the end"
 POLL = 0.5
@@ -89,13 +91,13 @@ class Watched:
             self._book.complain(self.name, "strange", f"set: {outcome.error!r}")
 
     def finish(self, keys: Any) -> None:
-        """Write what the followers wait for."""
+        """Write what the followers wait for; only one that hangs has not seen it when it is to give up."""
         index = keys.set(f"{self.directory}/{END}", END).index
         self.confirmed[index] = Delivered(index, f"{self.directory}/{END}", END)
-        self.give_up = time.monotonic() + 20.0
+        self.give_up = time.monotonic() + 2 * SOON
 
     def follower(self, name: str, after: int, open_watch: OpenWatch = standard_watch) -> Worker:
-        """Watches from `after` on, until the end is seen; after a hole it reads the state and watches from there."""
+        """Watches from `after` on, until the end is seen; after a hole it looks for it, and watches from there."""
         mine = Monitored(name, after)
         self.followed.append(mine)
         last = after
@@ -119,10 +121,12 @@ class Watched:
                 yield _close(watcher)
                 watcher = None
             if isinstance(outcome.error, etcdv2.HistoryCleared):
-                outcome = yield Ask("get", lambda keys: keys.get("/chaos", quorum=True), writes=False)
-                if outcome.confirmed:
-                    mine.holes.append(Hole(last, outcome.response.index))
-                    last = outcome.response.index
+                outcome = yield Ask("get", lambda keys: keys.get(f"{self.directory}/{END}", quorum=True), writes=False)
+                mine.ended = outcome.confirmed
+                if outcome.confirmed or isinstance(outcome.error, etcdv2.KeyNotFound):
+                    until = (outcome.response if outcome.confirmed else outcome.error).index
+                    mine.holes.append(Hole(last, until))
+                    last = until
             elif outcome.error is not None:
                 yield Wait(0.2)
         if watcher is not None:

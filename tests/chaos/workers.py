@@ -50,7 +50,7 @@ def drive(worker: Worker, keys: Any, book: Book, workload: str, by: str = "") ->
             return
         outcome = None
         if isinstance(step, Wait):
-            time.sleep(step.seconds)
+            time.sleep(book.eased(step.seconds))
             continue
         begun = time.monotonic()
         try:
@@ -71,7 +71,7 @@ async def drive_async(worker: Worker, keys: Any, book: Book, workload: str, by: 
             return
         outcome = None
         if isinstance(step, Wait):
-            await asyncio.sleep(step.seconds)
+            await asyncio.sleep(book.eased(step.seconds))
             continue
         begun = time.monotonic()
         response, error = None, None
@@ -82,4 +82,4 @@ async def drive_async(worker: Worker, keys: Any, book: Book, workload: str, by: 
         except Exception as caught:
             response, error = None, caught
         outcome = Outcome(begun, time.monotonic(), response, error)
-        book.enter(workload, step.call, step.within, outcome, writes=step.writes, by=by)
+        book.enter(workload, step.call, step.within, outcome, writes=step.writes, by=by, in_loop=True)

@@ -53,6 +53,31 @@ def test_change_of_no_role_is_refused(change: Callable[[str, list[str]], UserCha
         change("u", [])
 
 
+NO_ROLE = ["", ".", "..", "/", "//", "a/b"]
+"""With all but the last the server ends the connection for whoever reads that user (3.5.1, 3.4.23)."""
+
+
+@pytest.mark.parametrize("name", NO_ROLE)
+@pytest.mark.parametrize("others", [(), ("reader",)])
+def test_role_that_nobody_can_have_is_refused_in_a_list_as_alone(name: str, others: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="name"):
+        operations.get_role(name)
+    with pytest.raises(ValueError, match=r"roles: name .*must not be empty"):
+        bodies.new_user("u", PASSWORD, [*others, name])
+    with pytest.raises(ValueError, match=r"roles: name .*must not be empty"):
+        bodies.grant_user("u", [*others, name])
+
+
+@pytest.mark.parametrize("name", NO_ROLE)
+def test_any_role_can_be_taken_away(name: str) -> None:
+    assert sent(bodies.revoke_user("u", [name])) == {"user": "u", "revoke": (name,)}
+
+
+def test_list_of_one_empty_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        bodies.new_user("u", PASSWORD, [""])
+
+
 def test_user_name_with_a_colon_is_refused() -> None:
     with pytest.raises(ValueError, match="could never log in"):
         bodies.new_user("a:b", PASSWORD, ())
@@ -143,5 +168,5 @@ def test_names_that_are_no_text_are_a_type_error(given: Any) -> None:
         lambda: bodies.new_role("r", given, ()),
         lambda: bodies.new_role("r", (), given),
     ):
-        with pytest.raises(TypeError, match="is not a str"):
+        with pytest.raises(TypeError, match="must be a str, not"):
             make()

@@ -208,7 +208,7 @@ def test_write_applied_elsewhere_is_reported_with_its_response() -> None:
 def test_what_a_server_sends_back_is_shown_without_secrets(call: Call[Any, Any]) -> None:
     secrets = Secrets("root", "hunter22")
     reply = plain(502, "<html>hunter22</html>", **{"content-type": "text/hunter22"})
-    found = finding.of_undescribed(ODD, reply, ValueError("hunter22 is no JSON"), A, call, secrets)
+    found = finding.of_undescribed(ODD, reply, ValueError("no JSON"), A, call, secrets)
     error = ledger_of((A, ODD, found), (B, NEXT, finding.of_failure(REFUSED, 0.1)), call=call).unavailable()
     assert isinstance(error, EtcdError)
     shown = f"{error}{found}{found.error!r}{found.error}{found.error.__cause__ if found.error else ''}"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from typing import Any
 
 import pytest
 
+from etcdv2 import AsyncClient, Client
+from etcdv2._async.settings import AsyncClientSettings
+from etcdv2._sync.settings import ClientSettings
+from etcdv2._types.environment import settings_from_env
 from etcdv2._types.settings import (
     UNSET,
     Timeout,
     check_consistency,
     check_seconds,
-    settings_from_env,
     timeout_from,
+    with_settings,
 )
+from etcdv2._types.srv import Srv
 from etcdv2._types.tls import TLS
 
 
@@ -130,13 +136,75 @@ def test_user_without_password_is_refused() -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("5s", 5), ("500ms", 0.5), ("1m", 60), ("1.5s", 1.5), ("2h", 7200)])
 def test_durations_are_read_as_go_writes_them(text: str, seconds: float) -> None:
-    assert settings_from_env({"ETCDCTL_TOTAL_TIMEOUT": text}) == {"timeout": Timeout(total=seconds)}
-    assert settings_from_env({"ETCDCTL_TIMEOUT": text}) == {"timeout": Timeout(connect=seconds)}
-    assert settings_from_env({"ETCDCTL_DIAL_TIMEOUT": text}) == {"timeout": Timeout(connect=seconds)}
+    for name, field in (
+        ("TOTAL_TIMEOUT", "total"),
+        ("COMMAND_TIMEOUT", "total"),
+        ("TIMEOUT", "connect"),
+        ("DIAL_TIMEOUT", "connect"),
+    ):
+        found = settings_from_env({f"ETCDCTL_{name}": text})["timeout"]
+        assert getattr(found, field) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["5", "s", "fast", "-5s", "1.2.3s", "²s", ".s"])
+@pytest.mark.parametrize(
+    "text", ["5", "s", "fast", "-5s", "1.2.3s", "²s", ".s", "0s", "0", "1m 30s", "1d", "5s1", "1M"]
+)
 @pytest.mark.parametrize("name", ["ETCDCTL_TOTAL_TIMEOUT", "ETCDCTL_TIMEOUT", "ETCDCTL_DIAL_TIMEOUT"])
 def test_unreadable_duration_is_refused_by_the_name_of_its_variable(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=name):
         settings_from_env({name: text})
+
+
+@pytest.mark.parametrize(
+    ("environ", "settings"),
+    [
+        ({"INSECURE_SKIP_TLS_VERIFY": "true"}, {"tls": TLS(verify=False)}),
+        ({"INSECURE_SKIP_TLS_VERIFY": "1", "CACERT": "ca"}, {"tls": TLS(verify=False)}),
+        ({"INSECURE_SKIP_TLS_VERIFY": "false"}, {}),
+        ({"INSECURE_SKIP_TLS_VERIFY": "F", "CACERT": "ca"}, {"tls": TLS(ca_file="ca")}),
+        ({"INSECURE_TRANSPORT": "false"}, {"tls": TLS()}),
+        ({"INSECURE_TRANSPORT": "true"}, {}),
+        ({"DISCOVERY_SRV": "example.org"}, {"endpoints": Srv(domain="example.org", verify_domain=True)}),
+        (
+            {"DISCOVERY_SRV": "example.org", "DISCOVERY_SRV_NAME": "blue", "INSECURE_DISCOVERY": "false", "PEERS": "a"},
+            {"endpoints": Srv(domain="example.org", service="blue", insecure_discovery=False, verify_domain=True)},
+        ),
+        ({"API": "3", "DEBUG": "true", "NO_SYNC": "true", "WRITE_OUT": "json", "KEEPALIVE_TIME": "2s"}, {}),
+        ({"ENDPIONTS": ""}, {}),
+    ],
+)
+def test_all_variables_of_etcdctl_are_honoured(environ: dict[str, str], settings: dict[str, Any]) -> None:
+    assert settings_from_env({f"ETCDCTL_{name}": value for name, value in environ.items()}) == settings
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"ENDPIONTS": "http://a:1"}, "^ETCDCTL_ENDPIONTS: is no variable"),
+        ({"INSECURE_SKIP_TLS_VERIFY": "yes"}, "^ETCDCTL_INSECURE_SKIP_TLS_VERIFY: 'yes' is neither true nor false"),
+        ({"PASSWORD": "hunter2"}, "^ETCDCTL_PASSWORD has no user"),
+        ({"DISCOVERY_SRV_NAME": "blue"}, "^ETCDCTL_DISCOVERY_SRV_NAME has no domain"),
+        ({"DISCOVERY_SRV": "http://a"}, "^ETCDCTL_DISCOVERY_SRV: "),
+    ],
+)
+def test_variable_that_cannot_be_honoured_is_refused_by_its_name(environ: dict[str, str], why: str) -> None:
+    with pytest.raises(ValueError, match=why) as caught:
+        settings_from_env({f"ETCDCTL_{name}": value for name, value in environ.items()})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_settings_go_over_those_of_the_environment() -> None:
+    found = settings_from_env({"ETCDCTL_USERNAME": "root:pw", "ETCDCTL_ENDPOINTS": "a"})
+    assert with_settings(found, {"username": "ada", "repeat_writes": True}) == {
+        "endpoints": ["a"],
+        "username": "ada",
+        "repeat_writes": True,
+    }
+
+
+@pytest.mark.parametrize(("client", "settings"), [(Client, ClientSettings), (AsyncClient, AsyncClientSettings)])
+def test_settings_that_may_be_given_beside_the_environment_are_those_of_the_constructor(
+    client: type, settings: type
+) -> None:
+    names = set(inspect.signature(client).parameters) - {"endpoints"}
+    assert set(settings.__annotations__) == names

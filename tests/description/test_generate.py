@@ -32,7 +32,7 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def made(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The command takes what the description gave before: to make it takes seconds."""
-    monkeypatch.setattr(generate, "package", lambda spec: files)
+    monkeypatch.setattr(generate, "package", lambda spec, source: files)
 
 
 @pytest.mark.usefixtures("made")
@@ -90,9 +90,9 @@ def test_package_names_all_operations_and_models(spec: Any) -> None:
     assert {"Call", "UndescribedAnswer", *operations, *spec["components"]["schemas"]} == set(etcdv2_api.__all__)
 
 
-def test_validate_only_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_only_counts(spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--validate"]) == 0
-    assert capsys.readouterr().out == "etcd-v2.yaml is valid: 26 operations\n"
+    assert capsys.readouterr().out == f"etcd-v2.yaml is valid: {len(list(generate.operations(spec)))} operations\n"
 
 
 @pytest.mark.parametrize("text", ["a: [", "openapi: 3.1.0\ninfo: {title: x, version: '1'}\npaths: {/a: {get: 1}}\n"])
@@ -113,6 +113,33 @@ def test_reference_to_nowhere_is_refused(spec: Any, tmp_path: Path) -> None:
     (tmp_path / "lost.yaml").write_text(yaml.safe_dump(changed))
     with pytest.raises(generate.DescriptionError, match="Nobody"):
         generate.models_source(changed)
+
+
+def test_the_package_carries_the_description(files: dict[str, str]) -> None:
+    assert files["etcd-v2.yaml"] == generate.SPEC.read_text()
+
+
+def test_operation_whose_errors_come_without_json_is_made(spec: Any) -> None:
+    """Its function says `Never`, and the file has what it needs to say so."""
+    changed = copy.deepcopy(spec)
+    responses = changed["paths"]["/version"]["get"]["responses"]
+    del responses["502"], responses["503"]
+    source = generate.made_from("spec/etcd-v2.yaml", "operations.py", generate.operations_source(changed))
+    assert "def get_version() -> Call[Version, Never]:" in source
+    assert "def _read_get_version(status: int, body: bytes) -> Version:" in source
+    assert "\nfrom typing import Never\n" in source
+
+
+@pytest.mark.parametrize("mark", ["x-same-as", "x-no-function"])
+def test_operation_that_is_no_function_has_a_name_all_the_same(spec: Any, mark: str) -> None:
+    marked = {
+        operation["operationId"]
+        for item in spec["paths"].values()
+        for method, operation in item.items()
+        if method in generate.METHODS and (mark in item or mark in operation)
+    }
+    assert marked
+    assert not marked & {one.name for one in generate.operations(spec)}
 
 
 def test_operation_without_a_name_is_refused(spec: Any) -> None:

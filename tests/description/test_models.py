@@ -11,9 +11,9 @@ import pydantic
 import pytest
 
 import etcdv2_api
+from etcdv2.testing._description import description
 from etcdv2_api import KeysError, KeysEvent, MemberPeers, Node, Permissions, RoleChange, UndescribedAnswer, operations
 from etcdv2_api.node import Model, wire_name
-from tests.tools.description import description
 
 SCHEMAS = description().spec["components"]["schemas"]
 TREE = Node(

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 import etcdv2_api as api
-from etcdv2.testing import Cluster, Server
+from etcdv2.testing import Cluster, Server, check_answer
+from etcdv2.testing._description import description
 from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer, operations
 from scripts import generate
-from tests.tools.description import check, description
 
 Answer = TypeVar("Answer")
 FORM = "application/x-www-form-urlencoded"
@@ -185,7 +185,7 @@ def decoder(path: str, method: str) -> Callable[[int, bytes], Any]:
 EXAMPLES = [
     (path, method, status, media, name, value)
     for path, method, status, media, name, value in description().examples()
-    if (method, path) != ("GET", "/v2/members/{id}")
+    if not SPEC["paths"][path][method.lower()].get("x-no-function")
 ]
 
 
@@ -282,7 +282,7 @@ class Lowly:
     ) -> tuple[int, bytes]:
         response = self._client.request(method, target, content=body, headers=headers, auth=self.auth)
         self.headers = response.headers
-        check(method, target, response.status_code, dict(response.headers), response.content)
+        check_answer(method, target, response.status_code, dict(response.headers), response.content)
         return response.status_code, response.content
 
     def close(self) -> None:
@@ -466,6 +466,45 @@ def test_real_server_agrees_about_what_is_not_there(lowly: Lowly) -> None:
     assert lowly.raw("GET", "/v2/keys/a//b")[0] == 301
     assert lowly.raw("GET", "/v2/keys")[0] == 200
     assert lowly.raw("GET", "/v2/auth/users/")[0] == 200
+    assert lowly.raw("GET", "/v2/auth/users/a%2Fb")[0] == 400
+    assert lowly.raw("HEAD", "/v2/auth/roles/a/b")[0] == 400
+    assert lowly.raw("DELETE", "/v2/auth/users/a/b/c")[0] == 400
+
+
+def test_real_server_agrees_about_what_is_below_members(lowly: Lowly) -> None:
+    """Whatever it is: GET finds nothing, POST adds a member, PUT and DELETE take it for an id."""
+    json_type, nothing = {"Content-Type": "application/json"}, b"{}"
+    for below in ("abc", "abc/", "leader", "leader/", "a/b/c", "a%2Fb"):
+        path = f"/v2/members/{below}"
+        assert lowly.raw("GET", path)[0] == (200 if below == "leader" else 404)
+        assert lowly.raw("POST", path)[0] == 415
+        assert lowly.raw("POST", path, nothing, json_type)[0] == 400
+        assert lowly.raw("DELETE", path)[0] == 404
+        assert lowly.raw("PATCH", path)[0] == 405
+        peers = operations.update_member("x", PEERS).body
+        assert lowly.raw("PUT", path, peers, json_type)[0] == 404
+
+
+@pytest.mark.parametrize("below", ["leader", "whatever/id"])
+def test_real_server_adds_a_member_below_members(etcd_binary: Path | None, below: str) -> None:
+    with Server(etcd_binary, fsync=False) as alone:
+        lowly = Lowly(alone)
+        body = operations.add_member(PEERS).body
+        status, content = lowly.raw("POST", f"/v2/members/{below}", body, {"Content-Type": "application/json"})
+        assert status == 201
+        assert api.Member.model_validate_json(content) in lowly.send(operations.list_members()).members
+        lowly.close()
+
+
+def test_real_server_takes_the_largest_index_and_no_body(lowly: Lowly) -> None:
+    largest = 2**64 - 1
+    assert lowly.raw("PUT", "/v2/keys/large")[0] == 201
+    assert lowly.raw("POST", "/v2/keys/large-d")[0] == 201
+    assert lowly.refused(operations.delete_key("/large", prev_index=largest)) == 101
+    assert lowly.refused(operations.put_key("/large", prev_index=largest)) == 101
+    assert lowly.refused(operations.put_key("/large", prev_index=largest + 1)) == 203
+    assert lowly.send(operations.get_key("/large", wait_index=largest)).action == "get"
+    assert lowly.refused(operations.get_key("/large", wait_index=largest + 1)) == 203
 
 
 def test_real_server_without_the_v2_api_agrees(etcd_binary: Path | None) -> None:

@@ -19,7 +19,7 @@ from etcdv2._core.deadline import Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Reply, Sent, TransportFailure
 from etcdv2._sync.leader import LeaderPreference
-from etcdv2._sync.watch.reconnect import Reconnect
+from etcdv2._sync.watch.reconnect import Outage, Reconnect
 from etcdv2._transport.failures import LimitReached, failure
 
 CLIENTS = pytest.mark.parametrize("client", [Client, AsyncClient])
@@ -48,6 +48,9 @@ class Clock:
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
         self.now += seconds
+
+    def clear(self) -> None:
+        """As a pulse."""
 
 
 # --- what is not given ------------------------------------------------------------------------------------------------
@@ -78,9 +81,9 @@ def test_watches_and_mirrors_read_1000_events_ahead() -> None:
 
 def reconnect(patience: float | None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Reconnect:
     monkeypatch.setattr("etcdv2._sync.watch.reconnect.time", clock)
-    made = Reconnect("/a", patience)
+    made = Reconnect("/a", patience, Outage(), steadfast=False)
     made.begun = True
-    monkeypatch.setattr(made, "_stop", clock)
+    monkeypatch.setattr(made, "_pulse", clock)
     return made
 
 
@@ -94,7 +97,7 @@ def test_watch_tries_again_with_pauses_of_up_to_5_seconds(monkeypatch: pytest.Mo
 
     tries = 0
 
-    def attempt() -> str:
+    def attempt(_: object) -> str:
         nonlocal tries
         tries += 1
         if tries <= 200:
@@ -109,7 +112,7 @@ def test_watch_tries_again_with_pauses_of_up_to_5_seconds(monkeypatch: pytest.Mo
 def test_patience_of_60_ends_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
 
-    def attempt() -> None:
+    def attempt(_: object) -> None:
         raise ClusterUnavailable("nobody answers")
 
     with pytest.raises(ClusterUnavailable):
@@ -117,7 +120,7 @@ def test_patience_of_60_ends_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock.now == pytest.approx(1060)
 
 
-@pytest.mark.parametrize("module", both("watch.feed"))
+@pytest.mark.parametrize("module", both("watch.event_reader"))
 def test_stream_is_opened_for_an_event_that_comes_within_20_ms(module: Any) -> None:
     assert module.BURST_SECONDS == 0.02
 

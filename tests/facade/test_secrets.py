@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import pickle
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,6 +217,61 @@ def test_echoed_credentials_are_masked(
         assert error is not None
         assert not leaks(views(error))
     assert not leaks(records(caplog))
+
+
+@EVERY_KIND
+def test_name_of_a_member_that_an_answer_should_not_have_is_not_shown(kind: Kind) -> None:
+    body = json.dumps({"leader": "1", "followers": {PASSWORD: {"latency": {}}}}).encode()
+    with FaultServer(default=answer(200, CLUSTER, body)) as server:
+        error = kind.end(server.endpoint.url, lambda c: c.stats.leader(timeout=0.5), **CREDENTIALS)
+    assert isinstance(error, etcdv2.UnexpectedAnswer)
+    assert error.reason == "not as described: followers.*.latency.current: Field required"
+    assert not leaks(views(error))
+
+
+@pytest.mark.parametrize("status", [200, 400, 502])
+@pytest.mark.parametrize("transport", ["fast", "httpx"])
+def test_health_shows_no_echoed_credentials(transport: str, status: int) -> None:
+    with FaultServer(default=echoing(status, as_message=False)) as server:
+        with Client(server.endpoint.url, **CREDENTIALS, **over(transport)) as client:
+            health = client.health()
+    (one,) = health.endpoints
+    assert not one.healthy
+    assert "Basic ***" in one.reason
+    assert not leaks({"health": repr(health)})
+
+
+# --- passwords that are words of this library ------------------------------------------------------------------------
+
+UNTOLD = {
+    "not as described": (answer(200, CLUSTER, b'{"action": "get", "node": {"key": 1}}'), "not as described: node.key:"),
+    "no JSON": (answer(400, CLUSTER, b"<html>"), "not as described: Invalid JSON"),
+    "no body": (answer(200, CLUSTER, b""), "the body is empty"),
+    "no index": (
+        answer(200, {**CLUSTER, "X-Etcd-Index": "x"}, b'{"action": "get", "node": {}}'),
+        "X-Etcd-Index, X-Raft",
+    ),
+    "no v2": (answer(404, None, b"404 page not found"), "the v2 API is not served by"),
+    "silence": (stall(), "no usable answer within 0.4 s"),
+    "an end": (close(), "no endpoint gave a usable answer"),
+}
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("case", UNTOLD)
+def test_short_password_does_not_show_by_what_is_hidden(kind: Kind, case: str) -> None:
+    behaviour, words = UNTOLD[case]
+    texts = set[str]()
+    for password in ("described", "e", "body", "answer", "v2", "zq7"):
+        with FaultServer(default=behaviour) as server:
+            error = kind.end(
+                server.endpoint.url, lambda c: c.keys.get("/a", timeout=0.4), username="amy", password=password
+            )
+            assert error is not None
+            own = str(error).partition("; the body begins")[0]  # what follows came from outside
+            texts.add(re.sub(r"[0-9.]+ s\)", "", own.replace(server.endpoint.url, "URL")))
+    assert any(words in text for text in texts)
+    assert not any("***" in text for text in texts), texts
 
 
 # --- real servers ----------------------------------------------------------------------------------------------------

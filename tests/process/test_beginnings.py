@@ -137,7 +137,7 @@ async def test_calls_of_what_was_closed_let_others_run(etcd: Server, transport: 
 
 async def test_calls_of_what_an_error_has_ended_let_others_run(etcd: Server, transport: str) -> None:
     async with AsyncClient(etcd.url, timeout=0.5, **over(transport)) as client:
-        mirror = await client.keys.mirror("/x", patience=0.1).__aenter__()
+        mirror = await client.keys.mirror("/x", patience=3).__aenter__()
         reader, watcher = mirror.changes(), client.keys.watch("/x")
         etcd.kill()
         await async_until(lambda: mirror.closed)

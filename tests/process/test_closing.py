@@ -203,6 +203,7 @@ AFTERWARDS: dict[str, Callable[[Face], Any]] = {
     "machines": lambda face: face.client.machines(),
     "watch": lambda face: face.keys.watch("/a").next(),
     "health": lambda face: face.client.health(),
+    "ready": lambda face: face.client.ready(),
 }
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -62,22 +59,12 @@ def test_call_whose_name_cannot_be_looked_up_asks_again_and_then_says_so(etcd: S
 
 
 async def test_async_call_whose_name_cannot_be_looked_up_asks_again(
-    etcd: Server, transport: str, monkeypatch: pytest.MonkeyPatch
+    etcd: Server, transport: str, threads: Threads
 ) -> None:
-    class Refusing(ThreadPoolExecutor):
-        refused = 0
-
-        def submit(self, *arguments: Any, **named: Any) -> Any:
-            if self.refused < 1:
-                self.refused += 1
-                raise RuntimeError("can't start new thread")
-            return super().submit(*arguments, **named)
-
-    executor = Refusing()
-    asyncio.get_running_loop().set_default_executor(executor)
     async with AsyncClient(f"http://localhost:{etcd.port}", **over(transport)) as client:
+        threads.refuse("etcdv2-lookup")
         await client.keys.set("/a", "1")
-    assert executor.refused == 1
+        assert threads.refused == 1
 
 
 @pytest.mark.parametrize("name", ["etcdv2-watch", "etcdv2-index"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import http.client
 import itertools
 import logging
 import multiprocessing
@@ -32,6 +33,7 @@ from etcdv2.testing import Server
 from tests.conftest import FIRST_VERSION
 from tests.tools.fault_server import TcpProxy
 from tests.tools.leftovers import Held, async_nothing_left, held, nothing_left
+from tests.tools.waiting import SOON
 
 SECONDS = float(os.environ.get("ETCDV2_SOAK_SECONDS", "6"))
 WINDOWS = 5
@@ -41,6 +43,8 @@ WINDOW_CALLS = 600
 CONNECTIONS = 4
 """Few, so that it makes little difference how many are open at the moment of a sample."""
 CUT_EVERY = 0.15
+CALLS_BETWEEN_CUTS = 20
+"""One after another of a plain client."""
 TIMES = Timeout(connect=1, attempt=1, commit=2, total=5)
 CALLS = 30
 """In a cycle, beside the rest."""
@@ -58,10 +62,17 @@ class Sample(NamedTuple):
 
 
 def cut_again_and_again(port: int, ports: Connection) -> None:
+    """On a busy machine less often, so that calls get through between two cuts."""
     with TcpProxy("127.0.0.1", port) as proxy:
         ports.send(proxy.port)
-        while not ports.poll(CUT_EVERY):
+        pause = CUT_EVERY
+        while not ports.poll(pause):
             proxy.cut()
+            began = time.monotonic()
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=SOON)) as connection:
+                connection.request("GET", "/v2/keys/")
+                connection.getresponse().read()
+            pause = max(CUT_EVERY, CALLS_BETWEEN_CUTS * (time.monotonic() - began))
 
 
 @pytest.fixture
@@ -90,12 +101,13 @@ def sample(counts: list[int]) -> Sample:
 def judge(samples: list[Sample]) -> None:
     """Fails when the later half stands above the earlier: by an object in five calls, a thread, a task, four sockets.
 
-    200 objects and 4 MiB are left to chance: they say less and less the longer it runs.
+    500 objects and 4 MiB are left to chance: they say less and less the longer it runs. Some 1,000 come with the first
+    5,000 calls, and 170 with the 12,000 calls from the 10,000th on (seen in a run of 60 seconds).
     """
     middle = len(samples) // 2
     early, late = samples[:middle], samples[-middle:]
     calls = late[0].calls - early[-1].calls
-    for what, allowed in (("blocks", calls // 5 + 200), ("resident", (4 << 20) + 20 * calls)):
+    for what, allowed in (("blocks", calls // 5 + 500), ("resident", (4 << 20) + 20 * calls)):
         more = min(getattr(one, what) for one in late) - max(getattr(one, what) for one in early)
         assert more <= allowed, f"{what}: {more} more after {calls} calls: {samples}"
     for number, what in enumerate(Held._fields):

@@ -29,12 +29,14 @@ ROOMS = {
     "etcdv2._core.wire": "wire",
     "etcdv2._core.endpoints": "wire",
     "etcdv2._core.deadline": "wire",
+    "etcdv2._core.srv": "wire",
     "etcdv2._core.call": "call",
     "etcdv2._core.watch": "watch",
     "etcdv2._core.mirror": "mirror",
     "etcdv2._core": "core",
     "etcdv2._types": "types",
     "etcdv2._runtime": "runtime",
+    "etcdv2.testing.fixtures": "fixtures",
     "etcdv2.testing": "testing",
     "etcdv2_api": "generated",
     "etcdv2": "face",
@@ -64,9 +66,10 @@ MAY_IMPORT = {
     "types": {"types", "generated"},
     "runtime": {"runtime"},
     "testing": {"testing"},
+    "fixtures": {"testing", "face"},
     "generated": {"generated"},
 }
-PUBLIC_NAMES_ONLY = TO_COME - {"main"}
+PUBLIC_NAMES_ONLY = (TO_COME - {"main"}) | {"fixtures"}
 """What stands on the client uses nothing that its users cannot use: of `etcdv2` what `__all__` has, and of another of
 these rooms no name with an underscore.
 """
@@ -84,26 +87,31 @@ FORBIDDEN = {
     **dict.fromkeys(("core", "call", "watch", "mirror", "wire", "types"), IO | WAITING | {"ssl"}),
     "runtime": IO | {"ssl"},
     "testing": {"httpx", "httptools", "pydantic", "asyncio"},
+    "fixtures": IO | {"ssl", "asyncio"},
     "generated": IO | WAITING | {"ssl"},
 }
 EXCEPTIONS = {
+    "etcdv2._async.httpx2_bridge": {"httpx"},
+    "etcdv2._sync.httpx2_bridge": {"httpx"},
     "etcdv2._async.httpx_socket": {"httpx", "socket"},
     "etcdv2._sync.httpx_socket": {"httpx", "socket"},
     "etcdv2._async.httpx_transport": IO | {"ssl"},
     "etcdv2._sync.httpx_transport": IO | {"ssl"},
+    "etcdv2.testing._checking": {"httpx"},
     "etcdv2._types.tls": {"ssl"},  # makes contexts, opens nothing
     # Read the environment's words about proxies, open nothing.
-    "etcdv2._core.endpoints": {"urllib.request.getproxies", "urllib.request.proxy_bypass"},
+    "etcdv2._core.proxies": {"urllib.request.getproxies", "urllib.request.proxy_bypass"},
 }
 PACKAGES: Mapping[str, set[str]] = {
     **{room: set() for room in MAY_IMPORT},
     "cli": {"rich"},
     "compat": {"urllib3"},
-    "async": {"httpx"},
-    "sync": {"httpx"},
+    "async": {"httpx", "httpx2"},
+    "sync": {"httpx", "httpx2"},
     "transport": {"httptools"},
     "types": {"typing_extensions"},
-    "testing": {"pytest", "trustme"},
+    "testing": {"httpx", "jsonschema", "trustme", "yaml"},
+    "fixtures": {"pytest"},
     "generated": {"pydantic", "typing_extensions"},
 }
 """Packages beside the standard library. Only `transfer` is open: it will need some client for v3."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import pydoc
 import subprocess
 import sys
 import types
@@ -92,7 +93,7 @@ def test_what_waits_is_async_on_the_async_side_only(name: str) -> None:
     blocking = getattr(etcdv2, name.removeprefix("Async"))
     assert not [member for member, value in public(blocking).items() if inspect.iscoroutinefunction(value)]
     at_once = {
-        "AsyncClient": {"set_credentials", "as_curl"},
+        "AsyncClient": {"set_credentials", "set_endpoints", "as_curl"},
         "AsyncKeysAPI": {"at", "watch", "mirror"},
         "AsyncMirror": {"keys", "values", "items", "get", "node", "children", "changes"},
         "AsyncMirrorChanges": {"close"},
@@ -106,21 +107,29 @@ def test_what_waits_is_async_on_the_async_side_only(name: str) -> None:
     assert functions.keys() - waiting == at_once.get(name, set())
 
 
-def test_sections_of_both_clients_are_the_same() -> None:
-    def sections(instance: object) -> dict[str, str]:
-        return {name: type(value).__name__ for name, value in vars(instance).items() if not name.startswith("_")}
+SECTIONS = {
+    "Client": {"keys": "KeysAPI", "members": "MembersAPI", "stats": "StatsAPI", "auth": "AuthAPI"},
+    "AuthAPI": {"users": "UsersAPI", "roles": "RolesAPI"},
+}
 
-    blocking, asynchronous = etcdv2.Client(), etcdv2.AsyncClient()
-    assert sections(blocking) == {
-        "keys": "KeysAPI",
-        "members": "MembersAPI",
-        "stats": "StatsAPI",
-        "auth": "AuthAPI",
-    }
-    assert sections(asynchronous) == {name: f"Async{kind}" for name, kind in sections(blocking).items()}
-    assert sections(blocking.auth) == {"users": "UsersAPI", "roles": "RolesAPI"}
-    assert sections(asynchronous.auth) == {"users": "AsyncUsersAPI", "roles": "AsyncRolesAPI"}
-    blocking.close()
+
+@pytest.mark.parametrize("prefix", ["", "Async"])
+@pytest.mark.parametrize("name", SECTIONS)
+def test_sections_show_in_help_and_dir_of_the_class_and_are_what_they_say(prefix: str, name: str) -> None:
+    cls = getattr(etcdv2, prefix + name)
+    client = getattr(etcdv2, f"{prefix}Client")()
+    instance = client if name == "Client" else client.auth
+    assert {section for section in vars(instance) if not section.startswith("_")} == set()
+
+    text = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    for section, kind in SECTIONS[name].items():
+        assert section in dir(cls)
+        assert f" {section}\n" in text
+        assert inspect.getdoc(getattr(cls, section))
+        assert type(getattr(instance, section)).__name__ == prefix + kind
+        assert getattr(instance, section) is getattr(instance, section)
+    if not prefix:
+        client.close()
 
 
 def test_all_is_what_the_package_exports() -> None:
@@ -163,7 +172,15 @@ def test_every_error_is_in_the_tree_and_no_foreign_one_is_a_base() -> None:
 
 
 def test_results_cannot_be_changed() -> None:
-    for cls in (etcdv2.Response, etcdv2.Ack, etcdv2.Event, etcdv2.EndpointHealth, etcdv2.ClusterHealth, etcdv2.TLS):
+    for cls in (
+        etcdv2.Response,
+        etcdv2.Ack,
+        etcdv2.Event,
+        etcdv2.EndpointHealth,
+        etcdv2.ClusterHealth,
+        etcdv2.Readiness,
+        etcdv2.TLS,
+    ):
         assert dataclasses.is_dataclass(cls)
         assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined] # pyright: ignore
     with pytest.raises(ValueError, match="frozen"):

@@ -419,3 +419,50 @@ def test_fixtures_give_each_test_the_same_process_and_an_empty_store(pytester: p
         """
     )
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+@FIRST_VERSION
+@pytest.mark.usefixtures("etcd_binary")
+def test_fixtures_give_ready_clients_and_servers_with_tls_and_authentication(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["etcdv2.testing.fixtures"]')
+    pytester.makepyfile(
+        """
+        import etcdv2
+        import pytest
+
+        seen = set()
+        clients = []
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_client(etcd, etcd_client, etcd_keys, number):
+            assert etcd_keys is etcd_client.keys
+            etcd_keys.create("/a", str(number))
+            assert etcd_client.endpoints == (etcd.url,)
+            clients.append(etcd_client)
+
+        def test_client_is_closed_afterwards():
+            for client in clients:
+                with pytest.raises(ValueError, match="closed"):
+                    client.keys.get("/a")
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_tls(etcd_tls, etcd_certificates, number):
+            seen.add(etcd_tls.pid)
+            assert len(seen) == 1
+            tls = etcdv2.TLS(ca_file=etcd_certificates.ca_file)
+            with etcdv2.Client(etcd_tls.url, tls=tls) as client:
+                client.keys.create("/a", str(number))
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_auth(etcd_auth, number):
+            username, password = etcd_auth.auth
+            with etcdv2.Client(etcd_auth.url, username=username, password=password) as client:
+                assert client.auth.enabled()
+                client.auth.users.create("ada", "hers")  # the second time only in an empty server
+                client.keys.create("/a", str(number))
+            with etcdv2.Client(etcd_auth.url, username=username, password="wrong") as client:
+                with pytest.raises(etcdv2.Unauthorized):
+                    client.members.add("http://127.0.0.1:1")
+        """
+    )
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=7)

@@ -147,6 +147,12 @@ def test_file_written_by_hand_is_left_alone_and_must_exist(tmp_path: Path) -> No
     assert derive(root, {}, by_hand=frozenset({"s/gone.py"})) == ["s/gone.py: is not there"]
 
 
+def test_source_that_does_not_end_is_named_and_the_others_are_derived(tmp_path: Path) -> None:
+    root = project(tmp_path, {"a/m.py": "x = '''1\n", "a/n.py": "x = 1\n"})
+    assert [line.split(":")[0] for line in derive(root, {})] == ["a/m.py"]
+    assert (root / "s/n.py").is_file()
+
+
 def test_tree_without_sources_is_an_error(tmp_path: Path) -> None:
     assert derive(tmp_path, {}) == ["a: has no source files"]
 

@@ -195,6 +195,17 @@ def nginx(servers: Sequence[Behind], *lines: str) -> Box:
     return Box("nginx", configure, [server.port for server in servers])
 
 
+def nginx_by_path(usual: Behind, other: Behind, *paths: str) -> Box:
+    """Set up as the README says, and all to the `usual` server, but what begins with one of `paths` to the `other`.
+
+    As a balancer that goes by a hash of the path.
+    """
+    elsewhere = (
+        f"location {path} {{ proxy_pass http://127.0.0.1:{other.port}; {' '.join(UNBUFFERED)} }}" for path in paths
+    )
+    return nginx([usual], *UNBUFFERED, "}", *(one.removesuffix("}") + "}" for one in elsewhere), "location = /none {")
+
+
 UNBUFFERED = (
     "proxy_buffering off;",
     "proxy_http_version 1.1;",

@@ -116,6 +116,33 @@ def reset() -> Behaviour:
     return Behaviour(act)
 
 
+class Gate:
+    """An answer whose parts go out one by one, each when the test says so."""
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self._parts = parts
+        self._opened = threading.Semaphore(0)
+        self.sent = 0
+        """So many parts are in the kernel by now."""
+
+    @property
+    def answer(self) -> Behaviour:
+        def act(peer: Peer) -> bool:
+            for part in self._parts:
+                while not self._opened.acquire(timeout=0.02):
+                    if peer.stopping.is_set():
+                        return False
+                peer.send(part)
+                self.sent += 1
+            return True
+
+        return Behaviour(act)
+
+    def open(self, parts: int = 1) -> None:
+        """Let so many more parts out."""
+        self._opened.release(parts)
+
+
 def drip(data: bytes | Sequence[bytes], every: float) -> Behaviour:
     """Send byte after byte, or part after part, one every so many seconds, then go on."""
     parts = [data[at : at + 1] for at in range(len(data))] if isinstance(data, bytes) else data
@@ -149,9 +176,14 @@ class FaultServer(Listener):
     """
 
     def __init__(
-        self, *script: Behaviour, default: Behaviour | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        *script: Behaviour,
+        default: Behaviour | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        super().__init__()
+        super().__init__(host)
+        self._host = host
         self.script = deque(script)
         self.default = default or answer()
         self.requests: list[Received] = []
@@ -161,7 +193,7 @@ class FaultServer(Listener):
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint("https" if self._ssl_context else "http", "127.0.0.1", self.port)
+        return Endpoint("https" if self._ssl_context else "http", self._host, self.port)
 
     def _next(self, *, at_once: bool) -> Behaviour | None:
         with self.lock:

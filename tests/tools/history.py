@@ -108,7 +108,7 @@ def objections(history: History, key: str, items: list[Item], *, recursive: bool
     if start > history.first:
         yield f"{key}: begins after {start}, the writers after {history.first}"
     last = history.first
-    for number, item in enumerate(items):
+    for item in items:
         index = item.index
         if isinstance(item, Event):
             if index <= last:
@@ -122,8 +122,8 @@ def objections(history: History, key: str, items: list[Item], *, recursive: bool
         else:
             after = item.after if isinstance(item, Cleared) else last
             yield from silent(last, after)
-            first = number == 0 and isinstance(item, Snapshot)
-            if not first and index <= after + FORGOTTEN:
+            # The state is read again, too, where another process answers and nothing says that it has the same history.
+            if isinstance(item, Cleared) and index <= after + FORGOTTEN:
                 yield f"{key}: a hole from {after} to {index}, which the server still had"
             if isinstance(item, Snapshot) and _files(item) != history.state(index, key):
                 yield f"{key}: the snapshot of {index} is not the state"

@@ -20,10 +20,11 @@ def reset_on_close(sock: socket.socket) -> None:
 
 
 class Listener:
-    """Accepts on 127.0.0.1, a thread per connection; leaves none behind."""
+    """Accepts on 127.0.0.1 or another loopback address, a thread per connection; leaves none behind."""
 
-    def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, 0), family=family, backlog=256)
         self._threads: list[threading.Thread] = []
         self.socks: set[socket.socket] = set()
         self.lock = threading.Lock()

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
 
 from etcdv2 import AsyncClient, AttemptInfo, Client, ClusterUnavailable, Event, HistoryCleared, Snapshot, Timeout
 from tests.tools.history import Cleared, Item
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 
 TIMES = Timeout(connect=0.5, attempt=1, commit=4, total=10)
-SOON = 15.0
-"""Seconds within which everybody must have delivered what was written after a fault, elections included."""
 END = "end"
+
+
+class Status(NamedTuple):
+    """How far a watch is."""
+
+    start: int
+    reached: int
+    settled: int
+    ended: bool
+    failure: str
 
 
 class Reader:
@@ -39,13 +49,22 @@ class Reader:
         self.snapshots = snapshots
         self._begins = True
         self._watcher: Any = None
+        self.elsewhere: Status | None = None
+        """What another process, where it reads, has said of it last."""
 
     def __repr__(self) -> str:
-        return f"the watch of {self.key} at {self.reached} with {len(self.items)} items, {self.failure!r}"
+        failure = repr(self.failure) if self.elsewhere is None else self.elsewhere.failure
+        return f"the watch of {self.key} at {self.reached} with {len(self.items)} items, {failure}"
 
     @property
     def reached(self) -> int:
+        if self.elsewhere is not None:
+            return self.elsewhere.reached
         return self.items[-1].index if self.items else self.start
+
+    @property
+    def status(self) -> Status:
+        return Status(self.start, self.reached, self.settled, self.ended, repr(self.failure))
 
     @property
     def holes(self) -> int:
@@ -54,6 +73,8 @@ class Reader:
     @property
     def settled(self) -> int:
         """Up to here its watch need not ask the server again."""
+        if self.elsewhere is not None:
+            return self.elsewhere.settled
         return self.reached if self._watcher is None else self._watcher._feed._polls.settled
 
     def end(self) -> str:
@@ -157,3 +178,57 @@ def reading(sync: Any, readers: list[Reader], other: Any, readers_async: list[Re
                 loop.call_soon_threadsafe(stop.set)
             for thread in threads:
                 thread.join()
+
+
+# --- in a process of their own ---------------------------------------------------------------------------------------
+
+STATUS_SECONDS = 0.01
+
+
+def _read_elsewhere(
+    pipe: Connection, sync: Any, readers: list[Reader], other: Any, readers_async: list[Reader]
+) -> None:
+    """Runs in that process."""
+    everybody = [*readers, *readers_async]
+    with reading(sync, readers, other, readers_async) as opened:
+        while not pipe.poll(STATUS_SECONDS):
+            pipe.send([one.status for one in everybody])
+    pipe.send([one.items for one in everybody])
+    pipe.send(opened)
+
+
+@contextlib.contextmanager
+def reading_elsewhere(
+    sync: Any, readers: list[Reader], other: Any, readers_async: list[Reader]
+) -> Iterator[Counter[str]]:
+    """As `reading`, with both clients in another process, which says every moment how far its readers are.
+
+    What they have delivered, and what it yields, is known at the end.
+    """
+    everybody, opened = [*readers, *readers_async], Counter[str]()
+    context = multiprocessing.get_context("spawn")
+    pipe, theirs = context.Pipe()
+    process = context.Process(target=_read_elsewhere, args=(theirs, sync, readers, other, readers_async))
+    process.start()
+    theirs.close()
+
+    def follow() -> None:
+        while not isinstance(received := pipe.recv(), Counter):
+            for one, known in zip(everybody, received, strict=True):
+                if isinstance(known, Status):
+                    one.elsewhere, one.start, one.ended = known, known.start, known.ended
+                else:
+                    one.items = known
+        opened.update(received)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        until(lambda: all(one.start >= 0 for one in everybody), lambda: everybody, SOON)
+        yield opened
+    finally:
+        pipe.send("end")
+        thread.join(SOON)
+        process.join(SOON)
+        process.close()
+        pipe.close()

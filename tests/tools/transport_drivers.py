@@ -16,6 +16,7 @@ from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import AsyncStream, Limits, Reply, Request, Stream, Transport
 from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
+from tests.tools import waiting
 
 T = TypeVar("T")
 TransportName = Literal["threads", "loop"]
@@ -23,7 +24,13 @@ TransportName = Literal["threads", "loop"]
 HEADERS = (("User-Agent", "tests"), ("Authorization", "Basic c2VjcmV0"))
 GET = Request("GET", "/v2/keys/a", HEADERS)
 PUT = Request("PUT", "/v2/keys/a", HEADERS, "application/x-www-form-urlencoded", b"value=1")
-SOON = Limits(connect=2, answer=2, deadline=NEVER)
+LATE = waiting.SOON
+"""Seconds: what takes so long, hangs."""
+SOON = Limits(connect=LATE, answer=LATE, deadline=NEVER)
+UNITS = (0.1, 1.0, 10.0)
+"""Seconds, for limits that have to be over within a test: where a machine stalls, the least may be
+over before what was to come first has come, and the next one is tried.
+"""
 
 
 class Options(TypedDict, total=False):

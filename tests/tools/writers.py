@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, TypedDict
 from urllib.parse import urlencode, urlsplit
 
 from etcdv2.testing import Server
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 
 REMOVALS = ("delete", "expire", "compareAndDelete")
 """Actions after which a key is not there any more."""
@@ -83,7 +83,7 @@ def write_all(port: int, writes: Iterable[Write], *, at_once: int = 20, pause: f
     Those that were refused (a failed comparison, say) are left out of the result.
     """
     done: list[Done] = []
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock, sock.makefile("rb") as answers:
+    with socket.create_connection(("127.0.0.1", port), timeout=HELD) as sock, sock.makefile("rb") as answers:
         for batch in _batches(iter(writes), at_once):
             sock.sendall(b"".join(write.encode() for write in batch))
             for write in batch:
@@ -148,8 +148,8 @@ def _read_chunks(answers: BinaryIO) -> bytes:
 
 ANSWERED = 3.0
 """Seconds that a writer waits for an answer before it takes it for lost."""
-HELD = 20.0
-"""Seconds within which whoever is behind must have caught up."""
+HELD = 2 * SOON
+"""Seconds within which whoever is behind must have caught up, on any machine."""
 BURST, LULL = 2000, 0.3
 """Writes between two lulls, and seconds: a stream falls silent in a lull, and polls take over."""
 
@@ -377,6 +377,30 @@ async def async_foreign_writes(
     )
 
 
+async def async_entries(server: Server, count: int) -> None:
+    """So many entries of raft's log that are no changes of the store: reads with quorum, 1,000 a second."""
+    await asyncio.to_thread(_read_with_quorum, server.port, count)
+
+
+def entries(server: Server, count: int) -> None:
+    """`async_entries`."""
+    _read_with_quorum(server.port, count)
+
+
+def _read_with_quorum(port: int, count: int) -> None:
+    one = b"GET /v2/keys/foreign?quorum=true HTTP/1.1\r\nHost: etcd\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=HELD) as connection:
+        began = time.monotonic()
+        for asked in range(_FOREIGN_AT_ONCE, count + _FOREIGN_AT_ONCE, _FOREIGN_AT_ONCE):
+            connection.sendall(one * _FOREIGN_AT_ONCE)
+            seen, rest = 0, b""
+            while seen < _FOREIGN_AT_ONCE:
+                rest += connection.recv(65536)
+                seen += rest.count(b"HTTP/1.1 404")
+                rest = rest[-11:]
+            time.sleep(max(0.0, began + asked / 1000 - time.monotonic()))
+
+
 def _await_watches(watches: Sequence[Any], index: int) -> None:
     until(lambda: all(index - one._feed._polls.settled < FOLLOWED_EVENTS for one in watches), lambda: watches)
 
@@ -387,14 +411,15 @@ def _write_foreign(url: str, count: int, pause: float, followed_by: Sequence[Any
         b"Content-Length: 7\r\n\r\nvalue=x"
     )
     address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=HELD) as connection:
         while count > 0:
             asked, seen, rest = min(count, _FOREIGN_AT_ONCE), 0, b""
             connection.sendall(one * asked)
             while seen < asked:
                 rest += connection.recv(65536)
-                seen += rest.count(b"HTTP/1.1 20")
+                statuses = re.findall(rb"HTTP/1\.1 (\d)", rest)
+                seen += len(statuses)
+                count -= statuses.count(b"2")  # what was refused, without a leader, say, is written again
                 _await_watches(followed_by, max(map(int, re.findall(rb"X-Etcd-Index: (\d+)\r", rest)), default=0))
-                rest = rest[-10:]  # shorter than what is counted
-            count -= asked
+                rest = rest[-9:]  # shorter than what is counted
             time.sleep(pause)

@@ -52,7 +52,7 @@ def calls(draw: st.DrawFn) -> Call[Any, Any]:
 
 @pytest.fixture(scope="module")
 def transports() -> Iterator[list[Transport]]:
-    both: list[Transport] = [FastTransport(), HttpxTransport(trust_env=False)]
+    both: list[Transport] = [FastTransport(), HttpxTransport()]
     yield both
     for transport in both:
         transport.close()

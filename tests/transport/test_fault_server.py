@@ -13,7 +13,7 @@ from etcdv2._core.wire import Limits, Sent, TransportFailure
 from etcdv2._transport.threads import FastTransport
 from tests.tools.fault_server import FaultServer, TcpProxy, answer, before_reading, close, echo, reset
 from tests.tools.listener import reset_on_close
-from tests.tools.transport_drivers import GET, PUT, SOON
+from tests.tools.transport_drivers import GET, LATE, PUT, SOON
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_stalled_proxy_forwards_nothing_until_it_goes_on(transport: FastTranspor
         assert transport.send(proxy.endpoint, GET, SOON).body == b"/v2/keys/a"
         proxy.stall()
         with pytest.raises(TransportFailure) as caught:
-            transport.send(proxy.endpoint, PUT, Limits(1, 0.1, NEVER))
+            transport.send(proxy.endpoint, PUT, Limits(LATE, 0.1, NEVER))
         assert (caught.value.timed_out, caught.value.sent) == (True, Sent.WHOLE)
         assert len(server.requests) == 1
         proxy.go()

@@ -25,7 +25,7 @@ from etcdv2._transport.threads import FastTransport
 from tests.tools.deaf_server import DeafServer
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
 from tests.tools.leftovers import until
-from tests.tools.transport_drivers import GET, SOON, TransportName, start_transport
+from tests.tools.transport_drivers import GET, LATE, SOON, TransportName, start_transport
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"the end"
@@ -66,7 +66,7 @@ def client_tls(tls: bool, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ss
 
 
 def until_deadline(seconds: float) -> Limits:
-    return Limits(5, seconds, Deadline.after(seconds, time.monotonic()))
+    return Limits(LATE, seconds, Deadline.after(seconds, time.monotonic()))
 
 
 def check_taken_back(server: DeafServer) -> None:
@@ -98,7 +98,7 @@ def test_blocking_call_that_another_thread_aborts_is_taken_back(
 
     def write() -> None:
         with pytest.raises(TransportFailure) as caught:
-            transport.send(server.endpoint, WRITE, Limits(5, 5, Deadline.after(5, time.monotonic())))
+            transport.send(server.endpoint, WRITE, Limits(LATE, 5, Deadline.after(5, time.monotonic())))
         failures.append(caught.value)
 
     thread = threading.Thread(target=write)

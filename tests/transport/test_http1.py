@@ -292,3 +292,14 @@ def test_plaintext_request_line_over_4096_bytes_needs_a_used_connection(length: 
     assert len(encode(request, endpoint).split(b"Host")[0]) == length
     assert RequestEncoder(endpoint).needs_used_connection(request) is needs
     assert not RequestEncoder(endpoint._replace(scheme="https")).needs_used_connection(request)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+def test_head_of_a_request_is_as_long_as_etcd_reads_at_most(method: str) -> None:
+    """The body is not counted."""
+    short = Request(method, "/v2/keys/a", HEADERS, "application/x-www-form-urlencoded", b"value=1")
+    size = len(encode(short).partition(b"\r\n\r\n")[0]) + 4
+    longest = short._replace(target=short.target + "a" * (1_052_672 - size))
+    assert len(encode(longest).partition(b"\r\n\r\n")[0]) + 4 == 1_052_672
+    with pytest.raises(ValueError, match="1052673 bytes; etcd takes 1052672"):
+        encode(longest._replace(target=longest.target + "a"))

@@ -18,6 +18,7 @@ from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
 from etcdv2._transport.loop import AsyncFastTransport
 from tests.tools.fault_server import FaultServer, answer_bytes, before_reading, drip, echo, raw, stall
 from tests.tools.transport_drivers import GET, PUT, SOON
+from tests.tools.waiting import async_until
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FOR_EVER = Limits(None, None, NEVER)
@@ -61,11 +62,10 @@ async def test_cancelled_call_closes_its_connection_and_leaves_its_place(
 async def test_call_cancelled_while_connecting_leaves_its_place(one_place: AsyncFastTransport) -> None:
     with FaultServer(default=before_reading(stall())) as silent, FaultServer(default=echo()) as server:
         endpoint = silent.endpoint._replace(scheme="https")
-        for _ in range(2):
+        for number in (1, 2):
             task: asyncio.Task[object] = asyncio.create_task(one_place.send(endpoint, GET, FOR_EVER))
-            await asyncio.sleep(0.03)
+            await async_until(lambda: silent.connections == number)  # noqa: B023
             await cancel(task)
-        assert silent.connections == 2
         assert (await one_place.send(server.endpoint, GET, SOON)).body == b"/v2/keys/a"
 
 

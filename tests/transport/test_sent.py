@@ -30,6 +30,7 @@ from etcdv2._transport.threads import FastTransport
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, echo, stall
 from tests.tools.interrupting import Interrupt
 from tests.tools.leftovers import until
+from tests.tools.transport_drivers import LATE
 
 HEADERS = (("User-Agent", "tests"),)
 FORM = "application/x-www-form-urlencoded"
@@ -118,7 +119,7 @@ def some(moments: int) -> list[int]:
 
 
 def limits(seconds: float = 5) -> Limits:
-    return Limits(5, seconds, Deadline.after(seconds, time.monotonic()))
+    return Limits(LATE, seconds, Deadline.after(seconds, time.monotonic()))
 
 
 # -- threads ---------------------------------------------------------------------------------------
@@ -307,7 +308,7 @@ async def test_part_that_httpcore_hands_over_when_the_time_is_over_is_counted(
     request_, claimed = REQUESTS[name], Sent.WHOLE
     with FaultServer(default=echo()) as server:
         try:
-            await transport.send(server.endpoint, request_, Limits(2, 0.3, Deadline.after(0.3, time.monotonic())))
+            await transport.send(server.endpoint, request_, Limits(LATE, 0.3, Deadline.after(0.3, time.monotonic())))
         except TransportFailure as failure:
             claimed = failure.sent
         finally:

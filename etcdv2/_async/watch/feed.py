@@ -10,14 +10,17 @@ import logging
 import time
 from math import inf
 
-from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.dispatcher import AsyncDispatcher
+from etcdv2._async.watch.event_reader import BURST_SECONDS, AsyncEventReader
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.pending_stream import AsyncPendingStream
-from etcdv2._async.watch.polls import AsyncHeldPoll, AsyncPolls
+from etcdv2._async.watch.poll_requests import AsyncHeldPoll
+from etcdv2._async.watch.polls import SHORT_POLL_SECONDS
+from etcdv2._async.watch.proxied_polls import AsyncProxiedPolls
 from etcdv2._async.watch.reconnect import AsyncReconnect
-from etcdv2._async.watch.snapshot import async_read_state
+from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_read_state
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.watch.cursor import Cursor
-from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.renewal import Ended
 from etcdv2._core.wire import TransportFailure
@@ -30,12 +33,10 @@ from etcdv2_api import KeysEvent
 
 logger = logging.getLogger("etcdv2")
 
-BURST_SECONDS = 0.02
-"""Seconds within which the event of a poll comes when events may be many: then a stream is opened."""
 SILENT_STREAM_SECONDS = 0.25
 """A stream that is silent for so long is given up for polls, which ask for what it may have missed."""
-SHORT_POLL_SECONDS = 1.0
-"""Polls that end sooner than this, with nothing, are followed by pauses."""
+ONE_SHOT_SECONDS = 0.05
+"""What a watch waits after its first event, if that came at once, for its reader to ask for another one."""
 CLEARANCE_SECONDS = 0.05
 """Between two questions whether a stream's member was caught up by a snapshot; what it brings waits for the answer."""
 
@@ -56,14 +57,18 @@ class AsyncFeed:
         self._dispatcher = dispatcher
         self._key = key
         self._cursor = cursor
-        self._reconnect = AsyncReconnect(key, patience)
+        self._reconnect = AsyncReconnect(key, patience, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
-        self._polls = AsyncPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
+        self._polls = AsyncProxiedPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._pending = AsyncPendingStream()
+        self._reader = AsyncEventReader(dispatcher, self._polls, self._pending, key)
         self._worker: AsyncWorker | None = None
         self._ready = AsyncPulse()
         self._short_polls = 0
+        self._back = AsyncPulse()
+        self._is_back = self._has_brought = False
+        """Whether its reader has asked for a second event, and whether there was a first one."""
         self.items: AsyncChannel[Event | Snapshot] = AsyncChannel(buffer)
         self.begun = False
         self.started_at = (cursor.wait_index or 1) - 1
@@ -79,17 +84,32 @@ class AsyncFeed:
     def unreachable_since(self) -> float | None:
         return self._reconnect.unreachable_since
 
-    async def begin(self) -> None:
-        """Start reading and wait until the server has registered the watch. Raises what prevents it."""
-        self.begun = True
-        self._dispatcher.watches.add(self)
-        try:
-            self._worker = AsyncWorker(self._run, "etcdv2-watch")
-        except RuntimeError as error:
-            raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
-        await self._ready.wait(None)
+    @property
+    def registered(self) -> bool:
+        """Whether the server has known the watch at some time."""
+        return self._reconnect.begun
+
+    async def begin(self, timeout: float | None = None) -> None:
+        """Start reading, and wait until the server has registered the watch; `timeout` seconds at the most.
+
+        It goes on beginning after that. Raises what prevents it.
+        """
+        if not self.begun:
+            self.begun = True
+            self._dispatcher.watches.add(self)
+            try:
+                self._worker = AsyncWorker(self._run, "etcdv2-watch")
+            except RuntimeError as error:
+                raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
+        await self._ready.wait(timeout)
         if not self._reconnect.begun and self.items.error is not None:
             raise fresh(self.items.error)
+
+    def reader_is_back(self) -> None:
+        """Who has taken an event asks for another one; from any thread."""
+        if not self._is_back:
+            self._is_back = True
+            self._back.set()
 
     async def close(self) -> None:
         self.items.discard()
@@ -113,6 +133,7 @@ class AsyncFeed:
         self._reconnect.close()
         self._dispatcher.watches.discard(self)
         self._ready.set()
+        self._back.set()
         self._pending.abort()
         self._polls.close()
         if self._worker is not None:
@@ -157,9 +178,11 @@ class AsyncFeed:
             return None
         return held
 
-    async def _registered(self) -> AsyncHeldPoll:
-        """A poll that is looked after. Raises what prevents it."""
-        held = await self._polls.register()
+    async def _registered(self, deadline: Deadline) -> AsyncHeldPoll | AsyncStoreSeen:
+        """A poll that is looked after; the store, where headers are held back. Raises what prevents it."""
+        held = await self._polls.begin_watch(deadline)
+        if isinstance(held, AsyncStoreSeen):
+            return held
         try:
             self._polls.begin(held)
         except ClusterUnavailable:
@@ -182,7 +205,12 @@ class AsyncFeed:
 
         while True:
             try:
-                return await self._reconnect.endure(self._registered)
+                begun = await self._reconnect.endure(self._registered)
+                if not isinstance(begun, AsyncStoreSeen):
+                    return begun
+                held = await self._await_headers(begun)
+                if held is not None or self.closed:
+                    return held
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
@@ -191,9 +219,18 @@ class AsyncFeed:
                 if not (self._reconnect.begun and await self._polls.settle_by_reading()):
                     raise
 
-    async def _read_state(self) -> Snapshot:
+    async def _await_headers(self, seen: AsyncStoreSeen) -> AsyncHeldPoll | None:
+        """Where headers are held back the watch has begun when the store was seen. None: to be asked again."""
+        self._now_registered()
+        began = time.monotonic()
+        held = await self._polls.await_headers(seen)
+        if held is None:
+            await self._ended_early(began, broken=True)
+        return held and await self._taken_over(held)
+
+    async def _read_state(self, deadline: Deadline) -> Snapshot:
         recursive, quorum = self._cursor.recursive, self._polls.was_put_back
-        return await async_read_state(self._dispatcher, self._key, recursive=recursive, quorum=quorum)
+        return await async_read_state(self._dispatcher, self._key, deadline, recursive=recursive, quorum=quorum)
 
     def _now_registered(self) -> None:
         self._reconnect.beginnings = 0
@@ -207,7 +244,7 @@ class AsyncFeed:
         began = time.monotonic()
         polls = self._polls
         try:
-            body, failure = (b"", None) if self.closed else await self._read_event(held)
+            body, failure = (b"", None) if self.closed else await self._reader.read_event(held)
         finally:
             second = await polls.finish(held)
         try:
@@ -221,6 +258,8 @@ class AsyncFeed:
             # 2. The end of a poll that was renewed: what does it prove?
             ended = polls.ended(held, properly=failure is None)
             if ended is Ended.GO_ON and second is not None:
+                if not await polls.may_go_on(second):
+                    return None
                 second, went_on = None, second
                 return went_on
             if ended is Ended.LEAPT and not await polls.settle_by_reading():
@@ -232,37 +271,17 @@ class AsyncFeed:
         # 3. An end that nobody asked for: an event may have been on its way. Ask from the same index, elsewhere.
         if failure is not None:
             polls.broke(failure)
-            self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
+            if polls.blames(failure):
+                self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
         await self._ended_early(began, broken=failure is not None)
         return None
-
-    async def _read_event(self, held: AsyncHeldPoll) -> tuple[bytes, TransportFailure | None]:
-        """The body of the poll, empty when it ended without one; and what broke it."""
-        body = EventBuffer()
-        stream = held.poll.stream
-        try:
-            if self._pending.held is not None:
-                part = await stream.read(BURST_SECONDS)
-                if part is None:
-                    await self._pending.drop()  # events do not come that quickly any more
-                elif part:
-                    self._polls.receiving()
-                    body.add(part)
-                else:
-                    return b"", None
-            while part := await stream.read():
-                self._polls.receiving()
-                body.add(part)
-        except TransportFailure as failure:
-            return b"", failure  # what came of the event is asked for again
-        return body.take(), None
 
     async def _deliver(self, held: AsyncHeldPoll, body: bytes, began: float) -> AsyncHeldPoll | None:
         """Hand an event on, unless a snapshot may have brought another one before it.
 
         Returns the poll to go on with.
         """
-        change = self._read_change(held.poll, body)
+        change = self._reader.change(held.poll, body)
         if change is None:
             await self._ended_early(began)
             return None
@@ -272,6 +291,9 @@ class AsyncFeed:
             return None  # not delivered: it is asked for again
         after: AsyncHeldPoll | None = None
         if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
+            if not await self._polls.member_is_known(held.poll.endpoint):
+                await self._ended_early(began, broken=True)
+                return None  # not delivered: it is asked for again, and found in the history of whoever answers
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
             # meanwhile.
             after = await self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
@@ -286,14 +308,26 @@ class AsyncFeed:
 
         if await self._accept(change):
             if received - began < BURST_SECONDS and after is None:
-                # At once: of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one.
-                await self._pending.open(self._polls, held.poll.endpoint)
+                await self._expect_more(held)
             return after
         if after is not None:
             await after.poll.stream.close()
         self._dispatcher.endpoint_failed(held.poll.endpoint, "sent no new event")
         await self._ended_early(received)
         return None
+
+    async def _expect_more(self, held: AsyncHeldPoll) -> None:
+        """An event has come at once, so there may be many: after another one that did, a stream is opened.
+
+        Of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one. A first
+        event is mostly all that is wanted of a watch of the past, which is closed then.
+        """
+        if self._has_brought:
+            await self._pending.open(self._polls, held.poll.endpoint)
+            return
+        self._has_brought = True
+        if not self._snapshots:
+            await self._back.wait(ONE_SHOT_SECONDS)
 
     async def _read_stream(self, stream: AsyncHeldPoll) -> None:
         """Take events from the stream until it ends or falls silent; then polls take over, from where it came to.
@@ -313,7 +347,7 @@ class AsyncFeed:
                 if part == b"" or (part is None and not changes):
                     break  # ended, or silent; what is not delivered yet a poll asks for again
                 polls.came_at = inf  # the monitor ends a silent stream where reads do not, but not while this is busy
-                sound = self._add_lines(poll, buffer.lines(part or b""), changes)
+                sound = self._reader.add_lines(poll, buffer.lines(part or b""), changes)
 
                 # What came after foreign events waits until a look back has been asked for after it came.
                 if not self._cursor.follows_on(changes):
@@ -336,27 +370,6 @@ class AsyncFeed:
         for change in changes:
             await self._accept(change)
         changes.clear()
-
-    def _add_lines(self, poll: AsyncPoll, lines: list[bytes], changes: list[KeysEvent]) -> bool:
-        """Read the lines of a stream.
-
-        False for one that is no event: what it was is not known, so nothing behind it may be taken.
-        """
-        for line in lines:
-            change = self._read_change(poll, line) if line.strip() else None
-            if change is not None:
-                changes.append(change)
-            elif line.strip():
-                self._dispatcher.endpoint_failed(poll.endpoint, "sent what is no event")
-                return False
-        return True
-
-    def _read_change(self, poll: AsyncPoll, body: bytes) -> KeysEvent | None:
-        try:
-            return change_from(body)
-        except ValueError as error:
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
-            return None
 
     async def _accept(self, change: KeysEvent) -> bool:
         """Whether the change brought the watch on; an older one does not."""

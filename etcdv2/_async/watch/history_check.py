@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
-from etcdv2._async.watch.snapshot import async_check_not_restored
+from etcdv2._async.watch.paths import AsyncPaths
+from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_check_not_restored
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import process_of
 from etcdv2._core.keys import KeysCall
@@ -17,7 +18,7 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.one_history import Landmark, OneHistory, Place, landmark_of, shows
-from etcdv2._core.wire import Reply, TransportFailure
+from etcdv2._core.wire import Reply, Sent, TransportFailure
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterUnavailable, StaleRead
 from etcdv2_api import KeysError, Node, operations
@@ -30,6 +31,9 @@ SEARCH_SECONDS = 0.5
 """Within which a poll brings what lies in the past, before its end is asked for. A matter of pace."""
 HISTORY_STATUS, HISTORY_CODE = 400, 401
 """Of a server whose history has left the index that was asked for."""
+
+NOT_THERE = "its history has not the event of index {} that was delivered"
+TOO_SHORT = "its history reaches not back to the last event, so it is not known to be the same"
 
 
 def place_of(poll: AsyncPoll) -> Place:
@@ -46,6 +50,7 @@ class AsyncHistoryCheck:
         call: Callable[[int | None], KeysCall],
         probes: tuple[str, ...],
         cursor: Cursor,
+        paths: AsyncPaths,
         *,
         strict: bool,
     ) -> None:
@@ -53,13 +58,14 @@ class AsyncHistoryCheck:
         self._call = call
         self._probes = probes
         self._cursor = cursor
+        self._paths = paths
         self._strict = strict
         self.history = OneHistory()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.history!r}>"
 
-    async def check_index(self, poll: AsyncPoll) -> None:
+    async def check_index(self, poll: AsyncPoll | AsyncStoreSeen) -> None:
         """Raises as `async_check_not_restored` does, for a member that is behind what this watch has seen."""
         try:
             await async_check_not_restored(self._dispatcher, self._probes, self._cursor.seen, poll)
@@ -86,8 +92,27 @@ class AsyncHistoryCheck:
                 return False
 
         # 3. Where the member lags behind the last event, it stays interrupted, and its first event has to wait.
-        await self.prove(poll, poll.meta.index)
+        await self.prove(poll, poll.meta.index, self._cursor.wait_index)
         return True
+
+    async def admits_second(self, poll: AsyncPoll, asked_from: int | None) -> bool:
+        """Whether the watch may go on at this poll, which was registered while one of its history still waited.
+
+        Behind a balancer another member may have taken it. False where it has to be asked for again. Raises
+        HistoryCleared.
+        """
+        if not self.history.is_new(place_of(poll)):
+            return True
+        landmark = self._cursor.landmark
+        try:
+            # Where the last event is still there, nothing between it and where this poll was asked from was looked at.
+            passes_over = landmark is not None and asked_from != landmark.modified + 1
+            if landmark is not None and passes_over and await self._has(poll.endpoint, landmark) is not None:
+                return False
+            return await self.prove(poll, poll.meta.index, asked_from)
+        except (ClusterUnavailable, StaleRead) as error:
+            logger.debug("watch of %s: %s", self._cursor.key, error)
+            return False
 
     async def may_deliver(self, poll: AsyncPoll, event_index: int) -> bool:
         """Whether the event of this poll is of the watch's history, where that could not be said when it was opened.
@@ -97,7 +122,7 @@ class AsyncHistoryCheck:
         if not self.history.interrupted:
             return True
         try:
-            return await self.prove(poll, event_index)
+            return await self.prove(poll, event_index, self._cursor.wait_index)
         except (ClusterUnavailable, StaleRead) as error:
             logger.debug("watch of %s: %s", self._cursor.key, error)
             return False
@@ -112,7 +137,7 @@ class AsyncHistoryCheck:
             return not (interrupted and self._strict)
         return not interrupted and node.modified_index > landmark.modified
 
-    async def prove(self, poll: AsyncPoll, store_index: int) -> bool:
+    async def prove(self, poll: AsyncPoll, store_index: int, asked_from: int | None) -> bool:
         """Whether this poll, whose member is at `store_index` or further, is in the watch's history.
 
         False for a member that lags behind the last event: to be asked again when it brings one.
@@ -122,13 +147,13 @@ class AsyncHistoryCheck:
         place, history, landmark = place_of(poll), self.history, self._cursor.landmark
 
         # 1. The last event, where the poll was asked from right behind it.
-        if landmark is not None and self._cursor.wait_index == landmark.modified + 1:
+        if landmark is not None and asked_from == landmark.modified + 1:
             if store_index < landmark.modified:
                 return False
             is_there = await self._has(poll.endpoint, landmark)
             if is_there is False:
                 history.was_put_back = True
-                raise self._loss(poll, f"its history has not the event of index {landmark.modified} that was delivered")
+                raise self._loss(poll, NOT_THERE.format(landmark.modified))
             if is_there:
                 history.proved(place)
                 return True
@@ -140,14 +165,39 @@ class AsyncHistoryCheck:
 
         # 3. Nothing says that it is another history.
         if self._strict and not history.has_stayed(place):
-            raise self._loss(poll, "its history reaches not back to the last event, so it is not known to be the same")
+            raise self._loss(poll, TOO_SHORT)
         history.proved(place)
         return True
+
+    async def check_unseen(self, seen: AsyncStoreSeen) -> None:
+        """Before a poll waits whose headers are held back: so it would not show its history.
+
+        The last event is looked at each time: a store may have been put back while nothing was asked. Raises
+        HistoryCleared for another history, ClusterUnavailable when that cannot be said now.
+        """
+        history, landmark, endpoint = self.history, self._cursor.landmark, seen.endpoint
+        follows = landmark is not None and self._cursor.wait_index == landmark.modified + 1
+
+        # 1. The last event: any other one there, or none, is another history.
+        if landmark is not None and (follows or not history.interrupted):
+            if seen.meta.index < landmark.modified:
+                return  # it lags: the poll's event has to wait
+            is_there = await self._has(endpoint, landmark)
+            if is_there is False:
+                history.was_put_back = True
+                raise self._unknown(endpoint, seen.meta.index, NOT_THERE.format(landmark.modified))
+            if is_there and follows:
+                history.proved(Place("", endpoint.url))
+                return
+
+        # 2. After an outage it cannot be known otherwise.
+        if history.interrupted and self._strict:
+            raise self._unknown(endpoint, seen.meta.index, TOO_SHORT)
 
     async def _has(self, endpoint: Endpoint, landmark: Landmark) -> bool | None:
         """Whether the server finds that event; None when its history has left the index.
 
-        Raises ClusterUnavailable when that cannot be said.
+        Raises ClusterUnavailable when that cannot be said, HistoryCleared when it cannot be known there.
         """
         call = self._call(landmark.modified)
         try:
@@ -155,12 +205,15 @@ class AsyncHistoryCheck:
             try:
                 return self._is(landmark, await self._dispatcher.ask(endpoint, call))
             except TransportFailure as failure:
+                if await self._paths.is_held_back(endpoint, failure, self._probes):
+                    return await self._has_in_whole_store(endpoint, landmark)
                 if not (failure.timed_out and failure.phase == "read"):
                     raise
 
             # 2. Nothing behind the headers: it is not there, or late. A proper end comes behind all that there is.
+            ends = await self._paths.leads_to_one_member(endpoint, self._probes)
             for _ in range(SILENT_POLLS):
-                body = await self._search(endpoint, call)
+                body = await self._search(endpoint, call, ends)
                 if body is None:
                     return self._is(landmark, await self._dispatcher.ask(endpoint, call))
                 if body.strip():
@@ -169,6 +222,24 @@ class AsyncHistoryCheck:
         except (TransportFailure, ValueError) as failure:
             self._dispatcher.endpoint_failed(endpoint, str(failure))
             raise ClusterUnavailable(f"{endpoint} did not say what its history has: {failure}") from failure
+
+    async def _has_in_whole_store(self, endpoint: Endpoint, landmark: Landmark) -> bool | None:
+        """The same where headers are held back until there is an event, so that silence has no end to rely on.
+
+        The history of the whole store has an event at that index or later in any case: that one, or another one.
+        Raises HistoryCleared where that may not be read, TransportFailure, and ValueError.
+        """
+        call = operations.get_key("/", recursive=True, wait=True, wait_index=landmark.modified)
+        text = f"the event of index {landmark.modified} that was delivered is not found where headers are held back"
+        try:
+            reply = await self._dispatcher.ask(endpoint, call)
+        except TransportFailure as failure:
+            if not await self._paths.is_held_back(endpoint, failure, self._probes):
+                raise
+            raise self._unknown(endpoint, 0, text) from failure
+        if reply.status in (401, 403):
+            raise self._unknown(endpoint, 0, text)
+        return self._is(landmark, reply)
 
     def _is(self, landmark: Landmark, reply: Reply) -> bool | None:
         """By an answer. Raises ValueError when it says nothing."""
@@ -180,10 +251,10 @@ class AsyncHistoryCheck:
             return None
         raise ValueError(f"answered {reply.status}, code {code}")
 
-    async def _search(self, endpoint: Endpoint, call: KeysCall) -> bytes | None:
+    async def _search(self, endpoint: Endpoint, call: KeysCall, ends: bool) -> bytes | None:
         """What a poll brings until its end, which is asked for; None when the poll is refused.
 
-        Raises TransportFailure.
+        `ends`: whether polls are known to end there when they are asked to. Raises TransportFailure.
         """
         poll = await self._dispatcher.watch_at(endpoint, call)
         if poll is None:
@@ -191,13 +262,16 @@ class AsyncHistoryCheck:
         body = EventBuffer()
         try:
             patience: float | None = SEARCH_SECONDS
+            is_ending = False
             while (part := await poll.stream.read(patience)) != b"":
                 if part:
                     body.add(part)
-                elif patience != SEARCH_SECONDS or not poll.stream.half_close():
+                elif is_ending and ends:
+                    raise TransportFailure("has not ended a poll in time", "read", Sent.WHOLE, timed_out=True)
+                elif is_ending or not poll.stream.half_close():
                     break  # where an end is not answered, silence has to do
                 else:
-                    patience = self._dispatcher.timeout.attempt
+                    is_ending, patience = True, self._dispatcher.timeout.attempt
         finally:
             await poll.stream.close()
         return body.take()
@@ -227,6 +301,9 @@ class AsyncHistoryCheck:
         raise StaleRead(self._cursor.seen, poll.meta.index)
 
     def _loss(self, poll: AsyncPoll, why: str) -> HistoryCleared:
+        return self._unknown(poll.endpoint, poll.meta.index, why)
+
+    def _unknown(self, endpoint: Endpoint, index: int, why: str) -> HistoryCleared:
         position = (self._cursor.wait_index or 1) - 1
-        text = f"what happened after index {position} is not known: contact was lost, and at {poll.endpoint} {why}"
-        return HistoryCleared(text, code=401, index=poll.meta.index, endpoint=poll.endpoint.url)
+        text = f"what happened after index {position} is not known: contact was lost, and at {endpoint} {why}"
+        return HistoryCleared(text, code=401, index=index, endpoint=endpoint.url)

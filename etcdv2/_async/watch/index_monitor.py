@@ -14,6 +14,8 @@ from typing import Protocol
 
 from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
 from etcdv2._async.watch.other_members import AsyncOtherMembers
+from etcdv2._async.watch.paths import AsyncPaths
+from etcdv2._async.watch.reconnect import AsyncOutage
 from etcdv2._async.watch.snapshot import async_cluster_index
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
@@ -101,7 +103,9 @@ class AsyncIndexMonitor:
         """Also in a forked child: the workers are the parent's, and so may be who holds the lock."""
         self._members: dict[Endpoint, AsyncMemberMonitor] = {}
         self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
-        self._answering: set[Endpoint] = set()
+        self.paths = AsyncPaths(self._dispatcher)
+        self.outage = AsyncOutage()
+        self._paces: dict[Endpoint, ProbeInterval] = {}
         self._lock = threading.Lock()
 
     def chain(self, poll: AsyncPoll) -> RaftChain:
@@ -133,10 +137,17 @@ class AsyncIndexMonitor:
     async def observe(self, endpoint: Endpoint, key: str, within: float | None = None) -> AsyncPoll | None:
         """A member's store index and raft index, by the headers of a watch, which is closed.
 
-        None where that is refused. Raises TransportFailure.
+        None where that is refused, or its headers are held back. Raises TransportFailure.
         """
+        if self.paths.holds_back(endpoint):
+            return None
         asked_at = time.monotonic()
-        poll = await self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        try:
+            poll = await self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        except TransportFailure as failure:
+            if not await self.paths.is_held_back(endpoint, failure, (key,)):
+                raise
+            return None
         if poll is not None:
             await poll.stream.close()
             self.note(poll, asked_at)
@@ -147,13 +158,9 @@ class AsyncIndexMonitor:
         with self._lock:
             return all(chain.lags(index) for (one, _, _), chain in self._chains.items() if one == endpoint)
 
-    def answers_ends(self, endpoint: Endpoint) -> bool:
-        """Whether a half-close was seen to be answered there."""
-        return endpoint in self._answering
-
-    def end_answered(self, endpoint: Endpoint) -> None:
-        """A poll there ended properly when it was asked to."""
-        self._answering.add(endpoint)
+    def pace(self, endpoint: Endpoint) -> ProbeInterval:
+        """How fast the store goes on there, kept so that short watches in a row do not measure it again."""
+        return self._paces.setdefault(endpoint, ProbeInterval())
 
     def add(self, polls: AsyncMonitored, endpoint: Endpoint) -> None:
         """Its first poll waits there from now on. Raises ClusterUnavailable where it cannot be looked after."""
@@ -195,7 +202,7 @@ class AsyncMemberMonitor:
         self._endpoint = endpoint
         self._lock = lock
         self._watched: dict[AsyncMonitored, None] = {}
-        self._interval = ProbeInterval()
+        self._interval = monitor.pace(endpoint)
         self._chain = RaftChain()
         """Of the member that was observed last."""
         self._probe_key: str | None = None
@@ -216,6 +223,8 @@ class AsyncMemberMonitor:
         """False when it has ended already."""
         if self._ended:
             return False
+        if not self._watched:
+            self._interval.resumed(polls.registered, time.monotonic())
         self._watched[polls] = None
         if polls.renewing:  # a stream, to be looked after more often than the interval under way
             self._pulse.set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from etcdv2._async.watch.polls import AsyncHeldPoll, AsyncPolls
+from etcdv2._async.watch.poll_requests import AsyncHeldPoll
+from etcdv2._async.watch.polls import AsyncPolls
 from etcdv2._core.endpoints import Endpoint
 
 

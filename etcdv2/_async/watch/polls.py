@@ -1,4 +1,4 @@
-"""The polls of one watch: the I/O that `renewal` decides about, and what the index monitor sees and does of it.
+"""The polls of one watch: what `renewal` decides about, and what the index monitor sees and does of it.
 
 Owns the lock around the renewal, the second poll, and the moments at which a poll is ended or aborted.
 """
@@ -10,158 +10,50 @@ import logging
 import threading
 import time
 from math import inf
-from typing import NamedTuple
 
-from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
-from etcdv2._async.watch.history_check import AsyncHistoryCheck, place_of
+from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
+from etcdv2._async.watch.poll_requests import AsyncHeldPoll, AsyncPollRequests
 from etcdv2._async.watch.snapshot import async_untouched_to
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.keys import KeysCall
 from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.one_history import Place
-from etcdv2._core.watch.renewal import Ended, Registered, Renewal, State
+from etcdv2._core.watch.renewal import Ended, Registered, State
 from etcdv2._core.wire import TransportFailure
-from etcdv2._types.api_errors import EtcdError, HistoryCleared
-from etcdv2._types.call_errors import ClusterChanged, StaleRead
+from etcdv2._types.call_errors import ClusterChanged
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import operations
 
 logger = logging.getLogger("etcdv2")
 
+SHORT_POLL_SECONDS = 1.0
+"""A poll that breaks sooner than this is blamed on its endpoint; those that end sooner are followed by pauses."""
 SILENT_STREAM_SECONDS = 0.25
 """A stream that has brought nothing for so long is ended by the monitor, where reading does not time out."""
 READ_SECONDS = 0.5
 """What a read of the key may take while other watches of the client wait for their renewal."""
 
 
-class AsyncHeldPoll(NamedTuple):
-    """A registered poll, and what is known of it."""
-
-    poll: AsyncPoll
-    at: Registered
-
-
-class AsyncPolls:
+class AsyncPolls(AsyncPollRequests):
     """One per watch. The feed's worker begins and finishes polls; the monitor renews them meanwhile."""
 
     def __init__(
         self, dispatcher: AsyncDispatcher, monitor: AsyncIndexMonitor, key: str, cursor: Cursor, *, snapshots: bool
     ) -> None:
-        self._dispatcher = dispatcher
-        self._monitor = monitor
-        self._key = key
-        self._cursor = cursor
-        self._renewal = Renewal(cursor)
+        super().__init__(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._lock = threading.Lock()
-        """For all that follows, which the monitor changes too; never held while waiting."""
+        """For all that follows and the renewal, which the monitor changes too; never held while waiting."""
         self._first: AsyncHeldPoll | None = None
         self._second: AsyncHeldPoll | None = None
         self._lost = self._leapt = False
         """Why the monitor has aborted the first poll, if it has."""
+        self._begun_at = 0.0
+        """When the first poll was begun."""
         self.came_at = inf
         """When the stream under way last brought something."""
-        self.cluster_id = ""
-        child = f"{cursor.key.rstrip('/')}/_etcdv2"
-        self.probes = (child,) if cursor.recursive else (child, key)
-        self.check = AsyncHistoryCheck(dispatcher, self.call, self.probes, cursor, strict=snapshots)
-        self._history = self.check.history
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._key}: {self._renewal!r}>"
-
-    # --- opening -----------------------------------------------------------------------------------------------------
-
-    def call(self, wait_index: int | None, stream: bool | None = None) -> KeysCall:
-        """The request for a poll, or for a stream."""
-        recursive = self._cursor.recursive or None
-        return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
-
-    async def register(self) -> AsyncHeldPoll:
-        """A poll from the settled index on, at whichever endpoint takes it.
-
-        Raises as `perform` does, ClusterChanged, StaleRead for a member that is being caught up, and HistoryCleared.
-        """
-        # 1. After an outage from right behind the last event, where the server still has that.
-        if self._history.interrupted:
-            self._cursor.go_back()
-        try:
-            asked_at = time.monotonic()
-            poll = await self._ask_from_settled()
-        except EtcdError:
-            self._history.interrupted = True
-            raise
-        asked_from = self._cursor.wait_index
-        self._monitor.note(poll, asked_at)
-
-        # 2. Whether the watch may go on there.
-        try:
-            if self.cluster_id and poll.meta.cluster_id != self.cluster_id:
-                # Indexes of one cluster mean nothing in another, whoever noticed the change first.
-                raise ClusterChanged(self.cluster_id, poll.meta.cluster_id, poll.endpoint.url)
-            if self.cluster_id and poll.meta.index < self._cursor.seen:
-                await self.check.check_index(poll)
-            await self._monitor.follow_leap(poll, self.probes)
-            held = self._held(poll)
-            if held is None:
-                raise StaleRead(poll.meta.index + 1, poll.meta.index)
-            if self._is_behind_leap(held, asked_from):
-                raise self.loss(held, Ended.LEAPT)
-            if not await self.check.admits(poll):
-                await poll.stream.close()
-                return await self.register()
-        except BaseException:
-            await poll.stream.close()
-            raise
-        self.cluster_id = poll.meta.cluster_id
-        return held
-
-    async def _ask_from_settled(self) -> AsyncPoll:
-        """Where that is further back than the watch had come, and gone from the history, from there."""
-        try:
-            return await self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
-        except HistoryCleared:
-            if not self._cursor.go_forth():
-                raise
-        return await self._dispatcher.open_watch(self.call(self._cursor.wait_index), UNSET)
-
-    async def open_at(
-        self, endpoint: Endpoint, wait_index: int | None, stream: bool | None = None
-    ) -> AsyncHeldPoll | None:
-        """A poll at this endpoint.
-
-        None where it does not take it, fails, belongs to another cluster, or has a history that may be wrong.
-        """
-        asked_at = time.monotonic()
-        try:
-            poll = await self._dispatcher.watch_at(endpoint, self.call(wait_index, stream))
-        except TransportFailure as failure:
-            logger.debug("watch of %s: no second poll: %s", self._key, failure)
-            return None
-        if poll is None:
-            return None
-        self._monitor.note(poll, asked_at)
-        if poll.meta.cluster_id == self.cluster_id and self._history.is_new(place_of(poll)):
-            self.lost(f"another process answers at {endpoint}")
-            await poll.stream.close()
-            return None
-        held = self._held(poll)
-        if held is None or poll.meta.cluster_id != self.cluster_id or self._is_behind_leap(held, wait_index):
-            await poll.stream.close()
-            return None
-        return held
-
-    def _held(self, poll: AsyncPoll) -> AsyncHeldPoll | None:
-        """What is known of it; None when its member was being caught up by a snapshot, or that was not yet seen."""
-        chain = self._monitor.chain(poll)
-        if chain.leaping or poll.meta.index < chain.leapt_to:
-            return None
-        return AsyncHeldPoll(poll, Registered(poll.meta.index, chain.leaps, poll.member))
-
-    def _is_behind_leap(self, held: AsyncHeldPoll, asked_from: int | None) -> bool:
-        """Whether it searched a history that came with a snapshot: that may pass over events (rule 5 of `renewal`)."""
-        asked_from = None if asked_from is None else max(asked_from, self._cursor.furthest)
-        return asked_from is not None and asked_from <= self._monitor.chain(held.poll).leapt_to
 
     # --- what the worker does ----------------------------------------------------------------------------------------
 
@@ -170,8 +62,8 @@ class AsyncPolls:
         self._history.saw(held.poll.meta)
         with self._lock:
             self._cursor.opened(held.at.index)
-            self._first, self._lost, self._leapt = held, False, False
-            self._renewal.begin(held.at, path_answers=self._monitor.answers_ends(held.poll.endpoint))
+            self._first, self._lost, self._leapt, self._begun_at = held, False, False, time.monotonic()
+            self._renewal.begin(held.at, path_answers=self._monitor.paths.answers_ends(held.poll.endpoint))
         self._monitor.add(self, held.poll.endpoint)
 
     def begin_stream(self, held: AsyncHeldPoll) -> None:
@@ -203,22 +95,44 @@ class AsyncPolls:
                 self._renewal.heard()
                 return Ended.LEAPT if self._leapt else Ended.AGAIN
             if properly and self._renewal.state is State.ENDING:
-                self._monitor.end_answered(held.poll.endpoint)
+                self._monitor.paths.end_answered(held.poll.endpoint)
             return self._renewal.ended(properly=properly)
+
+    async def may_go_on(self, second: AsyncHeldPoll) -> bool:
+        """Whether the watch goes on with this second poll, the first having ended. Raises HistoryCleared."""
+        if await self.check.admits_second(second.poll, second.since):
+            return True
+        self.heard()  # the poll after this one is not the next in a row
+        return False
 
     def broke(self, failure: TransportFailure) -> None:
         """A poll or stream failed. No outage where this client has ended it itself, and not for the member's sake."""
         if not failure.aborted or self._lost:
             self._history.interrupted = True
 
+    def blames(self, failure: TransportFailure) -> bool:
+        """Whether the failure of the first poll that ended last is one of its endpoint, which is to rest then.
+
+        A poll that has waited for a while may be cut by whatever lies between, as balancers do with quiet connections.
+        Whether the endpoint answers, the next poll shows, which is asked for there.
+        """
+        waited = time.monotonic() - self._begun_at >= SHORT_POLL_SECONDS
+        return failure.aborted or self._lost or not waited
+
     def needs_look_back(self, held: AsyncHeldPoll, event_index: int) -> bool:
         return self._renewal.needs_look_back(held.at, event_index)
+
+    async def member_is_known(self, endpoint: Endpoint) -> bool:
+        """Whether a poll there waits at the member that its connection names (rule 9 of `renewal`)."""
+        return await self._monitor.paths.leads_to_one_member(endpoint, self.probes)
 
     async def is_clear(self, stream: AsyncHeldPoll) -> bool:
         """Whether no snapshot was applied at the stream's member before what has come by now.
 
         That has to be asked after it came: a member may be late already when the stream is registered.
         """
+        if not await self.member_is_known(stream.poll.endpoint):
+            return False
         for key in self.probes:
             asked_at = time.monotonic()
             seen = await self._dispatcher.watch_at(stream.poll.endpoint, operations.get_key(key, wait=True))
@@ -229,24 +143,10 @@ class AsyncPolls:
                 return seen.member == stream.at.member and leaps == stream.at.leaps and not chain.leaping
         return False
 
-    def loss(self, held: AsyncHeldPoll, ended: Ended) -> HistoryCleared:
-        """The error that names what cannot be known."""
-        url, settled = held.poll.endpoint.url, self._renewal.settled
-        text = f"what happened after index {settled} is not known: {ended.value}"
-        return HistoryCleared(text, code=401, index=held.at.index, endpoint=url)
-
     def heard(self) -> None:
         """An event was delivered: what was silent before counts no more."""
         with self._lock:
             self._renewal.heard()
-
-    async def observe(self) -> Place:
-        """Who answers now. Raises as `perform` does."""
-        asked_at = time.monotonic()
-        poll = await self._dispatcher.open_watch(self.call(None))
-        await poll.stream.close()
-        self._monitor.note(poll, asked_at)
-        return place_of(poll)
 
     def state_was_read(self, before: Place) -> None:
         """The same; `before` the state was read, this process had answered."""
@@ -352,8 +252,10 @@ class AsyncPolls:
             first.poll.stream.abort()
 
         elif state is State.POLLING:
-            # 2. A second poll beside the first, from the settled index on.
-            second = await self.open_at(first.poll.endpoint, self._renewal.settled + 1)
+            self._monitor.paths.passes_on(first.poll.endpoint)  # its headers are here, and no event
+
+            # 2. A second poll beside the first.
+            second = await self.open_second(first.poll.endpoint)
             if second is not None:
                 await self._overlap(first, second)
                 return

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from etcdv2._async.watch.feed import AsyncFeed
+from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import async_checkpoint
-from etcdv2._types.settings import check_seconds
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
+from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
 
@@ -57,8 +59,8 @@ class AsyncWatcher(Generic[T]):
         feed = self._feed
         if feed.items.exhausted:
             await async_checkpoint()
-        elif not feed.begun:
-            await self._begin(feed)
+        elif not feed.registered:
+            await self._begin(feed, None)
 
         feed = self._feed
         if feed.items.exhausted and feed.items.error is not None:
@@ -84,15 +86,48 @@ class AsyncWatcher(Generic[T]):
     async def next(self, timeout: float | None = None) -> T | None:
         """The next event; None when none came within `timeout` seconds, or when the watch is closed meanwhile.
 
+        `timeout`: None waits for ever; 0 takes what has come already. It bounds the beginning of a watch too,
+        which then goes on in the background.
+
         Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized,
         V2ApiDisabled, which end the watch: then each call raises it. ValueError when it was closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         had_ended = self._feed.items.exhausted
         item = await self._next(timeout)
         if item is None and had_ended:
             raise self._is_closed()
         return item
+
+    async def open(self) -> Self:
+        """Begin the watch without `with`, for an object that owns it, and ends it by `close`. Raises as `with` does."""
+        return await self.__aenter__()
+
+    async def batch(self, timeout: float | None = None, *, gather: float = 0.1, limit: int | None = None) -> list[T]:
+        """The next events together, in order: the first as `next` gives it, and what comes within `gather` seconds.
+
+        Empty where `next` gives None. `gather`: seconds from when the first is there; 0 for what has come
+        already. `limit`: at most so many; None for all that there are, which are `buffer` at the most. A
+        batch that is full does not wait. Raises as `next` does, after all events that came before.
+        """
+        check_batch(timeout, gather, limit)
+        deadline, had_ended = Deadline.after(timeout, time.monotonic()), self._feed.items.exhausted
+        items = (await self._begun(timeout)).items
+
+        # Nothing is taken while this waits: a cancellation loses nothing.
+        await items.fill(1, deadline.left(time.monotonic()))
+        if len(items):
+            await items.fill(limit, gather)
+
+        taken = items.take(limit)
+        if taken:
+            self._index = taken[-1].index
+        elif items.exhausted and items.error is not None:
+            raise fresh(items.error)
+        elif had_ended:
+            raise self._is_closed()
+        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
+        return taken  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
     async def close(self) -> None:
         """End the watch at once, from any thread or task; a `next` under way returns None."""
@@ -100,14 +135,10 @@ class AsyncWatcher(Generic[T]):
 
     async def _next(self, timeout: float | None) -> T | None:
         """The next item; None also when it is closed. Raises what ended it."""
+        deadline = Deadline.after(timeout, time.monotonic())
         while True:
-            feed = self._feed
-            if feed.items.exhausted:
-                await async_checkpoint()
-            elif not feed.begun:
-                await self._begin(feed)
-
-            item = await feed.items.get(timeout)
+            feed = await self._begun(timeout)
+            item = await feed.items.get(deadline.left(time.monotonic()))
             if item is not None:
                 self._index = item.index
             elif feed is not self._feed and timeout is None:
@@ -115,10 +146,22 @@ class AsyncWatcher(Generic[T]):
             # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
             return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
-    async def _begin(self, feed: AsyncFeed) -> None:
+    async def _begun(self, timeout: float | None) -> AsyncFeed:
+        """Begins it where that was not done, and waits for that no longer than this. Raises what prevents it."""
+        feed = self._feed
+        if feed.items.exhausted:
+            await async_checkpoint()
+        elif not feed.begun:
+            await self._begin(feed, timeout)
+        if self._index:
+            feed.reader_is_back()
+        return feed
+
+    async def _begin(self, feed: AsyncFeed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""
+        async_check_loop()
         try:
-            await feed.begin()
+            await feed.begin(timeout)
         except BaseException:
             interrupted = feed.items.error is None and not feed.closed
             feed.abandon()

@@ -23,12 +23,14 @@ LONGEST_REST_SECONDS = 30.0
 class _Health:
     """What is known against one endpoint: at first nothing."""
 
-    __slots__ = ("cluster_id", "failures", "resting_until", "without_v2")
+    __slots__ = ("cluster_id", "failures", "resting_until", "served_v2", "without_v2")
 
     def __init__(self) -> None:
         self.failures = 0
         self.resting_until = float("-inf")
         self.without_v2 = False
+        self.served_v2 = False
+        """Whether it has answered a call of the v2 API."""
         self.cluster_id: str | None = None
         """The other cluster's id while the endpoint is quarantined."""
 
@@ -56,7 +58,7 @@ class EndpointPool:
         self._health = {endpoint: _Health() for endpoint in shuffled}
         self._troubled: frozenset[Endpoint] = frozenset()
         """Those with anything against them: mostly none."""
-        self._first = shuffled[0]
+        self._first: Endpoint | None = shuffled[0] if shuffled else None
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{endpoint} ({self._health[endpoint].state})" for endpoint in self._all)
@@ -68,7 +70,9 @@ class EndpointPool:
 
     @property
     def first(self) -> Endpoint:
-        """The endpoint that calls go to while it answers."""
+        """The endpoint that calls go to while it answers. Raises ValueError while there is none."""
+        if self._first is None:
+            raise ValueError("no endpoint is known yet: they are looked up with the first call")
         return self._first
 
     def order(self, now: float, *, write: bool = False) -> list[Endpoint]:
@@ -83,13 +87,13 @@ class EndpointPool:
         if len(everyone) == 1:
             return list(everyone)
         if not self._troubled:
-            start = everyone.index(first) if first in everyone else 0
+            start = everyone.index(first) if first is not None and first in everyone else 0
             return [*everyone[start:], *everyone[:start]]
 
         # 2. From the current one on, around.
         if write and not self.all_quarantined():
             everyone = tuple(one for one in everyone if health[one].cluster_id is None)
-        start = everyone.index(first) if first in everyone else 0
+        start = everyone.index(first) if first is not None and first in everyone else 0
         turned = everyone[start:] + everyone[:start]
 
         # 3. The well ones stay in this order, the others come behind them.
@@ -121,6 +125,7 @@ class EndpointPool:
             return
 
         state = self._health[endpoint]
+        state.served_v2 = True
         if state.failures or state.without_v2 or state.cluster_id is not None:
             logger.info("endpoint %s answers again", endpoint)
             self._troubled -= {endpoint}
@@ -130,6 +135,11 @@ class EndpointPool:
             state.cluster_id = None
 
         self._first = endpoint
+
+    def has_served_v2(self, endpoint: Endpoint) -> bool:
+        """Whether it has answered a call of the v2 API before."""
+        state = self._health.get(endpoint)
+        return state is not None and state.served_v2
 
     def failed(self, endpoint: Endpoint, now: float, why: str) -> None:
         """It did not answer, or uselessly: it rests, longer each time; another one comes first."""
@@ -181,6 +191,26 @@ class EndpointPool:
         """Make it the current one (the leader, or the next after a silent member)."""
         if endpoint in self._all:
             self._first = endpoint
+
+    def configure(self, endpoints: Iterable[Endpoint], *, in_order: bool = False) -> None:
+        """Have these, and no others. Those that stay keep their health.
+
+        `in_order`: the first one is to be used first, else a random one. Where nothing changes the
+        current one stays.
+        """
+        configured = tuple(dict.fromkeys(endpoints))
+        if set(configured) == set(self._all):
+            self._configured = configured
+            return
+
+        order = list(configured)
+        if not in_order:
+            self._rng.shuffle(order)
+        self._health = {**{endpoint: _Health() for endpoint in order}, **self._health}
+        self._configured, self._all = configured, tuple(order)
+        self._troubled &= frozenset(order)
+        if in_order or self._first not in self._all:
+            self._first = self._all[0]
 
     def discovered(self, endpoints: Iterable[Endpoint]) -> None:
         """Replace the discovered endpoints; the configured ones are kept in any case."""

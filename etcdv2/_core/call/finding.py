@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from etcdv2._core.answers import answered_by
 from etcdv2._core.call.secrets import Secrets
-from etcdv2._core.call.verdict import Shows, Then, Verdict
+from etcdv2._core.call.verdict import TTL_OF_DIRECTORY_TEXT, Shows, Then, Verdict
 from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.wire import CLUSTER_ID, Reply, TransportFailure
-from etcdv2._types.api_errors import ApiError, class_of
+from etcdv2._types.api_errors import ApiError, DirectoryTTL, class_of
 from etcdv2._types.call_errors import UnexpectedAnswer
 from etcdv2._types.results import Response
 from etcdv2_api import Call, KeysError, Message, UndescribedAnswer
+from etcdv2_api.call import shortened
 
 MOST_SHOWN_BYTES = 512
 
@@ -37,12 +38,14 @@ class Finding(NamedTuple):
     response: Response | None = None
 
 
-def of_failure(failure: TransportFailure, elapsed: float) -> Finding:
+def of_failure(failure: TransportFailure, elapsed: float, limit: str = "") -> Finding:
+    """`limit`: which one has ended it, "" where none has."""
+    named = f" ({limit})" if limit else ""
     return Finding(
-        str(failure),
+        f"{failure}{named}",
         failure.phase,
         error=failure,
-        lost=f"{failure} after {elapsed:.2f} s",
+        lost=f"{failure} after {elapsed:.2f} s{named}",
         timed_out=failure.timed_out,
     )
 
@@ -60,7 +63,7 @@ def of_answer(
         return Finding(f"older state: index {meta.index}, term {meta.raft_term}", status=status, store_index=meta.index)
 
     error = _api_error(answer, status, meta, endpoint, call, secrets)
-    text = f"{error.message}{f': {error.cause}' if error.cause else ''}"
+    text = f"{shortened(error.message)}{f': {shortened(error.cause)}' if error.cause else ''}"
     timed_out = isinstance(answer, KeysError) and "timed out" in answer.cause
     return Finding(text, status=status, error=error, lost=f"status {status}, {text}", timed_out=timed_out)
 
@@ -92,6 +95,19 @@ def of_undescribed(
     return Finding(text, status=status, error=error, lost=f"status {status}, {error.reason}")
 
 
+def undescribed_text(problem: ValueError, call: Call[Any, Any], secrets: Secrets) -> str:
+    """Why an answer is not as described. Of these words only the body's are from outside."""
+    if not isinstance(problem, UndescribedAnswer):
+        return str(problem)
+    body = _hidden(problem.body, call, secrets)
+    return str(UndescribedAnswer(problem.status, body, problem.reason))
+
+
+def _hidden(body: bytes, call: Call[Any, Any], secrets: Secrets) -> bytes:
+    text = body.decode("utf-8", "surrogateescape")
+    return secrets.hide(text, call).encode("utf-8", "surrogateescape")
+
+
 def _api_error(
     answer: object, status: int, meta: Meta, endpoint: str, call: Call[Any, Any], secrets: Secrets
 ) -> ApiError:
@@ -100,16 +116,18 @@ def _api_error(
         message = secrets.hide(answer.message, call)
     if isinstance(answer, KeysError):
         code, cause, index = answer.error_code, secrets.hide(answer.cause, call), answer.index or meta.index
-    return class_of(code, status)(message, code=code, cause=cause, index=index, status=status, endpoint=endpoint)
+    kind = class_of(code, status)
+    if code == 300 and TTL_OF_DIRECTORY_TEXT in cause:
+        kind = DirectoryTTL
+    return kind(message, code=code, cause=cause, index=index, status=status, endpoint=endpoint)
 
 
 def _unexpected(
     reply: Reply, problem: ValueError, endpoint: str, call: Call[Any, Any], secrets: Secrets
 ) -> UnexpectedAnswer:
+    # The reason is in words of this library only; what came from outside may hold what must not be shown.
     reason = problem.reason if isinstance(problem, UndescribedAnswer) else str(problem)
-    reason = secrets.hide(reason, call)
-    body = reply.body.decode("utf-8", "surrogateescape")
-    shown = secrets.hide(body, call).encode("utf-8", "surrogateescape")
+    shown = _hidden(reply.body, call, secrets)
     if secrets.token is not None or call.secret:
         problem = UndescribedAnswer(reply.status, shown[:MOST_SHOWN_BYTES], reason)
 

@@ -24,6 +24,7 @@ from etcdv2._core.call.secrets import Secrets
 from etcdv2._core.call.steps import Answered, Pause, Try
 from etcdv2._core.call.verdict import (
     DONE,
+    NO_V2_BODY,
     NOT_OUR_STATE,
     RESTING,
     Shows,
@@ -59,7 +60,7 @@ class Route(Generic[Answer]):
     expected = ""
     """The cluster whose answer the attempt under way waits for, "" for any."""
     _queue: list[Endpoint] | None = None
-    """Whom to ask yet in this round; None before the first."""
+    """Whom to ask yet in this round; None before it begins."""
     _round = 1
     _trying: tuple[Endpoint, float]
     """Where the attempt under way goes, and since when."""
@@ -97,7 +98,7 @@ class Route(Generic[Answer]):
         if now >= self.deadline:
             raise self._ledger.out_of_time(self.deadline)
 
-        # The first round begins; or a round is over, and the next one follows after a pause.
+        # A round begins, with the endpoints as they are now; or it is over, and the next one follows after a pause.
         if self._queue is None:
             self._queue = self._pool.order(now, write=self._policy.write)
         elif not self._queue:
@@ -107,7 +108,7 @@ class Route(Generic[Answer]):
                 raise error
             pause = self.deadline.cut(pause, now) or 0.0
             self._round += 1
-            self._queue = self._pool.order(now + pause, write=self._policy.write)
+            self._queue = None
             return Pause(pause, behind=self._ledger.found_index > 0)
 
         endpoint = self._queue.pop(0)
@@ -163,9 +164,21 @@ class Route(Generic[Answer]):
         Raises OutcomeUnknown for a write that may be applied.
         """
         verdict = judge_failure(failure, self._policy)
-        error = self._carry_out(verdict, finding.of_failure(failure, now - self._trying[1]), now)
+        limit = self._limit_of(failure, now) if failure.timed_out else ""
+        error = self._carry_out(verdict, finding.of_failure(failure, now - self._trying[1], limit), now)
         if error is not None:
             raise error
+
+    def _limit_of(self, failure: TransportFailure, now: float) -> str:
+        """The limit that ended the attempt under way, by the name that a user has for it."""
+        times, since = self._timeout, self._trying[1]
+        if now >= self.deadline or failure.phase == "pool":
+            return "" if times.total is None else f"Timeout.total, {times.total:.3g} s"
+        name = "connect" if failure.phase == "connect" else "commit" if self._policy.commit else "attempt"
+        seconds: float | None = getattr(times, name)
+        if seconds is None or now - since < seconds:  # several share the total, or the system's own limit
+            return ""
+        return f"Timeout.{name}, {seconds:.3g} s"
 
     def answered(self, reply: Reply, now: float) -> Answered[Answer] | None:
         """The end of the call, or None when another endpoint has to be asked.
@@ -216,10 +229,12 @@ class Route(Generic[Answer]):
     def _undescribed(self, reply: Reply, problem: ValueError) -> tuple[Verdict, Finding]:
         call, cluster_id = self._call, reply.headers.get(CLUSTER_ID)
         lost = self._ledger.lost_at != ""
+        endpoint = self._trying[0]
+        has_v2 = reply.body.strip() != NO_V2_BODY and self._pool.has_served_v2(endpoint)
         verdict = judge_undescribed(
-            reply.status, cluster_id, call.path, self._policy, self._view, self.expected, lost=lost
+            reply.status, cluster_id, call.path, self._policy, self._view, self.expected, lost=lost, has_v2=has_v2
         )
-        url = self._trying[0].url
+        url = endpoint.url
         return verdict, finding.of_undescribed(verdict, reply, problem, url, call, self._secrets)
 
     def _succeeded(self, meta: Meta) -> None:

@@ -35,7 +35,9 @@ DONE_NOTHING_STATUS = 501
 is a proof of nothing done.
 """
 NO_V2_STATUS = 404
-"""Without X-Etcd-Cluster-Id: Go's answer for a path that nobody serves."""
+"""Without X-Etcd-Cluster-Id: Go's answer for a path that nobody serves, or a proxy's page."""
+NO_V2_BODY = b"404 page not found"
+"""What Go says then, with a line end (3.4 to 3.6)."""
 NOT_THE_LEADER_STATUS = 403
 LEADER_ONLY_OPERATIONS = frozenset({"get_leader_stats"})
 """Refused with that status by every member but the leader (spec/protocol.md section 15)."""
@@ -246,13 +248,22 @@ def judge_answer(
 
 
 def judge_undescribed(
-    status: int, cluster_id: str | None, path: str, policy: CallPolicy, view: ClusterView, expected: str, *, lost: bool
+    status: int,
+    cluster_id: str | None,
+    path: str,
+    policy: CallPolicy,
+    view: ClusterView,
+    expected: str,
+    *,
+    lost: bool,
+    has_v2: bool = False,
 ) -> Verdict:
     """Of an answer that the description does not have.
 
     `cluster_id`: its X-Etcd-Cluster-Id, None without one. `expected`: the one that a read was sent
     to wait for; of an answer with another one the transport has not waited for the body. `lost`: as
-    in `judge_answer`.
+    in `judge_answer`. `has_v2`: this endpoint has served the v2 API, and the answer is not Go's, so
+    that a 404 is a page of a proxy.
     """
     # 1. Headers of another cluster, and no body.
     is_other = cluster_id is not None and cluster_id.isalnum() and cluster_id != expected
@@ -260,7 +271,7 @@ def judge_undescribed(
         return (FOREIGN_REFUSAL if view.is_foreign(cluster_id) else SWITCHED).of(policy)
 
     # 2. No v2 API. /version and /health are served also where that is off.
-    if status == NO_V2_STATUS and cluster_id is None and path.startswith("/v2/"):
+    if status == NO_V2_STATUS and cluster_id is None and path.startswith("/v2/") and not has_v2:
         return NO_V2.of(policy)
 
     # 3. Anything else.

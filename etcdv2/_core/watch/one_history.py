@@ -14,6 +14,10 @@ others than before. No span of time and no index tells; these do:
 3. *Raft.* The raft index and the term of an entry never change. A member that has answered a read with quorum has all
    that any member has shown by then: a lower raft index or term after that is another history.
 4. *Else it cannot be known.* A watch that can read the state again does so; another one goes on.
+
+A balancer has several processes behind one address. One that is met by a second poll, while the
+first still waits, proves its history as after an outage; what the first has proved stays proved. For
+that the second poll is asked from right behind the last event, where the server still has it.
 """
 
 from __future__ import annotations

@@ -24,6 +24,11 @@ class ProbeInterval:
         self.interval = FASTEST_PROBE_SECONDS
         """Seconds until the next look."""
 
+    def resumed(self, index: int, now: float) -> None:
+        """A poll was registered at `index`, where nobody looked before: as good as a look, if one is due."""
+        if now - self._seen_at >= self.interval:
+            self.saw(index, now)
+
     def saw(self, index: int, now: float) -> None:
         """A look at `now` found the store at `index`; 0 when that is not known."""
         if not index:

@@ -41,6 +41,12 @@ for as long as it likes. What counts is what happened before what:
    each change of it, a deletion and a new beginning too, would show there. A directory shows nothing.
 7. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the poll is
    ended and asked for again, and the server's refusal (HistoryCleared) goes to the user, or the state is read again.
+8. *Headers held back.* A proxy may keep a poll's headers until its event. Before they are there nothing says that it
+   is registered, so it proves nothing: it is asked again from the settled index, which stays where it is (rule 7).
+9. *One connection, many members.* A balancer of HTTP sends each request of a connection where it likes, so nothing says
+   which member a poll waits at. A connection whose half-close is answered goes to one member. Elsewhere what is seen of
+   members says nothing of this poll: rule 5 cannot be applied, so an event that came live after foreign ones is not
+   delivered but asked for again, and found in a history.
 
     state               what happens                              next       what is done
     ------------------  ----------------------------------------  ---------  --------------------------------------

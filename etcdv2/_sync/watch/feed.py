@@ -11,19 +11,22 @@ import logging
 import time
 from math import inf
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.watch.cursor import Cursor
-from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.renewal import Ended
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import Channel, Pulse, Worker
-from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._sync.dispatcher import Dispatcher
+from etcdv2._sync.watch.event_reader import BURST_SECONDS, EventReader
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._sync.watch.pending_stream import PendingStream
-from etcdv2._sync.watch.polls import HeldPoll, Polls
+from etcdv2._sync.watch.poll_requests import HeldPoll
+from etcdv2._sync.watch.polls import SHORT_POLL_SECONDS
+from etcdv2._sync.watch.proxied_polls import ProxiedPolls
 from etcdv2._sync.watch.reconnect import Reconnect
-from etcdv2._sync.watch.snapshot import read_state
+from etcdv2._sync.watch.snapshot import StoreSeen, read_state
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2._types.results import Event, Snapshot
@@ -31,12 +34,10 @@ from etcdv2_api import KeysEvent
 
 logger = logging.getLogger("etcdv2")
 
-BURST_SECONDS = 0.02
-"""Seconds within which the event of a poll comes when events may be many: then a stream is opened."""
 SILENT_STREAM_SECONDS = 0.25
 """A stream that is silent for so long is given up for polls, which ask for what it may have missed."""
-SHORT_POLL_SECONDS = 1.0
-"""Polls that end sooner than this, with nothing, are followed by pauses."""
+ONE_SHOT_SECONDS = 0.05
+"""What a watch waits after its first event, if that came at once, for its reader to ask for another one."""
 CLEARANCE_SECONDS = 0.05
 """Between two questions whether a stream's member was caught up by a snapshot; what it brings waits for the answer."""
 
@@ -57,14 +58,18 @@ class Feed:
         self._dispatcher = dispatcher
         self._key = key
         self._cursor = cursor
-        self._reconnect = Reconnect(key, patience)
+        self._reconnect = Reconnect(key, patience, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
-        self._polls = Polls(dispatcher, monitor, key, cursor, snapshots=snapshots)
+        self._polls = ProxiedPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
         self._pending = PendingStream()
+        self._reader = EventReader(dispatcher, self._polls, self._pending, key)
         self._worker: Worker | None = None
         self._ready = Pulse()
         self._short_polls = 0
+        self._back = Pulse()
+        self._is_back = self._has_brought = False
+        """Whether its reader has asked for a second event, and whether there was a first one."""
         self.items: Channel[Event | Snapshot] = Channel(buffer)
         self.begun = False
         self.started_at = (cursor.wait_index or 1) - 1
@@ -80,17 +85,32 @@ class Feed:
     def unreachable_since(self) -> float | None:
         return self._reconnect.unreachable_since
 
-    def begin(self) -> None:
-        """Start reading and wait until the server has registered the watch. Raises what prevents it."""
-        self.begun = True
-        self._dispatcher.watches.add(self)
-        try:
-            self._worker = Worker(self._run, "etcdv2-watch")
-        except RuntimeError as error:
-            raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
-        self._ready.wait(None)
+    @property
+    def registered(self) -> bool:
+        """Whether the server has known the watch at some time."""
+        return self._reconnect.begun
+
+    def begin(self, timeout: float | None = None) -> None:
+        """Start reading, and wait until the server has registered the watch; `timeout` seconds at the most.
+
+        It goes on beginning after that. Raises what prevents it.
+        """
+        if not self.begun:
+            self.begun = True
+            self._dispatcher.watches.add(self)
+            try:
+                self._worker = Worker(self._run, "etcdv2-watch")
+            except RuntimeError as error:
+                raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
+        self._ready.wait(timeout)
         if not self._reconnect.begun and self.items.error is not None:
             raise fresh(self.items.error)
+
+    def reader_is_back(self) -> None:
+        """Who has taken an event asks for another one; from any thread."""
+        if not self._is_back:
+            self._is_back = True
+            self._back.set()
 
     def close(self) -> None:
         self.items.discard()
@@ -114,6 +134,7 @@ class Feed:
         self._reconnect.close()
         self._dispatcher.watches.discard(self)
         self._ready.set()
+        self._back.set()
         self._pending.abort()
         self._polls.close()
         if self._worker is not None:
@@ -158,9 +179,11 @@ class Feed:
             return None
         return held
 
-    def _registered(self) -> HeldPoll:
-        """A poll that is looked after. Raises what prevents it."""
-        held = self._polls.register()
+    def _registered(self, deadline: Deadline) -> HeldPoll | StoreSeen:
+        """A poll that is looked after; the store, where headers are held back. Raises what prevents it."""
+        held = self._polls.begin_watch(deadline)
+        if isinstance(held, StoreSeen):
+            return held
         try:
             self._polls.begin(held)
         except ClusterUnavailable:
@@ -183,7 +206,12 @@ class Feed:
 
         while True:
             try:
-                return self._reconnect.endure(self._registered)
+                begun = self._reconnect.endure(self._registered)
+                if not isinstance(begun, StoreSeen):
+                    return begun
+                held = self._await_headers(begun)
+                if held is not None or self.closed:
+                    return held
             except HistoryCleared as error:
                 # A watch that begins with the oldest event asks from the one that the server names.
                 older = not self._reconnect.begun and self._cursor.seek_oldest(error.cause)
@@ -192,9 +220,18 @@ class Feed:
                 if not (self._reconnect.begun and self._polls.settle_by_reading()):
                     raise
 
-    def _read_state(self) -> Snapshot:
+    def _await_headers(self, seen: StoreSeen) -> HeldPoll | None:
+        """Where headers are held back the watch has begun when the store was seen. None: to be asked again."""
+        self._now_registered()
+        began = time.monotonic()
+        held = self._polls.await_headers(seen)
+        if held is None:
+            self._ended_early(began, broken=True)
+        return held and self._taken_over(held)
+
+    def _read_state(self, deadline: Deadline) -> Snapshot:
         recursive, quorum = self._cursor.recursive, self._polls.was_put_back
-        return read_state(self._dispatcher, self._key, recursive=recursive, quorum=quorum)
+        return read_state(self._dispatcher, self._key, deadline, recursive=recursive, quorum=quorum)
 
     def _now_registered(self) -> None:
         self._reconnect.beginnings = 0
@@ -208,7 +245,7 @@ class Feed:
         began = time.monotonic()
         polls = self._polls
         try:
-            body, failure = (b"", None) if self.closed else self._read_event(held)
+            body, failure = (b"", None) if self.closed else self._reader.read_event(held)
         finally:
             second = polls.finish(held)
         try:
@@ -222,6 +259,8 @@ class Feed:
             # 2. The end of a poll that was renewed: what does it prove?
             ended = polls.ended(held, properly=failure is None)
             if ended is Ended.GO_ON and second is not None:
+                if not polls.may_go_on(second):
+                    return None
                 second, went_on = None, second
                 return went_on
             if ended is Ended.LEAPT and not polls.settle_by_reading():
@@ -233,37 +272,17 @@ class Feed:
         # 3. An end that nobody asked for: an event may have been on its way. Ask from the same index, elsewhere.
         if failure is not None:
             polls.broke(failure)
-            self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
+            if polls.blames(failure):
+                self._dispatcher.endpoint_failed(held.poll.endpoint, failure)
         self._ended_early(began, broken=failure is not None)
         return None
-
-    def _read_event(self, held: HeldPoll) -> tuple[bytes, TransportFailure | None]:
-        """The body of the poll, empty when it ended without one; and what broke it."""
-        body = EventBuffer()
-        stream = held.poll.stream
-        try:
-            if self._pending.held is not None:
-                part = stream.read(BURST_SECONDS)
-                if part is None:
-                    self._pending.drop()  # events do not come that quickly any more
-                elif part:
-                    self._polls.receiving()
-                    body.add(part)
-                else:
-                    return b"", None
-            while part := stream.read():
-                self._polls.receiving()
-                body.add(part)
-        except TransportFailure as failure:
-            return b"", failure  # what came of the event is asked for again
-        return body.take(), None
 
     def _deliver(self, held: HeldPoll, body: bytes, began: float) -> HeldPoll | None:
         """Hand an event on, unless a snapshot may have brought another one before it.
 
         Returns the poll to go on with.
         """
-        change = self._read_change(held.poll, body)
+        change = self._reader.change(held.poll, body)
         if change is None:
             self._ended_early(began)
             return None
@@ -273,6 +292,9 @@ class Feed:
             return None  # not delivered: it is asked for again
         after: HeldPoll | None = None
         if change.node is not None and self._polls.needs_look_back(held, change.node.modified_index):
+            if not self._polls.member_is_known(held.poll.endpoint):
+                self._ended_early(began, broken=True)
+                return None  # not delivered: it is asked for again, and found in the history of whoever answers
             # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
             # meanwhile.
             after = self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
@@ -287,14 +309,26 @@ class Feed:
 
         if self._accept(change):
             if received - began < BURST_SECONDS and after is None:
-                # At once: of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one.
-                self._pending.open(self._polls, held.poll.endpoint)
+                self._expect_more(held)
             return after
         if after is not None:
             after.poll.stream.close()
         self._dispatcher.endpoint_failed(held.poll.endpoint, "sent no new event")
         self._ended_early(received)
         return None
+
+    def _expect_more(self, held: HeldPoll) -> None:
+        """An event has come at once, so there may be many: after another one that did, a stream is opened.
+
+        Of 2,000 events in a moment the server forgets 1,000 while polls fetch them one by one. A first
+        event is mostly all that is wanted of a watch of the past, which is closed then.
+        """
+        if self._has_brought:
+            self._pending.open(self._polls, held.poll.endpoint)
+            return
+        self._has_brought = True
+        if not self._snapshots:
+            self._back.wait(ONE_SHOT_SECONDS)
 
     def _read_stream(self, stream: HeldPoll) -> None:
         """Take events from the stream until it ends or falls silent; then polls take over, from where it came to.
@@ -314,7 +348,7 @@ class Feed:
                 if part == b"" or (part is None and not changes):
                     break  # ended, or silent; what is not delivered yet a poll asks for again
                 polls.came_at = inf  # the monitor ends a silent stream where reads do not, but not while this is busy
-                sound = self._add_lines(poll, buffer.lines(part or b""), changes)
+                sound = self._reader.add_lines(poll, buffer.lines(part or b""), changes)
 
                 # What came after foreign events waits until a look back has been asked for after it came.
                 if not self._cursor.follows_on(changes):
@@ -337,27 +371,6 @@ class Feed:
         for change in changes:
             self._accept(change)
         changes.clear()
-
-    def _add_lines(self, poll: Poll, lines: list[bytes], changes: list[KeysEvent]) -> bool:
-        """Read the lines of a stream.
-
-        False for one that is no event: what it was is not known, so nothing behind it may be taken.
-        """
-        for line in lines:
-            change = self._read_change(poll, line) if line.strip() else None
-            if change is not None:
-                changes.append(change)
-            elif line.strip():
-                self._dispatcher.endpoint_failed(poll.endpoint, "sent what is no event")
-                return False
-        return True
-
-    def _read_change(self, poll: Poll, body: bytes) -> KeysEvent | None:
-        try:
-            return change_from(body)
-        except ValueError as error:
-            logger.info("watch of %s: %s sent no event: %s", self._key, poll.endpoint, error)
-            return None
 
     def _accept(self, change: KeysEvent) -> bool:
         """Whether the change brought the watch on; an older one does not."""

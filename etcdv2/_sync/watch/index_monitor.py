@@ -23,6 +23,8 @@ from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import Pulse, Worker, call_each
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._sync.watch.other_members import OtherMembers
+from etcdv2._sync.watch.paths import Paths
+from etcdv2._sync.watch.reconnect import Outage
 from etcdv2._sync.watch.snapshot import cluster_index
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2_api import operations
@@ -102,7 +104,9 @@ class IndexMonitor:
         """Also in a forked child: the workers are the parent's, and so may be who holds the lock."""
         self._members: dict[Endpoint, MemberMonitor] = {}
         self._chains: dict[tuple[Endpoint, str, str], RaftChain] = {}
-        self._answering: set[Endpoint] = set()
+        self.paths = Paths(self._dispatcher)
+        self.outage = Outage()
+        self._paces: dict[Endpoint, ProbeInterval] = {}
         self._lock = threading.Lock()
 
     def chain(self, poll: Poll) -> RaftChain:
@@ -134,10 +138,17 @@ class IndexMonitor:
     def observe(self, endpoint: Endpoint, key: str, within: float | None = None) -> Poll | None:
         """A member's store index and raft index, by the headers of a watch, which is closed.
 
-        None where that is refused. Raises TransportFailure.
+        None where that is refused, or its headers are held back. Raises TransportFailure.
         """
+        if self.paths.holds_back(endpoint):
+            return None
         asked_at = time.monotonic()
-        poll = self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        try:
+            poll = self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
+        except TransportFailure as failure:
+            if not self.paths.is_held_back(endpoint, failure, (key,)):
+                raise
+            return None
         if poll is not None:
             poll.stream.close()
             self.note(poll, asked_at)
@@ -148,13 +159,9 @@ class IndexMonitor:
         with self._lock:
             return all(chain.lags(index) for (one, _, _), chain in self._chains.items() if one == endpoint)
 
-    def answers_ends(self, endpoint: Endpoint) -> bool:
-        """Whether a half-close was seen to be answered there."""
-        return endpoint in self._answering
-
-    def end_answered(self, endpoint: Endpoint) -> None:
-        """A poll there ended properly when it was asked to."""
-        self._answering.add(endpoint)
+    def pace(self, endpoint: Endpoint) -> ProbeInterval:
+        """How fast the store goes on there, kept so that short watches in a row do not measure it again."""
+        return self._paces.setdefault(endpoint, ProbeInterval())
 
     def add(self, polls: Monitored, endpoint: Endpoint) -> None:
         """Its first poll waits there from now on. Raises ClusterUnavailable where it cannot be looked after."""
@@ -194,7 +201,7 @@ class MemberMonitor:
         self._endpoint = endpoint
         self._lock = lock
         self._watched: dict[Monitored, None] = {}
-        self._interval = ProbeInterval()
+        self._interval = monitor.pace(endpoint)
         self._chain = RaftChain()
         """Of the member that was observed last."""
         self._probe_key: str | None = None
@@ -215,6 +222,8 @@ class MemberMonitor:
         """False when it has ended already."""
         if self._ended:
             return False
+        if not self._watched:
+            self._interval.resumed(polls.registered, time.monotonic())
         self._watched[polls] = None
         if polls.renewing:  # a stream, to be looked after more often than the interval under way
             self._pulse.set()

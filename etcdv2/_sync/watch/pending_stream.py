@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._sync.watch.polls import HeldPoll, Polls
+from etcdv2._sync.watch.poll_requests import HeldPoll
+from etcdv2._sync.watch.polls import Polls
 
 
 class PendingStream:

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from etcdv2._core.call.policy import READS
 from etcdv2._core.call.steps import Answered
+from etcdv2._core.deadline import NEVER, Deadline
+from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.etcd_headers import Meta
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._types.api_errors import ApiError, EtcdError, HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import ClusterChanged, StaleRead
@@ -15,14 +19,23 @@ from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import KeysEvent, operations
 
 
-def read_state(dispatcher: Dispatcher, key: str, *, recursive: bool, quorum: bool = False) -> Snapshot:
+class StoreSeen(NamedTuple):
+    """What an endpoint has just answered to a read."""
+
+    endpoint: Endpoint
+    meta: Meta
+
+
+def read_state(
+    dispatcher: Dispatcher, key: str, deadline: Deadline = NEVER, *, recursive: bool, quorum: bool = False
+) -> Snapshot:
     """The key as it is, not older than what this client has seen: else a deletion could seem undone.
 
     `quorum`: what was seen does not count, as the store was put back.
     """
     call = operations.get_key(key, recursive=recursive or None, quorum=quorum or None)
     try:
-        answered = dispatcher.perform(call, READS["quorum" if quorum else "session"])
+        answered = dispatcher.perform(call, READS["quorum" if quorum else "session"], deadline=deadline)
     except (KeyNotFound, NotDir) as error:  # NotDir: a file stands where a directory above the key would be
         return Snapshot(None, error.index)
     return Snapshot(answered.answer.node, answered.meta.index)
@@ -47,7 +60,7 @@ def untouched_to(
     return answered if untouched else None
 
 
-def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: int, poll: Poll) -> None:
+def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: int, poll: Poll | StoreSeen) -> None:
     """For a poll at a member behind index `wanted`: it lags, or the whole store was put back to an older state.
 
     Raises HistoryCleared for that, StaleRead when that cannot be known now.
@@ -60,6 +73,22 @@ def check_not_restored(dispatcher: Dispatcher, probes: Iterable[str], wanted: in
     if index < wanted:
         text = f"The store went back from index {wanted} to {index}"
         raise HistoryCleared(text, code=401, index=index, endpoint=poll.endpoint.url)
+
+
+def see_store(dispatcher: Dispatcher, probes: tuple[str, ...], deadline: Deadline = NEVER) -> StoreSeen:
+    """The store's index at whoever answers, not older than what this client has seen. Raises as `perform` does."""
+    for probe in probes:
+        try:
+            answered = dispatcher.perform(operations.get_key(probe), READS["session"], deadline=deadline)
+        except ApiError as error:
+            found = [one for one in dispatcher.endpoints if one.url == error.endpoint]
+            if error.index and found:
+                return StoreSeen(found[0], Meta(error.index, 0, 0, dispatcher.cluster_id))
+            if probe == probes[-1]:  # its user may not read the watched key itself
+                raise
+        else:
+            return StoreSeen(answered.endpoint, answered.meta)
+    raise StaleRead(0, 0)
 
 
 def cluster_index(dispatcher: Dispatcher, probe: str) -> int:

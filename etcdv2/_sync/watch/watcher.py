@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import checkpoint
+from etcdv2._runtime.primitives import check_loop, checkpoint
 from etcdv2._sync.watch.feed import Feed
-from etcdv2._types.settings import check_seconds
+from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
 
@@ -58,8 +60,8 @@ class Watcher(Generic[T]):
         feed = self._feed
         if feed.items.exhausted:
             checkpoint()
-        elif not feed.begun:
-            self._begin(feed)
+        elif not feed.registered:
+            self._begin(feed, None)
 
         feed = self._feed
         if feed.items.exhausted and feed.items.error is not None:
@@ -85,15 +87,48 @@ class Watcher(Generic[T]):
     def next(self, timeout: float | None = None) -> T | None:
         """The next event; None when none came within `timeout` seconds, or when the watch is closed meanwhile.
 
+        `timeout`: None waits for ever; 0 takes what has come already. It bounds the beginning of a watch too,
+        which then goes on in the background.
+
         Raises HistoryCleared, ClusterChanged, ClusterUnavailable (`patience` is over), Unauthorized,
         V2ApiDisabled, which end the watch: then each call raises it. ValueError when it was closed before.
         """
-        check_seconds("timeout", timeout)
+        check_wait(timeout)
         had_ended = self._feed.items.exhausted
         item = self._next(timeout)
         if item is None and had_ended:
             raise self._is_closed()
         return item
+
+    def open(self) -> Self:
+        """Begin the watch without `with`, for an object that owns it, and ends it by `close`. Raises as `with` does."""
+        return self.__enter__()
+
+    def batch(self, timeout: float | None = None, *, gather: float = 0.1, limit: int | None = None) -> list[T]:
+        """The next events together, in order: the first as `next` gives it, and what comes within `gather` seconds.
+
+        Empty where `next` gives None. `gather`: seconds from when the first is there; 0 for what has come
+        already. `limit`: at most so many; None for all that there are, which are `buffer` at the most. A
+        batch that is full does not wait. Raises as `next` does, after all events that came before.
+        """
+        check_batch(timeout, gather, limit)
+        deadline, had_ended = Deadline.after(timeout, time.monotonic()), self._feed.items.exhausted
+        items = (self._begun(timeout)).items
+
+        # Nothing is taken while this waits: a cancellation loses nothing.
+        items.fill(1, deadline.left(time.monotonic()))
+        if len(items):
+            items.fill(limit, gather)
+
+        taken = items.take(limit)
+        if taken:
+            self._index = taken[-1].index
+        elif items.exhausted and items.error is not None:
+            raise fresh(items.error)
+        elif had_ended:
+            raise self._is_closed()
+        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
+        return taken  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
     def close(self) -> None:
         """End the watch at once, from any thread or task; a `next` under way returns None."""
@@ -101,14 +136,10 @@ class Watcher(Generic[T]):
 
     def _next(self, timeout: float | None) -> T | None:
         """The next item; None also when it is closed. Raises what ended it."""
+        deadline = Deadline.after(timeout, time.monotonic())
         while True:
-            feed = self._feed
-            if feed.items.exhausted:
-                checkpoint()
-            elif not feed.begun:
-                self._begin(feed)
-
-            item = feed.items.get(timeout)
+            feed = self._begun(timeout)
+            item = feed.items.get(deadline.left(time.monotonic()))
             if item is not None:
                 self._index = item.index
             elif feed is not self._feed and timeout is None:
@@ -116,10 +147,22 @@ class Watcher(Generic[T]):
             # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
             return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
 
-    def _begin(self, feed: Feed) -> None:
+    def _begun(self, timeout: float | None) -> Feed:
+        """Begins it where that was not done, and waits for that no longer than this. Raises what prevents it."""
+        feed = self._feed
+        if feed.items.exhausted:
+            checkpoint()
+        elif not feed.begun:
+            self._begin(feed, timeout)
+        if self._index:
+            feed.reader_is_back()
+        return feed
+
+    def _begin(self, feed: Feed, timeout: float | None) -> None:
         """Raises what prevents it, which ends the watch."""
+        check_loop()
         try:
-            feed.begin()
+            feed.begin(timeout)
         except BaseException:
             interrupted = feed.items.error is None and not feed.closed
             feed.abandon()

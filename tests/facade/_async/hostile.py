@@ -38,6 +38,7 @@ OPERATIONS: dict[str, Use] = {
     "user": lambda c: c.auth.users.get("u"),
     "version": lambda c: c.version(),
     "health": lambda c: c.health(),
+    "ready": lambda c: c.ready(),
     "machines": lambda c: c.machines(),
     "sync": lambda c: c.sync(),
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import pickle
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from etcdv2 import ApiError, AsyncClient, BadRequest, Conflict, NotFound, Unauthorized
+from etcdv2 import ApiError, AsyncClient, BadRequest, ClusterUnavailable, Conflict, NotFound, Timeout, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
 
@@ -39,6 +42,16 @@ async def root(connect: Connect, guarded: Server) -> AsyncIterator[AsyncClient]:
         await guest.keys.delete(node.key, recursive=True)
 
 
+def put(server: Server, path: str, body: object) -> int:
+    """As root, by another client: the status."""
+    credentials = base64.b64encode(f"root:{ROOT}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}"}
+    request = urllib.request.Request(f"{server.url}{path}", json.dumps(body).encode(), headers, method="PUT")
+    with urllib.request.urlopen(request) as answer:
+        status: int = answer.status
+    return status
+
+
 # --- users and roles -------------------------------------------------------------------------------------------------
 
 
@@ -62,6 +75,24 @@ async def test_user_with_roles_is_read_with_whole_roles(root: AsyncClient) -> No
     assert made.roles == ("reader",)
     (role,) = (await root.auth.users.get("amy")).roles
     assert (role.role, role.permissions.kv.read, role.permissions.kv.write) == ("reader", ("/b*", "/a"), ("/w*",))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/"])
+async def test_users_stay_readable_whatever_roles_are_named(root: AsyncClient, guarded: Server, name: str) -> None:
+    users = root.auth.users
+    with pytest.raises(ValueError, match="roles"):
+        await users.create("amy", "pw", roles=["", name])
+    await users.create("amy", "pw")
+    with pytest.raises(ValueError, match="roles"):
+        await users.grant("amy", "guest", name)
+    assert [user.user for user in await users.list()] == ["amy", "root"]
+
+    # Another tool gives it: reading ends the connection, and to take it away is the cure.
+    assert put(guarded, "/v2/auth/users/amy", {"user": "amy", "grant": [name]}) == 200
+    with pytest.raises(ClusterUnavailable):
+        await users.list(timeout=Timeout(total=None))
+    await users.revoke("amy", name)
+    assert [user.user for user in await users.list()] == ["amy", "root"]
 
 
 async def test_existing_user_is_not_changed_by_create(connect: Connect, root: AsyncClient, guarded: Server) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, MirrorState, OutcomeUnknown, Timeout
+from etcdv2 import AsyncClient, HistoryCleared, MirrorState, OutcomeUnknown, Timeout
 from etcdv2._runtime.primitives import async_sleep
-from etcdv2.testing import Server
+from etcdv2.testing import Cluster, Server
 from tests.facade._async.conftest import Connect
 from tests.tools import boxes
 from tests.tools.boxes import UNBUFFERED, Box, Relay
@@ -50,6 +50,11 @@ async def values_of(watcher: Any, count: int) -> list[str]:
     return [(await next_of(watcher)).value for _ in range(count)]
 
 
+def settled(watcher: Any) -> int:
+    """Up to here nothing is missing."""
+    return int(watcher._feed._polls.settled)
+
+
 def values(state: MirrorState) -> dict[str, str | None]:
     return {key: node.value for key, node in state.items()}
 
@@ -57,7 +62,7 @@ def values(state: MirrorState) -> dict[str, str | None]:
 # --- watches ---------------------------------------------------------------------------------------------------------
 
 
-@follows
+@through_each
 async def test_events_come_through_complete_and_in_order(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     async with client.keys.watch("/k", recursive=True) as watcher:
@@ -70,7 +75,7 @@ async def test_events_come_through_complete_and_in_order(connect: Connect, etcd:
                 assert await values_of(watcher, 9) == [f"{one}" for one in range(number - 8, number + 1)]
 
 
-@follows
+@through_each
 async def test_quiet_watch_is_there_when_its_event_comes(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     async with client.keys.watch("/k") as watcher:
@@ -95,7 +100,7 @@ async def test_quiet_watch_is_renewed_while_others_write_more_than_the_server_re
             assert (await next_of(watcher)).value == f"{number}"
 
 
-@follows
+@through_each
 async def test_watch_goes_on_after_the_box_was_restarted(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     async with client.keys.watch("/k") as watcher:
@@ -110,7 +115,7 @@ async def test_watch_goes_on_after_the_box_was_restarted(connect: Connect, etcd:
         assert (await next_of(watcher)).value == "after"
 
 
-@follows
+@through_each
 async def test_watch_goes_on_after_the_box_stood_still(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     async with client.keys.watch("/k") as watcher:
@@ -122,7 +127,7 @@ async def test_watch_goes_on_after_the_box_stood_still(connect: Connect, etcd: S
         assert await values_of(watcher, 2) == ["meanwhile", "after"]
 
 
-@follows
+@through_each
 async def test_flow_behind_the_box_that_dies_silently_loses_nothing_silently(
     connect: Connect, etcd: Server, path: str
 ) -> None:
@@ -141,10 +146,78 @@ async def test_flow_behind_the_box_that_dies_silently_loses_nothing_silently(
             assert (await next_of(watcher)).value == "after"
 
 
-# --- mirrors ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", [HOLDS_BACK])
+async def test_place_that_has_left_the_history_is_a_named_loss_where_headers_are_held_back(
+    connect: Connect, etcd: Server, box: Box
+) -> None:
+    client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
+    await direct.keys.set("/d/one", "untouched")
+    async with (
+        client.keys.watch("/d", recursive=True) as tree,
+        client.keys.watch("/d/one") as one,
+        client.keys.mirror("/d") as mirror,
+    ):
+        await async_foreign_writes(etcd, 1100)
+        gone = (await direct.keys.set("/d/two", "2")).index
+        with pytest.raises(HistoryCleared):
+            await tree.next(timeout=SOON)
+        assert await mirror.wait_for(lambda state: "/d/two" in state, timeout=SOON)
+        await async_until(lambda: settled(one) >= gone, lambda: one)  # its key shows that nothing has happened
+        await direct.keys.set("/d/one", "touched")
+        assert (await next_of(one)).value == "touched"
+
+
+# --- three members behind a balancer ----------------------------------------------------------------------------------
+
+
+@through_each
+async def test_watch_and_mirror_through_a_balancer_while_a_member_is_away(
+    connect: Connect, etcd_cluster: Cluster, path: str
+) -> None:
+    """Each request may go to another member, by turns."""
+    with PATHS[path](etcd_cluster.members) as box:
+        client, direct = connect(box.url), connect(etcd_cluster.endpoints)
+        away = etcd_cluster.followers()[0]
+        async with client.keys.watch("/k", recursive=True) as watcher, client.keys.mirror("/k") as mirror:
+            for number in range(60):
+                if number == 20:
+                    away.kill()
+                elif number == 40:
+                    away.start()
+                await direct.keys.set("/k/a", f"{number}", repeat_writes=True)
+                await direct.keys.set("/other", f"{number}", repeat_writes=True)
+                if number % 10 == 0:
+                    await async_sleep(0.2)
+
+            found = [(await next_of(watcher)).value]
+            while found[-1] != "59":
+                found.append((await next_of(watcher)).value)
+            assert list(dict.fromkeys(found)) == [f"{number}" for number in range(60)]  # a write may be repeated
+            assert await mirror.wait_for(lambda state: state["/k/a"].value == "59", timeout=SOON)
 
 
 @follows
+@pytest.mark.parametrize("has_seen_an_event", [False, True])
+async def test_quiet_watch_through_a_balancer_is_renewed(
+    connect: Connect, etcd_cluster: Cluster, path: str, has_seen_an_event: bool
+) -> None:
+    """Each of its polls may wait at another member than the one before."""
+    with PATHS[path](etcd_cluster.members) as box:
+        client, direct = connect(box.url), connect(etcd_cluster.endpoints)
+        async with client.keys.watch("/k", recursive=True) as watcher:
+            for number in range(has_seen_an_event):
+                await direct.keys.set("/k", f"before {number}")
+                assert (await next_of(watcher)).value == f"before {number}"
+            for number in range(2):
+                await async_foreign_writes(etcd_cluster.leader(), 1200, connections=1, followed_by=[watcher])
+                await direct.keys.set("/k", f"{number}")
+                assert (await next_of(watcher)).value == f"{number}"
+
+
+# --- mirrors ---------------------------------------------------------------------------------------------------------
+
+
+@through_each
 async def test_mirror_follows_through_a_box_that_is_restarted(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     await direct.keys.set("/d/a", "1")

@@ -87,8 +87,8 @@ async def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(cl
 
 
 async def test_error_of_an_ended_mirror_is_as_large_the_last_time_as_the_first(connect: Connect, etcd: Server) -> None:
-    client = connect(etcd.url, timeout=0.2)
-    async with client.keys.mirror("/m", patience=0.1) as mirror:
+    client = connect(etcd.url, timeout=10)
+    async with client.keys.mirror("/m", patience=3) as mirror:
         changes = mirror.changes()
         etcd.kill()
         error = await again_and_again(lambda: mirror.wait_for(lambda state: False, SOON))

@@ -246,6 +246,36 @@ async def test_v2_switched_off_everywhere_is_reported_with_the_version(connect: 
         assert (await client.version()).etcdserver == server.version
 
 
+async def test_peer_port_is_told_from_a_member_without_v2(connect: Connect, etcd: Server) -> None:
+    with pytest.raises(etcdv2.V2ApiDisabled, match="peer port") as caught:
+        await connect(etcd.peer_url).keys.set("/a", "1")
+    assert caught.value.peer_of == (etcd.url,)
+    assert str(caught.value).endswith(f"give the client URL: {etcd.url}")
+    assert "--enable-v2" not in str(caught.value)
+
+
+async def test_wrong_path_before_v2_is_asked_for(connect: Connect) -> None:
+    with FaultServer(default=answer(404, {}, b"404 page not found")) as server:
+        with pytest.raises(etcdv2.V2ApiDisabled, match="is that path right") as caught:
+            await connect(f"{server.endpoint.url}/cluster/one").keys.get("/a")
+    assert caught.value.path == "/cluster/one"
+    assert "--enable-v2" not in str(caught.value)
+
+
+async def test_other_server_is_asked_whether_it_is_etcd(connect: Connect) -> None:
+    with FaultServer(default=answer(404, {}, b"no such page")) as server:
+        with pytest.raises(etcdv2.V2ApiDisabled, match=r"is it etcd's client port.*--listen-client-http-urls"):
+            await connect(server.endpoint.url).keys.get("/a")
+
+
+async def test_port_for_grpc_only_is_named(connect: Connect) -> None:
+    """As of an etcd with --listen-client-http-urls, seen on 3.5.30: it sends its SETTINGS and ends the connection."""
+    settings = bytes.fromhex("000006040000000000000500004000")
+    with FaultServer(default=raw(settings)) as server:
+        with pytest.raises(etcdv2.ClusterUnavailable, match="--listen-client-http-urls"):
+            await connect(server.endpoint.url).keys.get("/a")
+
+
 def at(client: AsyncClient, member: Server) -> None:
     """Let the client talk to this member first."""
     client._dispatcher.pool.prefer(next(e for e in client._dispatcher.pool.endpoints if e.url == member.url))

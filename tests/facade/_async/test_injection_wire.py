@@ -107,18 +107,18 @@ async def test_any_text_goes_out_in_one_well_formed_request(
 
 
 @usual
-@given(name=SEGMENT.filter(lambda name: ":" not in name), text=TEXT)
+@given(name=SEGMENT.filter(lambda name: ":" not in name), role=SEGMENT, text=TEXT)
 async def test_any_name_goes_out_in_one_well_formed_request(
-    connect: Connect, capture: Capture, name: str, text: str
+    connect: Connect, capture: Capture, name: str, role: str, text: str
 ) -> None:
     client = connect(capture.url, username=name, password=text, user_agent="agent ~!\"#$%&'()*+,-./:;<=>?@[]{}")
-    for use, path, content in (
-        (client.auth.users.grant, f"/v2/auth/users/{name}", {"user": name, "grant": [text]}),
-        (client.auth.users.revoke, f"/v2/auth/users/{name}", {"user": name, "revoke": [text]}),
-        (client.members.update, f"/v2/members/{name}", {"peerURLs": [text]}),
+    for use, given_text, path, content in (
+        (client.auth.users.grant, role, f"/v2/auth/users/{name}", {"user": name, "grant": [role]}),
+        (client.auth.users.revoke, role, f"/v2/auth/users/{name}", {"user": name, "revoke": [role]}),
+        (client.members.update, text, f"/v2/members/{name}", {"peerURLs": [text]}),
     ):
         capture.taken.clear()
-        await use(name, text)
+        await use(name, given_text)
         sent = the_only_request(capture.taken)
         assert (sent.method, sent.path, json.loads(sent.body)) == ("PUT", path, content)
         assert sent.headers["user-agent"] == "agent ~!\"#$%&'()*+,-./:;<=>?@[]{}"

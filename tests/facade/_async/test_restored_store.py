@@ -14,6 +14,7 @@ from etcdv2 import AsyncClient, ClusterChanged, HistoryCleared, Snapshot, Timeou
 from etcdv2._runtime.primitives import async_sleep
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
+from tests.tools import boxes
 from tests.tools.fault_server import TcpProxy
 from tests.tools.waiting import PATIENT, SOON, async_until
 from tests.tools.writers import async_foreign_writes
@@ -136,6 +137,32 @@ async def test_watch_names_the_loss_where_the_restored_store_has_no_later_event_
         store.open()
         with pytest.raises(HistoryCleared, match=f"has not the event of index {told.index}"):
             await next_of(watcher)
+
+
+@pytest.mark.boxes
+@pytest.mark.parametrize("grown", [50, 1100])
+async def test_restored_store_behind_a_proxy_that_holds_headers_back_is_found_out(
+    connect: Connect, store: Restorable, grown: int
+) -> None:
+    """There nothing says that the last event is not there: the proxy is silent until there is one."""
+    direct = connect(store.server.url)
+    await direct.keys.set("/d/a", "1")
+    store.back_up()
+    with boxes.nginx([store.server]) as box:
+        client = connect(box.url, timeout=Timeout(connect=1, attempt=0.5, commit=20, total=40))
+        async with client.keys.watch("/d", recursive=True) as watcher, client.keys.mirror("/d") as mirror:
+            ghost = await direct.keys.set("/d/ghost", "gone by the restore")
+            assert (await next_of(watcher)).index == ghost.index
+            assert await mirror.wait_for(lambda state: "/d/ghost" in state, timeout=SOON)
+            box.stop()
+            store.restore()
+            await async_foreign_writes(store.server, grown)
+            box.start()
+            with pytest.raises(HistoryCleared):
+                await next_of(watcher)
+            assert await mirror.wait_for(lambda state: "/d/ghost" not in state, timeout=SOON)
+            await direct.keys.set("/d/later", "1")
+            assert await mirror.wait_for(lambda state: "/d/later" in state, timeout=SOON)
 
 
 async def test_mirror_of_a_restored_store_is_the_tree_again(connect: Connect, store: Restorable) -> None:

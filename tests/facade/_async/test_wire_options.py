@@ -237,6 +237,7 @@ JSON_BODIES: list[tuple[Use, str, str, Any]] = [
     (lambda c: c.machines(), "GET", "/v2/machines", None),
     (lambda c: c.version(), "GET", "/version", None),
     (lambda c: c.health(), "GET", "/health", None),
+    (lambda c: c.ready(), "GET", "/v2/members/leader", None),
     (lambda c: c.auth.enabled(), "GET", "/v2/auth/enable", None),
     (lambda c: c.auth.enable(), "PUT", "/v2/auth/enable", None),
     (lambda c: c.auth.disable(), "DELETE", "/v2/auth/enable", None),

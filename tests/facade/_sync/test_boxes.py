@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import Client, MirrorState, OutcomeUnknown, Timeout
+from etcdv2 import Client, HistoryCleared, MirrorState, OutcomeUnknown, Timeout
 from etcdv2._runtime.primitives import sleep
-from etcdv2.testing import Server
+from etcdv2.testing import Cluster, Server
 from tests.facade._sync.conftest import Connect
 from tests.tools import boxes
 from tests.tools.boxes import UNBUFFERED, Box, Relay
@@ -51,6 +51,11 @@ def values_of(watcher: Any, count: int) -> list[str]:
     return [(next_of(watcher)).value for _ in range(count)]
 
 
+def settled(watcher: Any) -> int:
+    """Up to here nothing is missing."""
+    return int(watcher._feed._polls.settled)
+
+
 def values(state: MirrorState) -> dict[str, str | None]:
     return {key: node.value for key, node in state.items()}
 
@@ -58,7 +63,7 @@ def values(state: MirrorState) -> dict[str, str | None]:
 # --- watches ---------------------------------------------------------------------------------------------------------
 
 
-@follows
+@through_each
 def test_events_come_through_complete_and_in_order(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     with client.keys.watch("/k", recursive=True) as watcher:
@@ -71,7 +76,7 @@ def test_events_come_through_complete_and_in_order(connect: Connect, etcd: Serve
                 assert values_of(watcher, 9) == [f"{one}" for one in range(number - 8, number + 1)]
 
 
-@follows
+@through_each
 def test_quiet_watch_is_there_when_its_event_comes(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     with client.keys.watch("/k") as watcher:
@@ -96,7 +101,7 @@ def test_quiet_watch_is_renewed_while_others_write_more_than_the_server_remember
             assert (next_of(watcher)).value == f"{number}"
 
 
-@follows
+@through_each
 def test_watch_goes_on_after_the_box_was_restarted(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     with client.keys.watch("/k") as watcher:
@@ -111,7 +116,7 @@ def test_watch_goes_on_after_the_box_was_restarted(connect: Connect, etcd: Serve
         assert (next_of(watcher)).value == "after"
 
 
-@follows
+@through_each
 def test_watch_goes_on_after_the_box_stood_still(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     with client.keys.watch("/k") as watcher:
@@ -123,7 +128,7 @@ def test_watch_goes_on_after_the_box_stood_still(connect: Connect, etcd: Server,
         assert values_of(watcher, 2) == ["meanwhile", "after"]
 
 
-@follows
+@through_each
 def test_flow_behind_the_box_that_dies_silently_loses_nothing_silently(
     connect: Connect, etcd: Server, path: str
 ) -> None:
@@ -142,10 +147,78 @@ def test_flow_behind_the_box_that_dies_silently_loses_nothing_silently(
             assert (next_of(watcher)).value == "after"
 
 
-# --- mirrors ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", [HOLDS_BACK])
+def test_place_that_has_left_the_history_is_a_named_loss_where_headers_are_held_back(
+    connect: Connect, etcd: Server, box: Box
+) -> None:
+    client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
+    direct.keys.set("/d/one", "untouched")
+    with (
+        client.keys.watch("/d", recursive=True) as tree,
+        client.keys.watch("/d/one") as one,
+        client.keys.mirror("/d") as mirror,
+    ):
+        foreign_writes(etcd, 1100)
+        gone = (direct.keys.set("/d/two", "2")).index
+        with pytest.raises(HistoryCleared):
+            tree.next(timeout=SOON)
+        assert mirror.wait_for(lambda state: "/d/two" in state, timeout=SOON)
+        until(lambda: settled(one) >= gone, lambda: one)  # its key shows that nothing has happened
+        direct.keys.set("/d/one", "touched")
+        assert (next_of(one)).value == "touched"
+
+
+# --- three members behind a balancer ----------------------------------------------------------------------------------
+
+
+@through_each
+def test_watch_and_mirror_through_a_balancer_while_a_member_is_away(
+    connect: Connect, etcd_cluster: Cluster, path: str
+) -> None:
+    """Each request may go to another member, by turns."""
+    with PATHS[path](etcd_cluster.members) as box:
+        client, direct = connect(box.url), connect(etcd_cluster.endpoints)
+        away = etcd_cluster.followers()[0]
+        with client.keys.watch("/k", recursive=True) as watcher, client.keys.mirror("/k") as mirror:
+            for number in range(60):
+                if number == 20:
+                    away.kill()
+                elif number == 40:
+                    away.start()
+                direct.keys.set("/k/a", f"{number}", repeat_writes=True)
+                direct.keys.set("/other", f"{number}", repeat_writes=True)
+                if number % 10 == 0:
+                    sleep(0.2)
+
+            found = [(next_of(watcher)).value]
+            while found[-1] != "59":
+                found.append((next_of(watcher)).value)
+            assert list(dict.fromkeys(found)) == [f"{number}" for number in range(60)]  # a write may be repeated
+            assert mirror.wait_for(lambda state: state["/k/a"].value == "59", timeout=SOON)
 
 
 @follows
+@pytest.mark.parametrize("has_seen_an_event", [False, True])
+def test_quiet_watch_through_a_balancer_is_renewed(
+    connect: Connect, etcd_cluster: Cluster, path: str, has_seen_an_event: bool
+) -> None:
+    """Each of its polls may wait at another member than the one before."""
+    with PATHS[path](etcd_cluster.members) as box:
+        client, direct = connect(box.url), connect(etcd_cluster.endpoints)
+        with client.keys.watch("/k", recursive=True) as watcher:
+            for number in range(has_seen_an_event):
+                direct.keys.set("/k", f"before {number}")
+                assert (next_of(watcher)).value == f"before {number}"
+            for number in range(2):
+                foreign_writes(etcd_cluster.leader(), 1200, connections=1, followed_by=[watcher])
+                direct.keys.set("/k", f"{number}")
+                assert (next_of(watcher)).value == f"{number}"
+
+
+# --- mirrors ---------------------------------------------------------------------------------------------------------
+
+
+@through_each
 def test_mirror_follows_through_a_box_that_is_restarted(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
     direct.keys.set("/d/a", "1")

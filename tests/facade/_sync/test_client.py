@@ -110,15 +110,36 @@ def test_proxy_is_used_where_it_is_given(connect: Connect, etcd: Server) -> None
         client.keys.get("/a")
 
 
-def test_proxy_of_the_environment_is_used_unless_set_otherwise(
-    connect: Connect, etcd: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"repeat_writes": "no"}, "repeat_writes 'no': must be True or False"),
+        ({"prefer_leader": 1}, "prefer_leader 1: must be True or False"),
+        ({"trust_env": None}, "trust_env None: must be True or False"),
+        ({"before_attempt": "x"}, "before_attempt 'x': must be a function"),
+        ({"max_connections": "5"}, "max_connections '5': must be an int"),
+        ({"max_connections": True}, "max_connections True: must be an int"),
+        ({"proxy": 3128}, "proxy=: a int; must be a str"),
+        ({"endpoints": None}, "endpoints: None is no list; give one"),
+        ({"endpoints": b"http://a:1"}, "endpoints: .* is no list; give one"),
+    ],
+)
+def test_setting_of_a_wrong_type_is_refused_by_its_name(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(TypeError, match=f"^{why}"):
+        Client(**settings)
+
+
+def test_several_endpoints_in_one_text_are_refused_with_what_to_give() -> None:
+    with pytest.raises(ValueError, match=r"endpoint 'a,b': holds several; give a list, like \['http"):
+        Client("a,b")
+
+
+def test_unwritable_log_of_tls_keys_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(ClusterUnavailable):
-        connect(etcd.url, timeout=1).keys.get("/", timeout=1)
-    assert (connect(etcd.url, trust_env=False).keys.get("/")).node.dir
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys.log")
+    with pytest.raises(ValueError, match=r"^SSLKEYLOGFILE '/nowhere/keys.log': cannot be written"):
+        Client("https://a:1")
 
 
 # --- what it shows ---------------------------------------------------------------------------------------------------

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from etcdv2 import Client, CompareFailed, DeadlineExceeded, KeyNotFound, NotFile, OutcomeUnknown
+from etcdv2 import KEEP, Client, CompareFailed, DeadlineExceeded, KeyNotFound, NotFile, OutcomeUnknown
 from etcdv2._runtime.primitives import Worker
+from etcdv2_api import Node
 from tests.facade._sync.conftest import Connect
 from tests.tools.recording import NODE, Answer, Noted, Recorder
 from tests.tools.waiting import SOON
 
 
 def test_modify_changes_the_value_by_compare_and_swap(client: Client) -> None:
-    made = client.keys.set("/n", "1", ttl=100)
+    made = client.keys.set("/n", "1")
     changed = client.keys.modify("/n", lambda value: str(int(value) + 1))
     assert (changed.action, changed.value, changed.node.created_index) == ("compareAndSwap", "2", made.index)
     assert changed.node.ttl is None
@@ -27,6 +31,56 @@ def test_modify_sets_the_ttl_that_is_given(client: Client) -> None:
     client.keys.set("/n", "1")
     assert (client.keys.modify("/n", lambda value: value, ttl=60)).node.ttl == 60
     assert (client.keys.modify("/new", str, default="0", ttl=60)).node.ttl == 60
+
+
+def test_modify_keeps_the_ttl_unless_another_one_is_given(client: Client) -> None:
+    keys = client.keys
+    keys.set("/n", "1", ttl=1000)
+    kept = [(keys.modify("/n", lambda value: value + "1")).node.ttl]
+    kept.append((keys.modify("/n", lambda value: (value + "1", KEEP), ttl=5)).node.ttl)
+    kept.append((keys.modify("/n", lambda value: value + "1", ttl=KEEP)).node.ttl)
+    assert all(ttl is not None and 900 < ttl <= 1000 for ttl in kept)
+    assert (keys.modify("/n", lambda value: (value, 50), ttl=5)).node.ttl == 50
+    assert (keys.modify("/n", lambda value: (value, timedelta(seconds=40)))).node.ttl == 40
+    assert (keys.modify("/n", lambda value: (value, None))).node.ttl is None
+    assert (keys.modify("/n", lambda value: value + "1")).node.ttl is None
+    keys.set("/n", "1", ttl=1000)
+    assert (keys.modify("/n", lambda value: value, ttl=None)).node.expiration is None
+    assert (keys.modify("/new", lambda value: (value, KEEP), default="x")).node.ttl is None
+
+
+def test_change_may_see_the_node(client: Client) -> None:
+    keys = client.keys
+    made = keys.set("/n", "1", ttl=1000)
+    seen: list[Node | None] = []
+
+    def change(value: str, node: Node | None) -> tuple[str, int | None]:
+        seen.append(node)
+
+        return value + "!", None if node is None or node.ttl is None else node.ttl + 1000
+
+    changed = keys.modify("/n", change)
+    assert changed.node.ttl is not None
+    assert changed.node.ttl > 1000
+    assert (keys.modify("/new", change, default="x")).value == "x!"
+    assert [node and node.modified_index for node in seen] == [made.index, None]
+
+    def with_default(value: str, suffix: str = "?") -> str:
+        return value + suffix
+
+    assert (keys.modify("/n", with_default)).value == "1!?"
+    assert (keys.modify("/n", functools.partial(with_default, suffix="."))).value == "1!?."
+
+
+@pytest.mark.parametrize("wrong", [1, ("1",), ("1", 2, 3), (b"1", 5), ("1", "5"), ("1", 0), b"1"])
+def test_what_a_change_may_not_return_is_refused(client: Client, wrong: Any) -> None:
+    client.keys.set("/n", "secret")
+    with pytest.raises((TypeError, ValueError)) as caught:
+        client.keys.modify("/n", lambda _: wrong)
+    assert "b'1'" not in str(caught.value)
+    with pytest.raises(TypeError, match="change"):
+        client.keys.modify("/n", wrong)
+    assert (client.keys.get("/n")).value == "secret"
 
 
 def test_modify_of_a_missing_key_raises_or_begins_with_the_default(client: Client) -> None:
@@ -52,8 +106,13 @@ def test_modify_leaves_the_key_alone_for_none(client: Client) -> None:
 def test_modify_of_a_directory_is_refused_without_asking_for_a_change(client: Client) -> None:
     client.keys.make_dir("/d")
     asked: list[str] = []
+
+    def change(value: str) -> str:
+        asked.append(value)
+        return value
+
     with pytest.raises(NotFile):
-        client.keys.modify("/d", lambda value: str(asked.append(value)))
+        client.keys.modify("/d", change)
     assert asked == []
 
 

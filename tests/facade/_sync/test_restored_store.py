@@ -15,6 +15,7 @@ from etcdv2 import Client, ClusterChanged, HistoryCleared, Snapshot, Timeout
 from etcdv2._runtime.primitives import sleep
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
+from tests.tools import boxes
 from tests.tools.fault_server import TcpProxy
 from tests.tools.waiting import PATIENT, SOON, until
 from tests.tools.writers import foreign_writes
@@ -137,6 +138,32 @@ def test_watch_names_the_loss_where_the_restored_store_has_no_later_event_of_it(
         store.open()
         with pytest.raises(HistoryCleared, match=f"has not the event of index {told.index}"):
             next_of(watcher)
+
+
+@pytest.mark.boxes
+@pytest.mark.parametrize("grown", [50, 1100])
+def test_restored_store_behind_a_proxy_that_holds_headers_back_is_found_out(
+    connect: Connect, store: Restorable, grown: int
+) -> None:
+    """There nothing says that the last event is not there: the proxy is silent until there is one."""
+    direct = connect(store.server.url)
+    direct.keys.set("/d/a", "1")
+    store.back_up()
+    with boxes.nginx([store.server]) as box:
+        client = connect(box.url, timeout=Timeout(connect=1, attempt=0.5, commit=20, total=40))
+        with client.keys.watch("/d", recursive=True) as watcher, client.keys.mirror("/d") as mirror:
+            ghost = direct.keys.set("/d/ghost", "gone by the restore")
+            assert (next_of(watcher)).index == ghost.index
+            assert mirror.wait_for(lambda state: "/d/ghost" in state, timeout=SOON)
+            box.stop()
+            store.restore()
+            foreign_writes(store.server, grown)
+            box.start()
+            with pytest.raises(HistoryCleared):
+                next_of(watcher)
+            assert mirror.wait_for(lambda state: "/d/ghost" not in state, timeout=SOON)
+            direct.keys.set("/d/later", "1")
+            assert mirror.wait_for(lambda state: "/d/later" in state, timeout=SOON)
 
 
 def test_mirror_of_a_restored_store_is_the_tree_again(connect: Connect, store: Restorable) -> None:

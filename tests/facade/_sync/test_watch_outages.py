@@ -173,6 +173,33 @@ def test_event_that_is_late_in_the_history_is_waited_for(connect: Connect, store
         assert (next_of(watcher)).index == 102
 
 
+def test_end_that_is_late_says_nothing_where_polls_end(connect: Connect, store: ScriptedStore) -> None:
+    """A member that stands still sends neither the event nor the end: that is asked again, and no loss is named."""
+    compared = 0
+
+    def act(peer: Peer) -> bool:
+        nonlocal compared
+        assert peer.received is not None
+        if peer.received.target != poll(101):
+            return store.watch(peer, 102, stream=False)
+        compared += 1
+        if compared > 4:
+            return store.watch(peer, 101, stream=False)
+        peer.send(store.head())
+        while not peer.stopping.wait(0.02):
+            pass
+        return False
+
+    with connect(store.endpoint.url, timeout=SHORT).keys.watch("/k") as watcher:
+        assert seen(store, watcher) == 101
+        store.polls.extend([act] * 100)
+        store.hang_up()
+        until(lambda: compared == 5, lambda: repr(store.asked))
+        store.polls.clear()
+        store.happen()
+        assert (next_of(watcher)).index == 102
+
+
 def test_refused_comparison_is_asked_again(connect: Connect, store: ScriptedStore) -> None:
     def refuse(peer: Peer) -> bool:
         peer.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")

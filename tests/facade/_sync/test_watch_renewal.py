@@ -12,6 +12,7 @@ import pytest
 
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
+from tests.tools.scripted_store import has_gone
 from tests.tools.waiting import SOON
 
 HEAD = b"HTTP/1.1 200 OK\r\nX-Etcd-Cluster-Id: aa\r\nX-Etcd-Index: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -42,7 +43,10 @@ class Store:
             peer.send(answer_bytes(404, headers, json.dumps(body).encode()))
             return True
         if "_etcdv2" in peer.received.target:  # an observation of the raft index, given up at once
-            silent(peer, self.index)
+            peer.send(HEAD % self.index)
+            while not has_gone(peer) and not peer.stopping.wait(0.01):
+                pass
+            peer.send(b"0\r\n\r\n")  # as etcd does when the client closes its sending half
             return False
         self.asked.append(peer.received.target)
         if self.polls:

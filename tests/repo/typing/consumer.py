@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_type
 
 import httpx
+import httpx2
 
 import etcdv2
 from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Snapshot, Timeout, Watcher
@@ -24,6 +25,8 @@ def constructing() -> None:
     Client(timeout=Timeout(connect=1, attempt=2, commit=None, total=20), transport="httpx", proxy="http://p:1")
     Client(transport=httpx.HTTPTransport())
     AsyncClient(transport=httpx.AsyncHTTPTransport())
+    Client(transport=httpx2.HTTPTransport())
+    AsyncClient(transport=httpx2.AsyncHTTPTransport())
     assert_type(Client.from_env(), Client)
     assert_type(AsyncClient.from_env({"ETCDCTL_ENDPOINTS": "a"}), AsyncClient)
     with Client() as client:
@@ -176,6 +179,9 @@ def sections_of(client: Client) -> None:
     assert_type(client.machines(), tuple[str, ...])
     assert_type(client.version(), etcdv2.Version)
     assert_type(client.version().etcdserver, str)
+    assert_type(client.ready(), etcdv2.Readiness)
+    assert_type(client.ready(key="/a", timeout=1).reason, str)
+    assert_type(client.auth.users, etcdv2.UsersAPI)
     assert_type(client.health().healthy, bool)
     assert_type(client.health().endpoints, tuple[etcdv2.EndpointHealth, ...])
     assert_type(client.endpoints, tuple[str, ...])

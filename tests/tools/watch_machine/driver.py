@@ -102,6 +102,11 @@ class Driver(PollsDriver):
                 return
             ended = self.ended(held, properly=not failed)
             if ended is Ended.GO_ON and second is not None:
+                admitted: list[bool] = []
+                yield from self.check.admits_second(second, admitted)
+                if not admitted:
+                    self.renewal.heard()
+                    return
                 going_on.append(second)
                 second = None
                 return
@@ -135,7 +140,7 @@ class Driver(PollsDriver):
         if self.history.interrupted:
             proved: list[bool] = []
             try:
-                yield from self.check.prove(held.endpoint, held.flow, event, proved)
+                yield from self.check.prove(held.endpoint, held.flow, event, self.cursor.wait_index, proved)
             except Failed:
                 return
             if not proved:

@@ -11,7 +11,7 @@ from etcdv2._core.watch.one_history import Landmark, OneHistory, Place
 from tests.tools.watch_machine.network import Ask, Body, Flow, Mark, Soon
 
 if TYPE_CHECKING:
-    from tests.tools.watch_machine.polls_driver import PollsDriver, Steps
+    from tests.tools.watch_machine.polls_driver import Held, PollsDriver, Steps
 
 SILENT_POLLS = 2
 SEARCH, ENDING = 0.05, 0.02
@@ -39,14 +39,29 @@ class HistoryDriver:
             history.interrupted = True
             if self.driver.cursor.go_back():
                 return
-        yield from self.prove(endpoint, flow, flow.headers.index, [])
+        yield from self.prove(endpoint, flow, flow.headers.index, self.driver.cursor.wait_index, [])
         found.append(True)
 
-    def prove(self, endpoint: int, flow: Flow, store_index: int, found: list[bool]) -> Steps:
+    def admits_second(self, second: Held, found: list[bool]) -> Steps:
+        endpoint, flow, landmark = second.endpoint, second.flow, self.driver.cursor.landmark
+        if not self.history.is_new(self.place(endpoint, flow)):
+            found.append(True)
+            return
+        try:
+            if landmark is not None and second.since != landmark.modified + 1:
+                there: list[bool] = []
+                yield from self.has(endpoint, landmark, there)
+                if there:
+                    return
+            yield from self.prove(endpoint, flow, flow.headers.index, second.since, found)
+        except self.driver.failed_error:
+            return
+
+    def prove(self, endpoint: int, flow: Flow, store_index: int, asked_from: int | None, found: list[bool]) -> Steps:
         """Raises Lost, and Failed where it cannot be said now."""
         driver, history, place = self.driver, self.history, self.place(endpoint, flow)
         landmark = driver.cursor.landmark
-        if landmark is not None and driver.cursor.wait_index == landmark.modified + 1:
+        if landmark is not None and asked_from == landmark.modified + 1:
             if store_index < landmark.modified:
                 return
             there: list[bool] = []

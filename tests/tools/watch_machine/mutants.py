@@ -134,9 +134,9 @@ class _EndedBefore(Driver):
 class _TakenInALeap(Driver):
     """A poll is taken while its member is being caught up."""
 
-    def hold(self, endpoint: int, flow: Flow) -> Held | None:
+    def hold(self, endpoint: int, flow: Flow, since: int | None) -> Held | None:
         leaps = self.chain(endpoint, flow).leaps
-        return Held(flow, Registered(flow.headers.index, leaps, self.member(flow)), flow.headers, endpoint)
+        return Held(flow, Registered(flow.headers.index, leaps, self.member(flow)), flow.headers, endpoint, since)
 
 
 class _WrongHistory(Driver):
@@ -176,7 +176,7 @@ class _Plain(Driver):
 class _NotCompared(HistoryDriver):
     """A server that answers is in the same history."""
 
-    def prove(self, endpoint: int, flow: Flow, store_index: int, found: list[bool]) -> Steps:
+    def prove(self, endpoint: int, flow: Flow, store_index: int, asked_from: int | None, found: list[bool]) -> Steps:
         self.history.proved(self.place(endpoint, flow))
         found.append(True)
         yield None

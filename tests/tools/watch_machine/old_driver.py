@@ -104,8 +104,8 @@ class OldDriver(Driver):
 
     # --- the background ----------------------------------------------------------------------------------------------
 
-    def hold(self, endpoint: int, flow: Flow) -> Held | None:
-        return Held(flow, Registered(flow.headers.index), flow.headers, endpoint)
+    def hold(self, endpoint: int, flow: Flow, since: int | None) -> Held | None:
+        return Held(flow, Registered(flow.headers.index), flow.headers, endpoint, since)
 
     def is_behind_leap(self, held: Held, since: int | None) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The client of the watch machine: `etcdv2/_async/watch/{polls,index_monitor}.py`, line by line, on the real core.
+"""The client of the watch machine: line by line what `poll_requests`, `polls` and `index_monitor` do, on the real core.
 
 Owns no decision: what those files decide by `Renewal`, `Cursor` and `RaftChain` is decided by these here, in the same
 calls. Each `yield` is a place where others may run: between any two lines outside of the polls' lock, for the threads
@@ -44,6 +44,7 @@ class Held:
     at: Registered
     headers: Headers
     endpoint: int
+    since: int | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -72,6 +73,7 @@ class PollsDriver:
         self.second: Held | None = None
         self.pending: Held | None = None
         self.is_lost = self.has_leapt = False
+        self.meets_newcomers = False
         self.cluster_id = ""
         self.seen_cluster, self.seen_index = "", 0
         """The cluster view's."""
@@ -112,9 +114,11 @@ class PollsDriver:
         flow.half_read = isinstance(part, Body)
         found.append(part)
 
-    # --- polls.py: opening -------------------------------------------------------------------------------------------
+    # --- poll_requests.py -------------------------------------------------------------------------------------------
 
-    def open_at(self, endpoint: int, since: int | None, found: list[Held], kind: str = "poll") -> Steps:
+    def open_at(
+        self, endpoint: int, since: int | None, found: list[Held], kind: str = "poll", *, newcomers: bool = False
+    ) -> Steps:
         flows: list[Flow] = []
         try:
             yield from self.ask(endpoint, Ask(kind, since), flows)
@@ -122,15 +126,31 @@ class PollsDriver:
             return
         flow, headers = flows[0], flows[0].headers
         self.note(endpoint, flow)
-        if headers.cluster_id == self.cluster_id and self.history.is_new(self.check.place(endpoint, flow)):
-            self.lost()
-            self.world.close(flow)
-            return
-        held = self.hold(endpoint, flow)
-        if held is None or headers.cluster_id != self.cluster_id or self.is_behind_leap(held, since):
+        held = self.hold(endpoint, flow, since)
+        if (
+            held is None
+            or headers.cluster_id != self.cluster_id
+            or self.is_behind_leap(held, since)
+            or not (newcomers or not self.history.is_new(self.check.place(endpoint, flow)))
+        ):
             self.world.close(flow)
             return
         found.append(held)
+
+    def open_second(self, endpoint: int, found: list[Held]) -> Steps:
+        settled, landmark = self.renewal.settled, self.cursor.landmark
+        if self.meets_newcomers and landmark is not None and landmark.modified < settled:
+            yield from self.open_at(endpoint, landmark.modified + 1, found, newcomers=True)
+            if found:
+                return
+        yield from self.open_at(endpoint, settled + 1, found, newcomers=True)
+        if not found or self.meets_newcomers or not self.history.is_new(self.check.place(endpoint, found[0].flow)):
+            return
+        self.meets_newcomers = True
+        if landmark is None or landmark.modified >= settled:
+            return
+        self.world.close(found.pop().flow)
+        yield from self.open_second(endpoint, found)
 
     def register(self, found: list[Held]) -> Steps:
         while True:
@@ -159,7 +179,7 @@ class PollsDriver:
                         self.seen_index = 0
                         raise Lost("the store went back")
                 yield from self.follow_leap(endpoint, flow)
-                held = self.hold(endpoint, flow)
+                held = self.hold(endpoint, flow, since)
                 if held is None:  # StaleRead: once more, after a pause
                     self.world.close(flow)
                     continue
@@ -195,11 +215,11 @@ class PollsDriver:
     def loss(self, why: str) -> Lost:
         return Lost(why)
 
-    def hold(self, endpoint: int, flow: Flow) -> Held | None:
+    def hold(self, endpoint: int, flow: Flow, since: int | None) -> Held | None:
         chain, headers = self.chain(endpoint, flow), flow.headers
         if chain.leaping or headers.index < chain.leapt_to:
             return None
-        return Held(flow, Registered(headers.index, chain.leaps, self.member(flow)), headers, endpoint)
+        return Held(flow, Registered(headers.index, chain.leaps, self.member(flow)), headers, endpoint, since)
 
     def is_behind_leap(self, held: Held, since: int | None) -> bool:
         since = None if since is None else max(since, self.cursor.furthest)
@@ -337,7 +357,7 @@ class PollsDriver:
             first.flow.abort()
         elif state is State.POLLING:
             found: list[Held] = []
-            yield from self.open_at(first.endpoint, self.renewal.settled + 1, found)
+            yield from self.open_second(first.endpoint, found)
             yield None
             if found:
                 self.overlap(first, found[0])

@@ -1,6 +1,7 @@
-"""Holds what real servers answer against spec/etcd-v2.yaml, with closed schemas.
+"""Holds answers against the description that `etcdv2_api` carries, with closed schemas.
 
-Owns what "described" means for a status, a content type, headers and a body. Sends nothing, and knows no client.
+Owns what "described" means for a status, a content type, headers and a body. Sends nothing, and knows
+no client. Needs jsonschema and PyYAML, so it is imported when it is used.
 """
 
 from __future__ import annotations
@@ -11,19 +12,28 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
+from importlib.resources import files
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote
 
-import yaml
-from jsonschema import Draft202012Validator, FormatChecker
+from etcdv2.testing._not_as_described import NotAsDescribed
 
-SPEC = Path(__file__).resolve().parents[2] / "spec" / "etcd-v2.yaml"
+try:
+    import yaml
+    from jsonschema import Draft202012Validator, FormatChecker
+except ModuleNotFoundError as cause:
+    raise ModuleNotFoundError("to check answers takes jsonschema and PyYAML: pip install 'etcdv2[testing]'") from cause
+
 METHODS = ("get", "put", "post", "delete")
 TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is not everywhere
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C is not everywhere."""
 LARGE = 256 * 1024
+"""Bytes of a body from which on the middle of its long lists is left out."""
 KEPT = 100
+"""Items at either end of such a list."""
+ANYTHING = {"key": ".+", "rest": ".*", "segment": "[^/]+"}
+"""What stands for a parameter of the path, by its `x-encoding`."""
 
 Json = Any
 HeaderCheck = Callable[[str], bool]
@@ -89,31 +99,44 @@ class Description:
             if "{" not in spelling
         }
 
-    def check(self, method: str, target: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Raise AssertionError with a readable text if the description does not have this answer.
+    def check(
+        self, method: str, target: str, status: int, headers: Mapping[str, str], body: bytes, *, whole: bool = True
+    ) -> None:
+        """Raise NotAsDescribed, with a readable text, if the description does not have this answer.
 
-        `target` is path and query; names in `headers` are lower case; `body` is decoded from its transfer coding.
+        `target`: path and query. Names in `headers` are lower case. `body`: without its transfer and
+        content coding. `whole`: whether that is all of it; else whole lines of a stream are checked.
         """
         path, _, query = target.partition("?")
         what = f"{method} {target}: {status}"
+
+        # 1. Which answer of the description it is.
         route = self.route(path)
-        assert route is not None, f"{what}: the description has no such path"
+        if route is None:
+            raise NotAsDescribed(f"{what}: the description has no such path")
         kind = headers.get("content-type", "").partition(";")[0].strip()
         response = self._pick(route, method, str(status), kind, body)
-        assert response is not None, f"{what} as {kind or 'no content type'}: not described; {body[:300]!r}"
+        if response is None:
+            raise NotAsDescribed(f"{what} as {kind or 'no content type'}: not described; {body[:300]!r}")
+
+        # 2. Its headers.
         self._check_headers(what, response, kind, headers)
+
+        # 3. Its body.
+        if method == "HEAD" and body:
+            raise NotAsDescribed(f"{what}: a body after HEAD")
         if method == "HEAD":
-            assert not body, f"{what}: a body after HEAD"
             return
         try:
-            content = self._check_body(what, response, kind, query, body)
+            content = self._check_body(what, response, kind, query, body, whole=whole)
         except RecursionError:
             return  # a tree some hundred levels deep, which neither json nor jsonschema can follow
         if isinstance(content, dict):
             self._check_meaning(what, response, headers, content)
 
     def route(self, path: str) -> Route | None:
-        """The path of the description that this one is."""
+        """The path of the description that this one is. The server looks at it without percent signs."""
+        path = unquote(path)
         found = self._exact.get(path)
         return found or next((one for one in self._routes if one.pattern.fullmatch(path)), None)
 
@@ -134,9 +157,10 @@ class Description:
 
     def errors(self, schema: Json, content: Json) -> list[str]:
         """What is wrong with `content`, each with its place."""
-        reference = schema.get("$ref") if isinstance(schema, dict) else None
+        reference = members_of(schema).get("$ref")
         validator = self.validator(str(reference).rpartition("/")[2]) if reference else self._validator(schema)
-        return [f"{one.json_path}: {one.message}" for one in validator.iter_errors(content)]
+        found = validator.iter_errors(content)  # pyright: ignore[reportUnknownMemberType]  # as typeshed has it
+        return [f"{one.json_path}: {one.message}" for one in found]
 
     def _validator(self, schema: Json) -> Draft202012Validator:
         whole = {**schema, "components": {"schemas": self.schemas}}
@@ -156,62 +180,76 @@ class Description:
     def _check_headers(self, what: str, response: Response, kind: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
             fits = response.headers.get(name)
-            if fits is not None:
-                assert fits(value), f"{what}: the header {name}: {value} is not as described"
-            else:
-                assert not name.startswith(("x-etcd-", "x-raft-")), f"{what}: has {name}, which is not described here"
-        if kind != "text/plain":
-            missing = response.required - headers.keys()
-            assert not missing, f"{what}: has no {', '.join(sorted(missing))}"
+            if fits is not None and not fits(value):
+                raise NotAsDescribed(f"{what}: the header {name}: {value} is not as described")
+            if fits is None and name.startswith(("x-etcd-", "x-raft-")):
+                raise NotAsDescribed(f"{what}: has {name}, which is not described here")
 
-    def _check_body(self, what: str, response: Response, kind: str, query: str, body: bytes) -> Json:
+        # Plain text comes from Go's router, which adds none.
+        missing = response.required - headers.keys()
+        if kind != "text/plain" and missing:
+            raise NotAsDescribed(f"{what}: has no {', '.join(sorted(missing))}")
+
+    def _check_body(self, what: str, response: Response, kind: str, query: str, body: bytes, *, whole: bool) -> Json:
         media = response.media.get(kind)
         if media is None:
             return None
+
+        # 1. A stream. Its last line may be cut: it ends when one of the two sides closes it.
         asked = parse_qs(query)
-        if not body and media.empty_with and asked.get(media.empty_with, ["false"])[0] in TRUE:
-            return None
-        if media.is_text:
-            return self._fitting(what, media, body.decode())
         if media.lines_with and asked.get(media.lines_with, ["false"])[0] in TRUE:
-            # The last line may be cut: a stream ends when one of the two sides closes it.
             for line in body.split(b"\n")[:-1]:
                 self._fitting(what, media, self._parsed(what, line))
             return None
+
+        # 2. What is no more than a beginning says nothing.
+        if not whole:
+            return None
+        if not body and media.empty_with and asked.get(media.empty_with, ["false"])[0] in TRUE:
+            return None
+        if media.is_text:
+            try:
+                text = body.decode()
+            except UnicodeDecodeError as error:
+                raise NotAsDescribed(f"{what}: the text is no UTF-8: {body[:300]!r}") from error
+            return self._fitting(what, media, text)
         return self._fitting(what, media, self._parsed(what, body))
 
     def _parsed(self, what: str, body: bytes) -> Json:
         try:
             content = json.loads(body)
         except ValueError as error:
-            raise AssertionError(f"{what}: no JSON, {error}: {body[:300]!r}") from error
+            raise NotAsDescribed(f"{what}: no JSON, {error}: {body[:300]!r}") from error
         return thinned(content) if len(body) > LARGE else content
 
     def _fitting(self, what: str, media: Media, content: Json) -> Json:
         wrong = self.errors(media.schema, content)
-        assert not wrong, "\n".join([f"{what}: the body is not as described", *wrong[:5], repr(content)[:600]])
+        if wrong:
+            lines = [f"{what}: the body is not as described", *wrong[:5], repr(content)[:600]]
+            raise NotAsDescribed("\n".join(lines))
         return content
 
     def _check_meaning(self, what: str, response: Response, headers: Mapping[str, str], content: Json) -> None:
         if response.error_codes:
             code = content["errorCode"]
-            assert code in response.error_codes, f"{what}: error code {code} is not described for this status"
+            if code not in response.error_codes:
+                raise NotAsDescribed(f"{what}: error code {code} is not described for this status")
+
         if response.index_is:
             there = content
             for step in response.index_is:
-                there = there.get(step) if isinstance(there, dict) else None
+                there = members_of(there).get(step)
             index = headers.get("x-etcd-index")
-            wrong = there is not None and str(there) != index
-            assert not wrong, f"{what}: {'.'.join(response.index_is)} is {there}, X-Etcd-Index {index}"
+            if there is not None and str(there) != index:
+                raise NotAsDescribed(f"{what}: {'.'.join(response.index_is)} is {there}, X-Etcd-Index {index}")
 
     def _route(self, path: str, item: Json) -> Route:
         pattern = path
         for one in item.get("parameters", ()):
             parameter = self._resolved(one)
-            anything = ".+" if parameter["x-encoding"] == "key" else "[^/]+"
-            pattern = pattern.replace("{" + parameter["name"] + "}", anything)
+            pattern = pattern.replace("{" + parameter["name"] + "}", ANYTHING[parameter["x-encoding"]])
         responses = {method.upper(): self._responses(item[method]["responses"]) for method in METHODS if method in item}
-        return Route(path, re.compile(pattern), item.get("x-head", False), responses)
+        return Route(path, re.compile(pattern, re.DOTALL), item.get("x-head", False), responses)
 
     def _responses(self, responses: Json) -> dict[str, Response]:
         return {status: self._response(status, self._resolved(one)) for status, one in responses.items()}
@@ -239,38 +277,46 @@ class Description:
 
 def closed(schema: Json) -> Json:
     """The same schema, refusing members that it does not name, at every level. Changes what it is given."""
-    if isinstance(schema, dict):
-        if "properties" in schema and "additionalProperties" not in schema:
-            schema["additionalProperties"] = False
-        for name, part in schema.items():
-            if name not in ("default", "enum", "const", "required"):
-                closed(part)
+    members = members_of(schema)
+    if "properties" in members and "additionalProperties" not in members:
+        members["additionalProperties"] = False
+    for name, part in members.items():
+        if name not in ("default", "enum", "const", "required"):
+            closed(part)
     return schema
+
+
+def members_of(content: Json) -> dict[str, Json]:
+    """Those of an object, as it is; of anything else none."""
+    return cast(dict[str, Json], content) if isinstance(content, dict) else {}
 
 
 def thinned(content: Json) -> Json:
     """A large body without the middle of its long lists: they are all alike, and jsonschema needs 0.1 ms for a node."""
     if isinstance(content, dict):
-        return {name: thinned(part) for name, part in content.items()}
+        return {name: thinned(part) for name, part in members_of(content).items()}
     if isinstance(content, list):
-        ends = content if len(content) <= 2 * KEPT else [*content[:KEPT], *content[-KEPT:]]
+        items: list[Json] = content  # pyright: ignore[reportUnknownVariableType]  # of Any, as all JSON
+        ends = items if len(items) <= 2 * KEPT else [*items[:KEPT], *items[-KEPT:]]
         return [thinned(part) for part in ends]
     return content
 
 
 def _media(media: Json) -> Media:
-    return Media(
-        media["schema"],
-        media["schema"].get("type") == "string",
-        media.get("x-lines-with", ""),
-        media.get("x-empty-with", ""),
-        {name: one["value"] for name, one in media.get("examples", {}).items()},
-    )
+    schema, examples = media["schema"], {name: one["value"] for name, one in media.get("examples", {}).items()}
+
+    # JSON that calls itself text: judged as JSON.
+    if schema.get("contentMediaType") == "application/json":
+        schema = schema["contentSchema"]
+        examples = {name: json.loads(value) for name, value in examples.items()}
+
+    is_text = schema.get("type") == "string"
+    return Media(schema, is_text, media.get("x-lines-with", ""), media.get("x-empty-with", ""), examples)
 
 
 def _header_check(schema: Json) -> HeaderCheck:
     if schema.get("type") == "integer":
-        return lambda value: value.isascii() and value.isdigit()
+        return lambda value: value.isascii() and value.isdigit() and int(value) <= schema["maximum"]
     if "const" in schema:
         return lambda value: value == schema["const"]
     pattern = re.compile(schema.get("pattern", ""))
@@ -279,9 +325,6 @@ def _header_check(schema: Json) -> HeaderCheck:
 
 @cache
 def description() -> Description:
-    return Description(yaml.load(SPEC.read_text(encoding="utf-8"), LOADER))
-
-
-def check(method: str, target: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise AssertionError if the description does not have this answer; see `Description.check`."""
-    description().check(method, target, status, headers, body)
+    """That of the installed `etcdv2_api`."""
+    text = (files("etcdv2_api") / "etcd-v2.yaml").read_text(encoding="utf-8")
+    return Description(yaml.load(text, LOADER))
