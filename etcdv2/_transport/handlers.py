@@ -16,8 +16,17 @@ def of_handler(error: BaseException | None) -> BaseException | None:
     A handler may raise OSError, TimeoutError above all. It is known by its second argument, a frame.
     """
     while error is not None and not _is_of_handler(error):
-        error = error.__cause__
+        error = error.__cause__ or _first_argument(error)
     return error
+
+
+def _first_argument(error: BaseException) -> BaseException | None:
+    """Where httpcore leaves what an error of its own was made of: its pool raises that again `from None`.
+
+    Not its `__context__`, which may be of the caller: whoever calls while he handles the error of a handler.
+    """
+    made_of = next(iter(error.args), None)
+    return made_of if isinstance(made_of, BaseException) else None
 
 
 def _is_of_handler(error: BaseException) -> bool:

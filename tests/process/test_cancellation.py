@@ -82,7 +82,7 @@ async def quiet_watch(client: AsyncClient) -> None:
 
 async def snapshots(client: AsyncClient) -> None:
     async with client.keys.watch("/tree", recursive=True, snapshots=True) as watcher:
-        assert await watcher.next(timeout=5) is not None
+        assert await watcher.next(timeout=SOON) is not None
 
 
 async def mirror(client: AsyncClient) -> None:
@@ -101,7 +101,7 @@ async def changes(client: AsyncClient) -> None:
 
 async def _first(reading: Any, count: int) -> AsyncIterator[Any]:
     for _ in range(count):
-        yield await reading.next(timeout=5)
+        yield await reading.next(timeout=SOON)
 
 
 WORKS: list[Work] = [get, quorum, write, tree, long_line, modify, health, sync, auth]

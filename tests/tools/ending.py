@@ -16,6 +16,7 @@ from typing import Any
 
 from etcdv2 import AsyncClient, Client
 from tests.tools.faces import over
+from tests.tools.waiting import SOON
 
 kept: list[object] = []
 """What is still alive when the interpreter ends."""
@@ -44,7 +45,7 @@ def closed(url: str, transport: str) -> None:
         client.keys.set("/a", "1")
         with client.keys.watch("/a") as watcher, client.keys.mirror("/") as mirror:
             client.keys.set("/a", "2")
-            assert watcher.next(timeout=5) is not None
+            assert watcher.next(timeout=SOON) is not None
             kept.extend((watcher, mirror))
     ready()
 
@@ -103,7 +104,7 @@ def async_closed(url: str, transport: str) -> None:
             await client.keys.set("/a", "1")
             async with client.keys.watch("/a") as watcher, client.keys.mirror("/"):
                 await client.keys.set("/a", "2")
-                assert await watcher.next(timeout=5) is not None
+                assert await watcher.next(timeout=SOON) is not None
 
     asyncio.run(main())
     ready()
@@ -213,7 +214,7 @@ def littered(url: str, transport: str) -> None:
             del forgotten
             with client.keys.watch(f"/{who}") as watcher:
                 client.keys.set(f"/{who}", "1")
-                assert watcher.next(timeout=5) is not None
+                assert watcher.next(timeout=SOON) is not None
 
     gc.freeze()
     gc.set_threshold(3, 1, 1)

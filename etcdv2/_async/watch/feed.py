@@ -123,7 +123,7 @@ class AsyncFeed:
         self._polls.after_fork()
         self._pending.held = None
         self._worker = None
-        self._ready = AsyncPulse()
+        self._ready, self._back = AsyncPulse(), AsyncPulse()
         self._ready.set()
         self.items = AsyncChannel(1)
         self.items.end()

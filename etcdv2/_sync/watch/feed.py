@@ -124,7 +124,7 @@ class Feed:
         self._polls.after_fork()
         self._pending.held = None
         self._worker = None
-        self._ready = Pulse()
+        self._ready, self._back = Pulse(), Pulse()
         self._ready.set()
         self.items = Channel(1)
         self.items.end()

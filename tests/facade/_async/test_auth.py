@@ -15,6 +15,7 @@ import pytest
 from etcdv2 import ApiError, AsyncClient, BadRequest, ClusterUnavailable, Conflict, NotFound, Timeout, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
+from tests.tools.waiting import SOON
 
 ROOT = "correct-horse"
 
@@ -259,7 +260,7 @@ async def test_restricted_user_watches_what_it_may_read(amy: AsyncClient, root: 
     async with amy.keys.watch("/app/", recursive=True) as tree, amy.keys.watch("/exact") as exact:
         await root.keys.set("/app/b", "2")
         await root.keys.set("/exact", "2")
-        seen = [await tree.next(timeout=5), await exact.next(timeout=5)]
+        seen = [await tree.next(timeout=SOON), await exact.next(timeout=SOON)]
     assert [event and (event.key, event.value) for event in seen] == [("/app/b", "2"), ("/exact", "2")]
     with pytest.raises(Unauthorized):
         async with amy.keys.watch("/other"):

@@ -26,7 +26,7 @@ from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests.facade._async.conftest import Connect
 from tests.tools.recording import Answer, Noted, Recorder, usual_answer
-from tests.tools.waiting import async_until
+from tests.tools.waiting import SOON, async_until
 
 SECRET = "hunter2-is-secret"
 
@@ -299,7 +299,7 @@ async def test_hook_that_raises_does_not_hide_the_outcome(
     assert (await client.keys.set("/a", "1")).value == "1"
     async with client.keys.watch("/a") as watcher:
         await client.keys.set("/a", "2")
-        event = await watcher.next(timeout=5)
+        event = await watcher.next(timeout=SOON)
     assert event is not None
     assert "hook at 1" in caplog.text
 

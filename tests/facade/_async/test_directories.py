@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import AsyncClient, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, RootReadOnly
+from tests.tools.waiting import SOON
 
 
 async def grow(client: AsyncClient) -> None:
@@ -153,7 +154,7 @@ async def test_directory_expires_with_everything_below(client: AsyncClient) -> N
     await client.keys.make_dir("/d", ttl=1)
     await client.keys.set("/d/a", "1", ttl=100)
     async with client.keys.watch("/d", recursive=True) as watcher:
-        event = await watcher.next(timeout=4)
+        event = await watcher.next(timeout=SOON)
     assert event is not None
     assert (event.action, event.key, event.deleted) == ("expire", "/d", True)
     assert not await client.keys.exists("/d/a")

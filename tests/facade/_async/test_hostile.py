@@ -140,7 +140,7 @@ async def test_line_of_a_stream_without_end_takes_little_memory_and_polls_go_on(
         async with client.keys.watch("/a", after_index=WATCHED) as watcher:
             streams = 0
             for index in range(WATCHED + 1, WATCHED + 2000):
-                item = await watcher.next(timeout=10)
+                item = await watcher.next(timeout=SOON)
                 assert item is not None
                 assert item.index == index
                 streams = sum("stream=true" in received.target for received in server.requests)

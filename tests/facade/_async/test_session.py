@@ -104,5 +104,5 @@ async def test_watch_in_a_replaced_cluster_is_not_waited_for(connect: Connect) -
         began = time.monotonic()
         with pytest.raises(ClusterChanged):
             async with client.keys.watch("/a") as watcher:
-                await watcher.next(timeout=20)
+                await watcher.next(timeout=SOON)
         assert time.monotonic() - began < SOON

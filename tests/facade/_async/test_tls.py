@@ -13,6 +13,7 @@ from etcdv2 import TLS, AsyncClient, ClusterUnavailable
 from etcdv2.testing import Certificates, Server, make_certificates
 from tests.facade._async.conftest import Connect
 from tests.tools.certificates import Pair, encrypted
+from tests.tools.waiting import SOON
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ async def works(client: AsyncClient) -> None:
     assert (await client.keys.get("/a", quorum=True)).value == "1"
     async with client.keys.watch("/a") as watcher:
         await client.keys.set("/a", "2")
-        event = await watcher.next(timeout=5)
+        event = await watcher.next(timeout=SOON)
     assert event is not None
     assert event.value == "2"
 

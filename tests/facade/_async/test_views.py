@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcdv2 import AsyncClient, KeyNotFound
+from tests.tools.waiting import SOON
 
 
 async def test_keys_in_a_view_are_relative_and_nodes_absolute(client: AsyncClient) -> None:
@@ -66,7 +67,7 @@ async def test_watch_in_a_view_sees_the_view_only(client: AsyncClient) -> None:
         assert watcher.key == "/app"
         await client.keys.set("/apple", "no")
         await app.set("a", "yes")
-        event = await watcher.next(timeout=5)
+        event = await watcher.next(timeout=SOON)
     assert event is not None
     assert (event.key, event.value) == ("/app/a", "yes")
 

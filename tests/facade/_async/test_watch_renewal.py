@@ -95,7 +95,7 @@ async def test_renewal_finds_the_event_that_a_dead_connection_kept(connect: Conn
         client = connect(server.endpoint.url)
         async with client.keys.watch("/k") as watcher:
             store.index = 900
-            found: Any = await watcher.next(timeout=5)
+            found: Any = await watcher.next(timeout=SOON)
             assert (found.value, found.index) == ("kept", 300)
 
 
@@ -108,7 +108,7 @@ async def test_event_that_is_still_arriving_is_not_left_behind(
         client = connect(server.endpoint.url)
         async with client.keys.watch("/k") as watcher:
             store.index = 900
-            found: Any = await watcher.next(timeout=5)
+            found: Any = await watcher.next(timeout=SOON)
             assert (found.value, found.index) == ("slow", 300)
 
 

@@ -13,6 +13,7 @@ from etcdv2 import AsyncClient
 from etcdv2_api import operations
 from tests.facade._async.conftest import Connect
 from tests.tools.recording import NODE, Answer, Noted, Recorder
+from tests.tools.waiting import SOON
 
 Use = Callable[[AsyncClient], Any]
 Form = dict[str, str]
@@ -213,7 +214,7 @@ async def test_watch_goes_out_as_asked(connect: Connect, options: dict[str, Any]
     recorder = Recorder(answer)
     client = connect("http://a:1", transport=recorder)
     async with client.keys.watch("/a", buffer=1, **options) as watcher:
-        event = await watcher.next(timeout=5)
+        event = await watcher.next(timeout=SOON)
     assert event is not None
     assert recorder.lines[0] == ("GET", f"/v2/keys{target}")
     assert "quorum" not in recorder.lines[0][1]

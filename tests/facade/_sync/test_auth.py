@@ -16,6 +16,7 @@ import pytest
 from etcdv2 import ApiError, BadRequest, Client, ClusterUnavailable, Conflict, NotFound, Timeout, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
+from tests.tools.waiting import SOON
 
 ROOT = "correct-horse"
 
@@ -260,7 +261,7 @@ def test_restricted_user_watches_what_it_may_read(amy: Client, root: Client) -> 
     with amy.keys.watch("/app/", recursive=True) as tree, amy.keys.watch("/exact") as exact:
         root.keys.set("/app/b", "2")
         root.keys.set("/exact", "2")
-        seen = [tree.next(timeout=5), exact.next(timeout=5)]
+        seen = [tree.next(timeout=SOON), exact.next(timeout=SOON)]
     assert [event and (event.key, event.value) for event in seen] == [("/app/b", "2"), ("/exact", "2")]
     with pytest.raises(Unauthorized):
         with amy.keys.watch("/other"):

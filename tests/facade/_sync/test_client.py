@@ -27,7 +27,7 @@ from etcdv2.testing import Server
 from etcdv2_api import operations
 from tests.facade._sync.conftest import Connect
 from tests.tools.recording import Answer, Noted, Recorder, usual_answer
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 
 SECRET = "hunter2-is-secret"
 
@@ -298,7 +298,7 @@ def test_hook_that_raises_does_not_hide_the_outcome(
     assert (client.keys.set("/a", "1")).value == "1"
     with client.keys.watch("/a") as watcher:
         client.keys.set("/a", "2")
-        event = watcher.next(timeout=5)
+        event = watcher.next(timeout=SOON)
     assert event is not None
     assert "hook at 1" in caplog.text
 

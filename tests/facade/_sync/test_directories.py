@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from etcdv2 import Client, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, RootReadOnly
+from tests.tools.waiting import SOON
 
 
 def grow(client: Client) -> None:
@@ -154,7 +155,7 @@ def test_directory_expires_with_everything_below(client: Client) -> None:
     client.keys.make_dir("/d", ttl=1)
     client.keys.set("/d/a", "1", ttl=100)
     with client.keys.watch("/d", recursive=True) as watcher:
-        event = watcher.next(timeout=4)
+        event = watcher.next(timeout=SOON)
     assert event is not None
     assert (event.action, event.key, event.deleted) == ("expire", "/d", True)
     assert not client.keys.exists("/d/a")

@@ -105,5 +105,5 @@ def test_watch_in_a_replaced_cluster_is_not_waited_for(connect: Connect) -> None
         began = time.monotonic()
         with pytest.raises(ClusterChanged):
             with client.keys.watch("/a") as watcher:
-                watcher.next(timeout=20)
+                watcher.next(timeout=SOON)
         assert time.monotonic() - began < SOON

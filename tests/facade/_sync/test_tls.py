@@ -14,6 +14,7 @@ from etcdv2 import TLS, Client, ClusterUnavailable
 from etcdv2.testing import Certificates, Server, make_certificates
 from tests.facade._sync.conftest import Connect
 from tests.tools.certificates import Pair, encrypted
+from tests.tools.waiting import SOON
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def works(client: Client) -> None:
     assert (client.keys.get("/a", quorum=True)).value == "1"
     with client.keys.watch("/a") as watcher:
         client.keys.set("/a", "2")
-        event = watcher.next(timeout=5)
+        event = watcher.next(timeout=SOON)
     assert event is not None
     assert event.value == "2"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from etcdv2 import Client, KeyNotFound
+from tests.tools.waiting import SOON
 
 
 def test_keys_in_a_view_are_relative_and_nodes_absolute(client: Client) -> None:
@@ -67,7 +68,7 @@ def test_watch_in_a_view_sees_the_view_only(client: Client) -> None:
         assert watcher.key == "/app"
         client.keys.set("/apple", "no")
         app.set("a", "yes")
-        event = watcher.next(timeout=5)
+        event = watcher.next(timeout=SOON)
     assert event is not None
     assert (event.key, event.value) == ("/app/a", "yes")
 

@@ -96,7 +96,7 @@ def test_renewal_finds_the_event_that_a_dead_connection_kept(connect: Connect) -
         client = connect(server.endpoint.url)
         with client.keys.watch("/k") as watcher:
             store.index = 900
-            found: Any = watcher.next(timeout=5)
+            found: Any = watcher.next(timeout=SOON)
             assert (found.value, found.index) == ("kept", 300)
 
 
@@ -107,7 +107,7 @@ def test_event_that_is_still_arriving_is_not_left_behind(connect: Connect, monke
         client = connect(server.endpoint.url)
         with client.keys.watch("/k") as watcher:
             store.index = 900
-            found: Any = watcher.next(timeout=5)
+            found: Any = watcher.next(timeout=SOON)
             assert (found.value, found.index) == ("slow", 300)
 
 

@@ -14,6 +14,7 @@ from etcdv2 import Client
 from etcdv2_api import operations
 from tests.facade._sync.conftest import Connect
 from tests.tools.recording import NODE, Answer, Noted, Recorder
+from tests.tools.waiting import SOON
 
 Use = Callable[[Client], Any]
 Form = dict[str, str]
@@ -210,7 +211,7 @@ def test_watch_goes_out_as_asked(connect: Connect, options: dict[str, Any], targ
     recorder = Recorder(answer)
     client = connect("http://a:1", transport=recorder)
     with client.keys.watch("/a", buffer=1, **options) as watcher:
-        event = watcher.next(timeout=5)
+        event = watcher.next(timeout=SOON)
     assert event is not None
     assert recorder.lines[0] == ("GET", f"/v2/keys{target}")
     assert "quorum" not in recorder.lines[0][1]
