@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from etcdv2._sync.watch import paths
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
 from tests.tools.scripted_store import has_gone
@@ -101,7 +102,9 @@ def test_renewal_finds_the_event_that_a_dead_connection_kept(connect: Connect) -
 
 
 def test_event_that_is_still_arriving_is_not_left_behind(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etcdv2._core.watch.renewal.END_SECONDS", 60.0)  # however slow this machine is
+    # However slow this machine is: neither poll is given up, and the way to the member is found out.
+    monkeypatch.setattr("etcdv2._core.watch.renewal.END_SECONDS", 60.0)
+    monkeypatch.setattr(paths, "END_SECONDS", 60.0)
     store = Store(slow_event)
     with FaultServer(default=Behaviour(store.act)) as server:
         client = connect(server.endpoint.url)
