@@ -18,6 +18,7 @@ import pytest
 
 from etcdv2 import TLS, AsyncClient, Client
 from tests.tools.certificates import Authority, Pair, as_der, encrypted
+from tests.tools.waiting import SOON
 
 PASSWORD = "correct-horse"
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,7 +139,7 @@ def on_a_terminal(code: str, *arguments: str) -> tuple[str, bool]:
     ) as process:
         os.close(theirs)
         try:
-            end = time.monotonic() + 30
+            end = time.monotonic() + SOON
             while b"pass phrase" not in shown and time.monotonic() < end:
                 if select.select([ours], [], [], 0.1)[0]:
                     try:

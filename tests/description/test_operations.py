@@ -17,6 +17,7 @@ from etcdv2.testing import Cluster, Server, check_answer
 from etcdv2.testing._description import description
 from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer, operations
 from scripts import generate
+from tests.tools.waiting import SOON
 
 Answer = TypeVar("Answer")
 FORM = "application/x-www-form-urlencoded"
@@ -531,7 +532,7 @@ def test_real_cluster_agrees_about_leaders_and_their_loss(etcd_cluster: Cluster)
     for gone in (leader, other):
         gone.pause()
     try:
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + SOON
         while not isinstance(lost := lowly.ask(operations.get_leader()), Message):
             assert time.monotonic() < give_up
             time.sleep(0.05)

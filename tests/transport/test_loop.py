@@ -17,7 +17,7 @@ from etcdv2._core.deadline import NEVER
 from etcdv2._core.wire import Limits, Request, Sent, TransportFailure
 from etcdv2._transport.loop import AsyncFastTransport
 from tests.tools.fault_server import FaultServer, answer_bytes, before_reading, drip, echo, raw, stall
-from tests.tools.transport_drivers import GET, PUT, SOON
+from tests.tools.transport_drivers import GET, LATE, PUT, SOON
 from tests.tools.waiting import async_until
 
 MANY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -185,7 +185,7 @@ def test_loop_after_loop_has_its_own_connections(make_loop: Callable[[], asyncio
                 gc.enable()
             gc.collect()
         assert [received.connection for received in server.requests] == [1, 2]
-        end = time.monotonic() + 2
+        end = time.monotonic() + LATE
         while server.open_connections and time.monotonic() < end:
             time.sleep(0.002)
         assert server.open_connections == 0

@@ -13,6 +13,7 @@ from etcdv2 import AsyncClient, Timeout
 from etcdv2.testing import Cluster
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import FaultServer, answer, close, stall
+from tests.tools.waiting import SOON
 
 HERE = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
 NODE = {"key": "/a", "value": "1", "modifiedIndex": 7, "createdIndex": 7}
@@ -112,10 +113,10 @@ async def test_new_leader_is_found_when_the_old_one_is_gone(connect: Connect, et
     assert client._dispatcher.current.url == old.url
     old.kill()
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + SOON
         while client._dispatcher.current.url == old.url and time.monotonic() < deadline:
             await client.keys.get("/a")
         assert client._dispatcher.current.url != old.url
-        assert (await client.keys.get("/a", quorum=True, timeout=20)).value == "1"
+        assert (await client.keys.get("/a", quorum=True, timeout=SOON)).value == "1"
     finally:
         old.start()

@@ -13,7 +13,7 @@ from etcdv2._runtime.primitives import AsyncWorker, async_sleep
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
 from tests.tools.leftovers import workers
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, async_until
 from tests.tools.writers import async_foreign_writes
 
 QUIET = 0.15
@@ -106,6 +106,7 @@ async def test_watch_begins_when_it_is_entered(client: AsyncClient) -> None:
 async def test_watch_without_with_begins_at_the_first_next(client: AsyncClient) -> None:
     watcher = client.keys.watch("/a")
     assert await watcher.next(timeout=0.01) is None
+    await async_until(lambda: watcher._feed.registered)  # it goes on beginning meanwhile
     await client.keys.set("/a", "1")
     (event,) = await taken(watcher, 1)
     assert event.value == "1"
@@ -273,6 +274,7 @@ async def test_next_returns_none_in_time_and_later_events_still_come(client: Asy
         await client.keys.set("/a", "1")
         assert [event.value for event in await taken(watcher, 1)] == ["1"]
         assert await watcher.next(timeout=0.01) is None
+    await async_until(lambda: watcher._feed.registered)  # it goes on beginning meanwhile
 
 
 async def test_close_from_elsewhere_ends_the_iteration_at_once(client: AsyncClient) -> None:

@@ -13,8 +13,7 @@ import pytest
 from etcdv2 import Event, HistoryCleared
 from etcdv2.testing import Cluster, Server
 from tests.facade._async.conftest import Connect
-from tests.tools.leftovers import async_until
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, async_until
 from tests.tools.writers import async_foreign_writes
 
 pytestmark = pytest.mark.load
@@ -38,20 +37,18 @@ async def test_event_that_came_by_a_snapshot_is_told_or_its_loss_is_named(
     told = list[str | None]()
     async with through.keys.watch("/app", recursive=True) as watcher:
         await beside.keys.set("/app/k", "first")
-        assert await watcher.next(timeout=30) is not None
+        assert await watcher.next(timeout=SOON) is not None
         follower.pause()
         await async_foreign_writes(leader, MISSED // 2)
         await beside.keys.set("/app/k", "missed")
         await async_foreign_writes(leader, MISSED // 2)
         follower.resume()
-        await async_until(
-            lambda: "snapshot" in follower.log_file.read_text(errors="replace"), lambda: "no snapshot", within=30
-        )
+        await async_until(lambda: "snapshot" in follower.log_file.read_text(errors="replace"), lambda: "no snapshot")
         last = (await beside.keys.set("/app/k", "next")).index
 
         try:
             while told[-1:] != ["next"]:
-                event = await watcher.next(timeout=30)
+                event = await watcher.next(timeout=SOON)
                 assert event is not None, f"silent before index {last}, told {told}"
                 told.append(event.value)
         except HistoryCleared:
@@ -64,7 +61,7 @@ async def test_mirror_of_such_a_follower_is_the_tree_again(connect: Connect, fol
     through, beside = connect(follower.url), connect(leader.url)
     await beside.keys.set("/app/gone", "x")
     async with through.keys.mirror("/app") as mirror:
-        assert await mirror.wait_for(lambda state: "/app/gone" in state, timeout=30)
+        assert await mirror.wait_for(lambda state: "/app/gone" in state, timeout=SOON)
         follower.pause()
         await async_foreign_writes(leader, MISSED)
         await beside.keys.delete("/app/gone")

@@ -10,6 +10,7 @@ import pytest
 
 from etcdv2 import Ack, Client, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, Response
 from etcdv2._runtime.primitives import sleep
+from tests.tools.waiting import SOON
 
 
 def test_what_is_set_is_read_back(client: Client) -> None:
@@ -203,7 +204,7 @@ def test_ttl_is_counted_down_and_expires_the_key(client: Client) -> None:
     assert made.node.ttl == 1
     assert made.node.expiration is not None
     assert made.node.expiration.utcoffset() == timedelta(0)
-    ends = time.monotonic() + 3
+    ends = time.monotonic() + SOON
     while client.keys.exists("/a"):
         assert time.monotonic() < ends
         sleep(0.05)

@@ -14,6 +14,7 @@ from etcdv2 import Client, Timeout
 from etcdv2.testing import Cluster
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import FaultServer, answer, close, stall
+from tests.tools.waiting import SOON
 
 HERE = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "Content-Type": "application/json"}
 NODE = {"key": "/a", "value": "1", "modifiedIndex": 7, "createdIndex": 7}
@@ -113,10 +114,10 @@ def test_new_leader_is_found_when_the_old_one_is_gone(connect: Connect, etcd_clu
     assert client._dispatcher.current.url == old.url
     old.kill()
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + SOON
         while client._dispatcher.current.url == old.url and time.monotonic() < deadline:
             client.keys.get("/a")
         assert client._dispatcher.current.url != old.url
-        assert (client.keys.get("/a", quorum=True, timeout=20)).value == "1"
+        assert (client.keys.get("/a", quorum=True, timeout=SOON)).value == "1"
     finally:
         old.start()

@@ -14,7 +14,7 @@ from etcdv2._runtime.primitives import Worker, sleep
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.leftovers import workers
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, until
 from tests.tools.writers import foreign_writes
 
 QUIET = 0.15
@@ -107,6 +107,7 @@ def test_watch_begins_when_it_is_entered(client: Client) -> None:
 def test_watch_without_with_begins_at_the_first_next(client: Client) -> None:
     watcher = client.keys.watch("/a")
     assert watcher.next(timeout=0.01) is None
+    until(lambda: watcher._feed.registered)  # it goes on beginning meanwhile
     client.keys.set("/a", "1")
     (event,) = taken(watcher, 1)
     assert event.value == "1"
@@ -274,6 +275,7 @@ def test_next_returns_none_in_time_and_later_events_still_come(client: Client) -
         client.keys.set("/a", "1")
         assert [event.value for event in taken(watcher, 1)] == ["1"]
         assert watcher.next(timeout=0.01) is None
+    until(lambda: watcher._feed.registered)  # it goes on beginning meanwhile
 
 
 def test_close_from_elsewhere_ends_the_iteration_at_once(client: Client) -> None:

@@ -14,8 +14,7 @@ import pytest
 from etcdv2 import Event, HistoryCleared
 from etcdv2.testing import Cluster, Server
 from tests.facade._sync.conftest import Connect
-from tests.tools.leftovers import until
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, until
 from tests.tools.writers import foreign_writes
 
 pytestmark = pytest.mark.load
@@ -39,18 +38,18 @@ def test_event_that_came_by_a_snapshot_is_told_or_its_loss_is_named(
     told = list[str | None]()
     with through.keys.watch("/app", recursive=True) as watcher:
         beside.keys.set("/app/k", "first")
-        assert watcher.next(timeout=30) is not None
+        assert watcher.next(timeout=SOON) is not None
         follower.pause()
         foreign_writes(leader, MISSED // 2)
         beside.keys.set("/app/k", "missed")
         foreign_writes(leader, MISSED // 2)
         follower.resume()
-        until(lambda: "snapshot" in follower.log_file.read_text(errors="replace"), lambda: "no snapshot", within=30)
+        until(lambda: "snapshot" in follower.log_file.read_text(errors="replace"), lambda: "no snapshot")
         last = (beside.keys.set("/app/k", "next")).index
 
         try:
             while told[-1:] != ["next"]:
-                event = watcher.next(timeout=30)
+                event = watcher.next(timeout=SOON)
                 assert event is not None, f"silent before index {last}, told {told}"
                 told.append(event.value)
         except HistoryCleared:
@@ -63,7 +62,7 @@ def test_mirror_of_such_a_follower_is_the_tree_again(connect: Connect, followed:
     through, beside = connect(follower.url), connect(leader.url)
     beside.keys.set("/app/gone", "x")
     with through.keys.mirror("/app") as mirror:
-        assert mirror.wait_for(lambda state: "/app/gone" in state, timeout=30)
+        assert mirror.wait_for(lambda state: "/app/gone" in state, timeout=SOON)
         follower.pause()
         foreign_writes(leader, MISSED)
         beside.keys.delete("/app/gone")
