@@ -9,28 +9,41 @@ on a half-close (seen: nginx, haproxy). So where etcd's own answer to one was se
 to etcd's v2 proxy, which goes to one as well).
 
 A proxy may hold the headers of an answer back until the body begins (nginx with `proxy_buffering on`), which a waiting
-poll's does with its event. There reads are answered at once, and polls are not.
+poll's does with its event. There reads are answered, and polls are not. A poll that has not been answered in time
+shows nothing: the member may be slow, or may have stood still. So it is asked for once more, with reads behind it that
+are answered before it. That is no proof either, as a proxy can send them elsewhere; nothing but cost hangs on it, and
+it is forgotten when headers come, and after a while.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from functools import partial
 from math import inf
 
 from etcdv2._core.deadline import NEVER, Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import TransportFailure
-from etcdv2._runtime.primitives import later
+from etcdv2._runtime.first_of import first_of
+from etcdv2._runtime.primitives import later, sleep
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2_api import operations
 
 logger = logging.getLogger("etcdv2")
 
 HINT = (
-    "%s answers reads, but no watch: a proxy may hold headers back until there is an event"
-    " (nginx does unless it is given proxy_buffering off). Watches go on, and cost more"
+    "%s has answered reads, and a watch that was asked for before them not: a proxy may hold headers back until there"
+    " is an event (nginx does unless it is given proxy_buffering off). Watches go on, and cost more"
 )
+READS_MEANWHILE = 5
+"""Reads that are answered one after the other, while a poll that was asked for before waits for its headers, until
+these count as held back. Each has to come, however long it takes: slowness is no ground."""
+BETWEEN_READS_SECONDS = 0.05
+"""For the poll to be sent first, over a connection of its own. A matter of pace."""
+HELD_BACK_MEMORY_SECONDS = 300.0
+"""How long an endpoint counts as one that holds headers back, until that is looked at again."""
 END_SECONDS = 1.0
 """What the answer to a half-close may take, until it counts as one that does not come: no proof, but safe."""
 ASK_AGAIN_SECONDS = 60.0
@@ -50,7 +63,9 @@ class Paths:
         self._deaf_since: dict[Endpoint, float] = {}
         self._without_ends: set[Endpoint] = set()
         """Over a transport that cannot half-close."""
-        self._holding_back: set[Endpoint] = set()
+        self._holding_back: dict[Endpoint, float] = {}
+        """Since when that is known."""
+        self._hinted: set[Endpoint] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self._answering)} answer ends, {len(self._holding_back)} hold back>"
@@ -78,7 +93,7 @@ class Paths:
         if self.is_sure(endpoint):
             return True
         now = time.monotonic()
-        if endpoint in self._holding_back or now - self._deaf_since.get(endpoint, -inf) < ASK_AGAIN_SECONDS:
+        if self.holds_back(endpoint) or now - self._deaf_since.get(endpoint, -inf) < ASK_AGAIN_SECONDS:
             return False
 
         self._deaf_since[endpoint] = now
@@ -115,19 +130,21 @@ class Paths:
     # --- headers -----------------------------------------------------------------------------------------------------
 
     def holds_back(self, endpoint: Endpoint) -> bool:
-        """Whether headers of polls are held back there."""
-        return endpoint in self._holding_back
+        """Whether headers of polls are held back there, as far as is known."""
+        since = self._holding_back.get(endpoint)
+        return since is not None and time.monotonic() - since < HELD_BACK_MEMORY_SECONDS
 
     def passes_on(self, endpoint: Endpoint) -> None:
         """Headers came there, and no event with them."""
-        self._holding_back.discard(endpoint)
+        if self._holding_back.pop(endpoint, None) is not None:
+            logger.info("%s passes the headers of watches on", endpoint)
 
     def avoid_holding_back(self) -> None:
         """Make another endpoint the current one, if it holds back and another does not.
 
         Raises HeadersHeldBack where all do.
         """
-        if self._dispatcher.current in self._holding_back:
+        if self.holds_back(self._dispatcher.current):
             others = self._others()
             if not others:
                 raise HeadersHeldBack
@@ -148,7 +165,7 @@ class Paths:
     def is_held_back(
         self, endpoint: Endpoint, failure: TransportFailure, keys: tuple[str, ...], deadline: Deadline = NEVER
     ) -> bool:
-        """Whether a poll failed for want of its headers where reads are answered."""
+        """Whether a poll failed for want of its headers, and reads overtake one that is asked for now, too."""
         if not (failure.timed_out and failure.phase == "wait"):
             return False
         for key in keys:
@@ -160,11 +177,38 @@ class Paths:
             except TransportFailure:
                 return False
             if meta.index:
-                if endpoint not in self._holding_back:
-                    logger.warning(HINT, endpoint)
-                self._holding_back.add(endpoint)
-                return True
+                return self.holds_back(endpoint) or self._waits_longer_than_reads(endpoint, key, within)
         return False
 
+    def _waits_longer_than_reads(self, endpoint: Endpoint, key: str, within: float | None) -> bool:
+        """Whether reads are answered, one after the other, before a poll that was asked for first. Remembers it."""
+        asks = [partial(self._poll, endpoint, key, within), partial(self._reads_overtake, endpoint, key, within)]
+        if not all(first_of(asks, lambda _: True)):
+            return False
+
+        self._holding_back[endpoint] = time.monotonic()
+        if endpoint not in self._hinted:
+            self._hinted.add(endpoint)
+            logger.warning(HINT, endpoint)
+        return True
+
+    def _poll(self, endpoint: Endpoint, key: str, within: float | None) -> bool:
+        """False, whether headers come or nothing at all: what was to be seen is over."""
+        with contextlib.suppress(TransportFailure):
+            poll = self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within, greeting="")
+            if poll is not None:
+                poll.stream.close()
+        return False
+
+    def _reads_overtake(self, endpoint: Endpoint, key: str, within: float | None) -> bool:
+        """True when so many reads have been answered."""
+        try:
+            for _ in range(READS_MEANWHILE):
+                sleep(BETWEEN_READS_SECONDS)
+                self._dispatcher.probe(endpoint, operations.get_key(key), within)
+        except TransportFailure:
+            return False
+        return True
+
     def _others(self) -> list[Endpoint]:
-        return [one for one in self._dispatcher.healthy_endpoints() if one not in self._holding_back]
+        return [one for one in self._dispatcher.healthy_endpoints() if not self.holds_back(one)]

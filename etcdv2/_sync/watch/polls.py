@@ -216,6 +216,9 @@ class Polls(PollRequests):
         """A look has been answered that was begun while `first` was the first poll."""
         with self._lock:
             self._renewal.looked(first)
+            held, polling = self._first, self._renewal.state is State.POLLING
+        if polling and held is not None and held.at is first:
+            self._monitor.paths.passes_on(held.poll.endpoint)  # its headers had come before, and no event with them
 
     def is_due(self, store_index: int) -> bool:
         """Whether `renew` has something to do now."""
@@ -253,8 +256,6 @@ class Polls(PollRequests):
             first.poll.stream.abort()
 
         elif state is State.POLLING:
-            self._monitor.paths.passes_on(first.poll.endpoint)  # its headers are here, and no event
-
             # 2. A second poll beside the first.
             second = self.open_second(first.poll.endpoint)
             if second is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -87,6 +88,21 @@ def test_quiet_watch_is_there_when_its_event_comes(connect: Connect, etcd: Serve
         assert watcher.next(timeout=3 * 0.5) is None
         direct.keys.delete("/k")
         assert (next_of(watcher)).deleted
+
+
+@pytest.mark.parametrize("path", [HOLDS_BACK])
+def test_headers_that_are_held_back_are_found_out_and_said_once(
+    connect: Connect, etcd: Server, box: Box, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect(box.url, timeout=QUICK)
+    with caplog.at_level(logging.INFO, "etcdv2"):
+        with client.keys.watch("/k") as watcher, client.keys.watch("/l"), client.keys.mirror("/m"):
+            assert watcher.next(timeout=3 * 0.5) is None
+            known, (endpoint,) = watcher._feed._polls._monitor.paths, client._dispatcher.endpoints
+            assert known.holds_back(endpoint)
+    said = [record for record in caplog.records if "a proxy may hold headers back" in record.getMessage()]
+    assert [record.levelname for record in said] == ["WARNING"]
+    assert "passes the headers of watches on" not in caplog.text
 
 
 @follows
