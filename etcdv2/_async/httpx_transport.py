@@ -147,7 +147,7 @@ class AsyncHttpxTransport:
         try:
             if cluster_id and response.headers.get(CLUSTER_ID, cluster_id) != cluster_id:
                 return b""
-            async for part in response.aiter_raw():
+            async for part in _parts(response):
                 size += len(part)
                 if size > DEFAULT_MAX_BODY_BYTES:
                     reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
@@ -276,7 +276,7 @@ class AsyncHttpxStream:
     ) -> None:
         self._response = response
         self._trace = trace
-        self._parts: AsyncIterator[bytes] = response.aiter_raw()
+        self._parts: AsyncIterator[bytes] = _parts(response)
         self._aborted = False
         self._ended = False
         self._process = os.getpid()
@@ -365,6 +365,16 @@ def _root(error: BaseException) -> BaseException:
     inner = parts[0] if parts else error.__cause__ or error.__context__
     found = error if inner is None else _root(inner)
     return found if str(found) else error
+
+
+def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes; of a response that was made up (`httpx.MockTransport`, `content=`), as it is."""
+    return _content(response) if response.is_stream_consumed else response.aiter_raw()
+
+
+async def _content(response: httpx.Response) -> AsyncIterator[bytes]:
+    if response.content:
+        yield response.content
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:

@@ -13,13 +13,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from etcdv2._async.mirror_copy import AsyncMirrorCopy
-from etcdv2._async.watch.watcher import AsyncWatcher
+from etcdv2._async.watch.mirror_feed import AsyncMirrorWatcher
 from etcdv2._core.deadline import Deadline
-from etcdv2._core.keys import check_buffer
+from etcdv2._core.keys import check_buffer, check_index
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
-from etcdv2._types.results import Event, Snapshot
 from etcdv2._types.settings import check_batch, check_wait
 from etcdv2_api import Node
 
@@ -44,7 +43,7 @@ class AsyncMirror(Mapping[str, Node]):
     kept current until `close`, or until the client is closed.
     """
 
-    def __init__(self, make_watcher: Callable[[], AsyncWatcher[Event | Snapshot]]) -> None:
+    def __init__(self, make_watcher: Callable[[], AsyncMirrorWatcher]) -> None:
         self._make_watcher = make_watcher
         self._copy = AsyncMirrorCopy(make_watcher())
 
@@ -152,6 +151,46 @@ class AsyncMirror(Mapping[str, Node]):
             if ended or left == 0:
                 return value
             await changed.wait(left)
+
+    async def wait_for_index(self, index: int, timeout: float | None = None) -> bool:
+        """Wait until the mirror has all that happened to its keys up to that index of the store, and return True.
+
+        `index`: that of a Response, Event or error, also of a key that is not in the mirror. So `mirror`
+        has what a write did, wherever that was made, and what was written before it. False when `timeout`
+        seconds are over (0: whether that is known already) or the mirror is closed meanwhile.
+
+        Where no change of its own shows it, the mirror asks: that takes about ten small requests, and where a
+        proxy holds headers back (README, "Behind a proxy or balancer") up to 10 s, as the state is read
+        again. While the store is not that far yet, its index is read four times a second. An index of another
+        cluster, or from before a store was put back, means nothing.
+
+        Raises what ended the mirror, ValueError when it was closed before, and TypeError or ValueError for no index.
+        """
+        check_wait(timeout)
+        check_index(index)
+        deadline = Deadline.after(timeout, time.monotonic())
+        await async_checkpoint()
+        if self.closed:
+            raise self._copy.why_ended()
+        if self._copy.known_to() >= index:
+            return True
+
+        self._copy.want(index)
+        try:
+            while True:
+                # The pulse first, as in `wait_for`.
+                changed, ended = self._copy.changed, self.closed
+                if self._copy.known_to() >= index:
+                    return True
+
+                if ended and self.error is not None:
+                    raise self._copy.why_ended()
+                left = deadline.left(time.monotonic())
+                if ended or left == 0:
+                    return False
+                await changed.wait(left)
+        finally:
+            self._copy.unwant(index)
 
     def changes(self, key: str | None = None, *, existing: bool = False, buffer: int = 1000) -> AsyncMirrorChanges:
         """Iterate over what changes from this call on, file by file.

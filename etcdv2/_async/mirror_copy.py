@@ -11,7 +11,7 @@ import threading
 import time
 from weakref import WeakSet
 
-from etcdv2._async.watch.watcher import AsyncWatcher
+from etcdv2._async.watch.mirror_feed import AsyncMirrorWatcher, AsyncSettled
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._core.mirror.tree import MirrorTree
 from etcdv2._runtime.errors import fresh
@@ -30,7 +30,7 @@ class AsyncMirrorCopy:
     The worker alone changes the tree. States can be read, and readers added, from any thread.
     """
 
-    def __init__(self, watcher: AsyncWatcher[Event | Snapshot]) -> None:
+    def __init__(self, watcher: AsyncMirrorWatcher) -> None:
         self.tree = MirrorTree(watcher.key)
         self.begun = False
         """Whether there is a state."""
@@ -38,6 +38,8 @@ class AsyncMirrorCopy:
         """Set, and replaced by a new one, whenever there is something new to see."""
         self.ended_at: float | None = None
         self.error: Exception | None = None
+        self._known_to = 0
+        """All that happened to its keys up to this index is in it."""
         self._watcher = watcher
         self._worker: AsyncWorker | None = None
         self._lock = threading.Lock()
@@ -111,8 +113,25 @@ class AsyncMirrorCopy:
 
     def _newest(self) -> MirrorState:
         if not self.begun:
-            raise ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
+            raise self._has_not_begun()
         return self.tree.freeze()
+
+    def known_to(self) -> int:
+        """All that happened to its keys up to this index is in it. Raises ValueError before there is a state."""
+        if not self.begun:
+            raise self._has_not_begun()
+        return self._known_to
+
+    def want(self, index: int) -> None:
+        """Somebody waits until all up to this index is in it, and the worker is to find that out."""
+        self._watcher.want(index)
+
+    def unwant(self, index: int) -> None:
+        """Somebody waits no more."""
+        self._watcher.unwant(index)
+
+    def _has_not_begun(self) -> ValueError:
+        return ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
 
     def stale_for(self, now: float) -> float | None:
         """Seconds since the state was known to be current, None while it is."""
@@ -151,17 +170,18 @@ class AsyncMirrorCopy:
             self._end(error)
             await self._watcher.close()
 
-    def _step(self, item: Event | Snapshot) -> None:
+    def _step(self, item: Event | Snapshot | AsyncSettled) -> None:
         # Planning may take long and needs no lock: only this worker changes the tree.
-        step = self.tree.plan(item)
-        if step is None:
-            return
+        step = None if isinstance(item, AsyncSettled) else self.tree.plan(item)
 
         with self._lock:
-            self.tree.carry_out(step)
-            self.begun = True
-            for reader in self._readers:
-                reader.offer(step.changes, self.tree)
+            if step is not None:
+                self.tree.carry_out(step)
+                self.begun = True
+                for reader in self._readers:
+                    reader.offer(step.changes, self.tree)
+            # A snapshot may be of an older store, or of another one.
+            self._known_to = item.index if isinstance(item, Snapshot) else max(self._known_to, item.index)
             self._notify()
 
     def _end(self, error: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
@@ -10,6 +11,7 @@ from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.mirror import AsyncMirror
 from etcdv2._async.watch.feed import AsyncFeed
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
+from etcdv2._async.watch.mirror_feed import AsyncMirrorFeed, AsyncMirrorWatcher
 from etcdv2._async.watch.watcher import AsyncWatcher
 from etcdv2._core import keys as key_calls
 from etcdv2._core.call.policy import READS, CallPolicy
@@ -22,6 +24,7 @@ from etcdv2._types.settings import UNSET, Consistency, TimeoutLike, Unset, check
 from etcdv2_api.call import key_path
 
 Default = TypeVar("Default")
+F = TypeVar("F", bound=AsyncFeed)
 
 
 class AsyncView:
@@ -153,16 +156,12 @@ class AsyncView:
         ever. Once begun, it also endures refusals (a 401, a page of a proxy): four in a row end it,
         and with snapshots it is patience alone that ends. `buffer`: events read ahead while their user is busy.
         """
-        check_seconds("patience", patience)
-        key_calls.check_buffer(buffer)
         if snapshots and after_index is not None:
             raise ValueError("after_index: a watch with snapshots begins with the state as it is; leave it out")
 
-        full = self._absolute(key)
-        key_path(full)  # refuses now what the worker would send later
         wait_index = key_calls.wait_index_after(after_index)
-        asked = self._spellings(key, recursive=True)[0] if recursive else full
-        return AsyncWatcher(full, partial(self._feed, asked, recursive, wait_index, patience, buffer, snapshots))
+        make = self._feeds(AsyncFeed, key, patience, buffer, recursive=recursive, wait_index=wait_index)
+        return AsyncWatcher(self._absolute(key), partial(make, snapshots=snapshots))
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> AsyncMirror:
         """A live local copy of a file, or of all below a directory: a mapping, begun by `with`.
@@ -172,14 +171,32 @@ class AsyncView:
         """
         return AsyncMirror(partial(self._watch_of_mirror, key, patience, buffer))
 
-    def _watch_of_mirror(self, key: str, patience: float | None, buffer: int) -> AsyncWatcher[Event | Snapshot]:
-        return self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer)
+    def _watch_of_mirror(self, key: str, patience: float | None, buffer: int) -> AsyncMirrorWatcher:
+        make = self._feeds(AsyncMirrorFeed, key, patience, buffer, recursive=True, wait_index=None)
+        return AsyncMirrorWatcher(self._absolute(key), partial(make, snapshots=True))
 
-    def _feed(
-        self, key: str, recursive: bool, wait_index: int | None, patience: float | None, buffer: int, snapshots: bool
-    ) -> AsyncFeed:
-        cursor = Cursor(key, recursive=recursive, wait_index=wait_index)
-        return AsyncFeed(self._dispatcher, self._monitor, key, cursor, patience, buffer, snapshots=snapshots)
+    def _feeds(
+        self,
+        kind: type[F],
+        key: str,
+        patience: float | None,
+        buffer: int,
+        *,
+        recursive: bool,
+        wait_index: int | None,
+    ) -> Callable[..., F]:
+        """Makes feeds of a watch, given `snapshots`. Raises TypeError or ValueError for what cannot be watched."""
+        check_seconds("patience", patience)
+        key_calls.check_buffer(buffer)
+        full = self._absolute(key)
+        key_path(full)  # refuses now what the worker would send later
+        asked = self._spellings(key, recursive=True)[0] if recursive else full
+
+        def make(*, snapshots: bool) -> F:
+            cursor = Cursor(asked, recursive=recursive, wait_index=wait_index)
+            return kind(self._dispatcher, self._monitor, asked, cursor, patience, buffer, snapshots=snapshots)
+
+        return make
 
     def _absolute(self, key: str) -> str:
         return key_calls.absolute(key, self._prefix)

@@ -213,6 +213,14 @@ def wait_index_after(index: int | None) -> int | None:
     return index + 1
 
 
+def check_index(index: int) -> None:
+    """Raises TypeError or ValueError unless it is an index of the store."""
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise TypeError(f"index: must be an int, not {type(index).__name__}")
+    if not 0 <= index <= MAX_INDEX:
+        raise ValueError(f"index {index!r}: must be an index of the store, such as that of a Response")
+
+
 def check_buffer(size: int) -> None:
     """Raises TypeError or ValueError unless it is a number of events."""
     if isinstance(size, bool) or not isinstance(size, int):

@@ -148,7 +148,7 @@ class HttpxTransport:
         try:
             if cluster_id and response.headers.get(CLUSTER_ID, cluster_id) != cluster_id:
                 return b""
-            for part in response.iter_raw():
+            for part in _parts(response):
                 size += len(part)
                 if size > DEFAULT_MAX_BODY_BYTES:
                     reason = f"an answer of more than {DEFAULT_MAX_BODY_BYTES} bytes"
@@ -275,7 +275,7 @@ class HttpxStream:
     def __init__(self, response: httpx.Response, trace: HttpxTrace, endpoint: Endpoint, greetings: Greetings) -> None:
         self._response = response
         self._trace = trace
-        self._parts: Iterator[bytes] = response.iter_raw()
+        self._parts: Iterator[bytes] = _parts(response)
         self._aborted = False
         self._ended = False
         self._process = os.getpid()
@@ -364,6 +364,16 @@ def _root(error: BaseException) -> BaseException:
     inner = parts[0] if parts else error.__cause__ or error.__context__
     found = error if inner is None else _root(inner)
     return found if str(found) else error
+
+
+def _parts(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it comes; of a response that was made up (`httpx.MockTransport`, `content=`), as it is."""
+    return _content(response) if response.is_stream_consumed else response.iter_raw()
+
+
+def _content(response: httpx.Response) -> Iterator[bytes]:
+    if response.content:
+        yield response.content
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:

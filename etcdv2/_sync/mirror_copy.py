@@ -17,7 +17,7 @@ from etcdv2._core.mirror.tree import MirrorTree
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.primitives import Pulse, Worker, checkpoint
-from etcdv2._sync.watch.watcher import Watcher
+from etcdv2._sync.watch.mirror_feed import MirrorWatcher, Settled
 from etcdv2._types.call_errors import ClusterUnavailable
 from etcdv2._types.mirror import Change, MirrorState
 from etcdv2._types.results import Event, Snapshot
@@ -31,7 +31,7 @@ class MirrorCopy:
     The worker alone changes the tree. States can be read, and readers added, from any thread.
     """
 
-    def __init__(self, watcher: Watcher[Event | Snapshot]) -> None:
+    def __init__(self, watcher: MirrorWatcher) -> None:
         self.tree = MirrorTree(watcher.key)
         self.begun = False
         """Whether there is a state."""
@@ -39,6 +39,8 @@ class MirrorCopy:
         """Set, and replaced by a new one, whenever there is something new to see."""
         self.ended_at: float | None = None
         self.error: Exception | None = None
+        self._known_to = 0
+        """All that happened to its keys up to this index is in it."""
         self._watcher = watcher
         self._worker: Worker | None = None
         self._lock = threading.Lock()
@@ -112,8 +114,25 @@ class MirrorCopy:
 
     def _newest(self) -> MirrorState:
         if not self.begun:
-            raise ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
+            raise self._has_not_begun()
         return self.tree.freeze()
+
+    def known_to(self) -> int:
+        """All that happened to its keys up to this index is in it. Raises ValueError before there is a state."""
+        if not self.begun:
+            raise self._has_not_begun()
+        return self._known_to
+
+    def want(self, index: int) -> None:
+        """Somebody waits until all up to this index is in it, and the worker is to find that out."""
+        self._watcher.want(index)
+
+    def unwant(self, index: int) -> None:
+        """Somebody waits no more."""
+        self._watcher.unwant(index)
+
+    def _has_not_begun(self) -> ValueError:
+        return ValueError(f"the mirror of {self.tree.key} has not begun: enter it by `with` first")
 
     def stale_for(self, now: float) -> float | None:
         """Seconds since the state was known to be current, None while it is."""
@@ -152,17 +171,18 @@ class MirrorCopy:
             self._end(error)
             self._watcher.close()
 
-    def _step(self, item: Event | Snapshot) -> None:
+    def _step(self, item: Event | Snapshot | Settled) -> None:
         # Planning may take long and needs no lock: only this worker changes the tree.
-        step = self.tree.plan(item)
-        if step is None:
-            return
+        step = None if isinstance(item, Settled) else self.tree.plan(item)
 
         with self._lock:
-            self.tree.carry_out(step)
-            self.begun = True
-            for reader in self._readers:
-                reader.offer(step.changes, self.tree)
+            if step is not None:
+                self.tree.carry_out(step)
+                self.begun = True
+                for reader in self._readers:
+                    reader.offer(step.changes, self.tree)
+            # A snapshot may be of an older store, or of another one.
+            self._known_to = item.index if isinstance(item, Snapshot) else max(self._known_to, item.index)
             self._notify()
 
     def _end(self, error: Exception | None) -> None:

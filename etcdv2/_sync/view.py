@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
@@ -16,6 +17,7 @@ from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.mirror import Mirror
 from etcdv2._sync.watch.feed import Feed
 from etcdv2._sync.watch.index_monitor import IndexMonitor
+from etcdv2._sync.watch.mirror_feed import MirrorFeed, MirrorWatcher
 from etcdv2._sync.watch.watcher import Watcher
 from etcdv2._types.api_errors import KeyNotFound
 from etcdv2._types.results import Event, Response, Snapshot
@@ -23,6 +25,7 @@ from etcdv2._types.settings import UNSET, Consistency, TimeoutLike, Unset, check
 from etcdv2_api.call import key_path
 
 Default = TypeVar("Default")
+F = TypeVar("F", bound=Feed)
 
 
 class View:
@@ -152,16 +155,12 @@ class View:
         ever. Once begun, it also endures refusals (a 401, a page of a proxy): four in a row end it,
         and with snapshots it is patience alone that ends. `buffer`: events read ahead while their user is busy.
         """
-        check_seconds("patience", patience)
-        key_calls.check_buffer(buffer)
         if snapshots and after_index is not None:
             raise ValueError("after_index: a watch with snapshots begins with the state as it is; leave it out")
 
-        full = self._absolute(key)
-        key_path(full)  # refuses now what the worker would send later
         wait_index = key_calls.wait_index_after(after_index)
-        asked = self._spellings(key, recursive=True)[0] if recursive else full
-        return Watcher(full, partial(self._feed, asked, recursive, wait_index, patience, buffer, snapshots))
+        make = self._feeds(Feed, key, patience, buffer, recursive=recursive, wait_index=wait_index)
+        return Watcher(self._absolute(key), partial(make, snapshots=snapshots))
 
     def mirror(self, key: str, *, patience: float | None = None, buffer: int = 1000) -> Mirror:
         """A live local copy of a file, or of all below a directory: a mapping, begun by `with`.
@@ -171,14 +170,32 @@ class View:
         """
         return Mirror(partial(self._watch_of_mirror, key, patience, buffer))
 
-    def _watch_of_mirror(self, key: str, patience: float | None, buffer: int) -> Watcher[Event | Snapshot]:
-        return self.watch(key, recursive=True, snapshots=True, patience=patience, buffer=buffer)
+    def _watch_of_mirror(self, key: str, patience: float | None, buffer: int) -> MirrorWatcher:
+        make = self._feeds(MirrorFeed, key, patience, buffer, recursive=True, wait_index=None)
+        return MirrorWatcher(self._absolute(key), partial(make, snapshots=True))
 
-    def _feed(
-        self, key: str, recursive: bool, wait_index: int | None, patience: float | None, buffer: int, snapshots: bool
-    ) -> Feed:
-        cursor = Cursor(key, recursive=recursive, wait_index=wait_index)
-        return Feed(self._dispatcher, self._monitor, key, cursor, patience, buffer, snapshots=snapshots)
+    def _feeds(
+        self,
+        kind: type[F],
+        key: str,
+        patience: float | None,
+        buffer: int,
+        *,
+        recursive: bool,
+        wait_index: int | None,
+    ) -> Callable[..., F]:
+        """Makes feeds of a watch, given `snapshots`. Raises TypeError or ValueError for what cannot be watched."""
+        check_seconds("patience", patience)
+        key_calls.check_buffer(buffer)
+        full = self._absolute(key)
+        key_path(full)  # refuses now what the worker would send later
+        asked = self._spellings(key, recursive=True)[0] if recursive else full
+
+        def make(*, snapshots: bool) -> F:
+            cursor = Cursor(asked, recursive=recursive, wait_index=wait_index)
+            return kind(self._dispatcher, self._monitor, asked, cursor, patience, buffer, snapshots=snapshots)
+
+        return make
 
     def _absolute(self, key: str) -> str:
         return key_calls.absolute(key, self._prefix)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from math import inf
+from typing import Any
 
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.watch.event_reader import BURST_SECONDS, AsyncEventReader
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.pending_stream import AsyncPendingStream
 from etcdv2._async.watch.poll_requests import AsyncHeldPoll
-from etcdv2._async.watch.polls import SHORT_POLL_SECONDS
+from etcdv2._async.watch.polls import SHORT_POLL_SECONDS, SILENT_STREAM_SECONDS
 from etcdv2._async.watch.proxied_polls import AsyncProxiedPolls
 from etcdv2._async.watch.reconnect import AsyncReconnect
 from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_read_state
@@ -28,13 +30,10 @@ from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import AsyncChannel, AsyncPulse, AsyncWorker
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
-from etcdv2._types.results import Event, Snapshot
 from etcdv2_api import KeysEvent
 
 logger = logging.getLogger("etcdv2")
 
-SILENT_STREAM_SECONDS = 0.25
-"""A stream that is silent for so long is given up for polls, which ask for what it may have missed."""
 ONE_SHOT_SECONDS = 0.05
 """What a watch waits after its first event, if that came at once, for its reader to ask for another one."""
 CLEARANCE_SECONDS = 0.05
@@ -69,7 +68,10 @@ class AsyncFeed:
         self._back = AsyncPulse()
         self._is_back = self._has_brought = False
         """Whether its reader has asked for a second event, and whether there was a first one."""
-        self.items: AsyncChannel[Event | Snapshot] = AsyncChannel(buffer)
+        self.items: AsyncChannel[Any] = AsyncChannel(buffer)
+        """Events, with snapshots Snapshots as well, and for a mirror what its own feed adds."""
+        self._said = 0
+        """The index of the last item."""
         self.begun = False
         self.started_at = (cursor.wait_index or 1) - 1
 
@@ -192,22 +194,16 @@ class AsyncFeed:
 
     async def _begin_poll(self) -> AsyncHeldPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
-        if self._snapshot_due:
-            # A process that answers before the state is read, and behind it, has been in one history all the time.
-            before = await self._reconnect.endure(self._polls.observe)
-            snapshot = await self._reconnect.endure(self._read_state)
-            if before is None or snapshot is None:
-                return None
-            self._cursor.restart(snapshot.index)
-            self._polls.state_was_read(before)
-            self._snapshot_due = False
-            await self.items.put(snapshot)
-
         while True:
+            if self._snapshot_due and not await self._deliver_state():
+                return None
             try:
                 begun = await self._reconnect.endure(self._registered)
                 if not isinstance(begun, AsyncStoreSeen):
                     return begun
+                if self._polls.is_wanted(begun.meta.index):
+                    self._snapshot_due = True  # where headers are held back, nothing else shows what is there
+                    continue
                 held = await self._await_headers(begun)
                 if held is not None or self.closed:
                     return held
@@ -219,6 +215,25 @@ class AsyncFeed:
                 if not (self._reconnect.begun and await self._polls.settle_by_reading()):
                     raise
 
+    async def _deliver_state(self) -> bool:
+        """Read the state and go on after it. False when closed."""
+        # A process that answers before the state is read, and behind it, has been in one history all the time.
+        before = await self._reconnect.endure(self._polls.observe)
+        recursive, quorum = self._cursor.recursive, self._polls.was_put_back
+        read = partial(async_read_state, self._dispatcher, self._key, recursive=recursive, quorum=quorum)
+        snapshot = await self._reconnect.endure(read)
+        if before is None or snapshot is None:
+            return False
+        self._cursor.restart(snapshot.index)
+        self._polls.state_was_read(before)
+        self._snapshot_due = False
+        await self._put(snapshot)
+        return True
+
+    async def _put(self, item: Any) -> None:
+        self._said = item.index
+        await self.items.put(item)
+
     async def _await_headers(self, seen: AsyncStoreSeen) -> AsyncHeldPoll | None:
         """Where headers are held back the watch has begun when the store was seen. None: to be asked again."""
         self._now_registered()
@@ -227,10 +242,6 @@ class AsyncFeed:
         if held is None:
             await self._ended_early(began, broken=True)
         return held and await self._taken_over(held)
-
-    async def _read_state(self, deadline: Deadline) -> Snapshot:
-        recursive, quorum = self._cursor.recursive, self._polls.was_put_back
-        return await async_read_state(self._dispatcher, self._key, deadline, recursive=recursive, quorum=quorum)
 
     def _now_registered(self) -> None:
         self._reconnect.beginnings = 0
@@ -356,7 +367,9 @@ class AsyncFeed:
                     asked_at = time.monotonic()
                     if not await polls.is_clear(stream):
                         return
-                await self._accept_all(changes)
+                for change in changes:
+                    await self._accept(change)
+                changes.clear()
         except ClusterUnavailable:
             return  # nobody would look after it: polls go on
         except TransportFailure as failure:
@@ -366,11 +379,6 @@ class AsyncFeed:
         finally:
             await polls.finish(stream)
 
-    async def _accept_all(self, changes: list[KeysEvent]) -> None:
-        for change in changes:
-            await self._accept(change)
-        changes.clear()
-
     async def _accept(self, change: KeysEvent) -> bool:
         """Whether the change brought the watch on; an older one does not."""
         self._short_polls = 0
@@ -378,7 +386,7 @@ class AsyncFeed:
         event = self._cursor.accept(change)
         self._polls.heard()
         if event is not None:
-            await self.items.put(event)
+            await self._put(event)
         return self._cursor.wait_index != before
 
     async def _ended_early(self, began: float, *, broken: bool = False) -> None:

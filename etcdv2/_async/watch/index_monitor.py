@@ -176,6 +176,13 @@ class AsyncIndexMonitor:
                     raise ClusterUnavailable(f"a watch cannot be looked after: {error}") from error
                 self._members[endpoint] = member
 
+    def hurry(self, endpoint: Endpoint) -> None:
+        """Look there now; from any thread."""
+        with self._lock:
+            member = self._members.get(endpoint)
+            if member is not None:
+                member.hurry()
+
     def remove(self, polls: AsyncMonitored, endpoint: Endpoint, *, for_good: bool) -> None:
         """`for_good` when its watch has ended; else another poll of it will follow, so the probes go on for a while."""
         with self._lock:
@@ -229,6 +236,9 @@ class AsyncMemberMonitor:
         if polls.renewing:  # a stream, to be looked after more often than the interval under way
             self._pulse.set()
         return True
+
+    def hurry(self) -> None:
+        self._pulse.set()
 
     def remove(self, polls: AsyncMonitored, *, for_good: bool) -> None:
         self._watched.pop(polls, None)

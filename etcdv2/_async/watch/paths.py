@@ -143,7 +143,8 @@ class AsyncPaths:
 
         Raises HeadersHeldBack where all do.
         """
-        if self.holds_back(self._dispatcher.current):
+        current = self._dispatcher.current
+        if current is not None and self.holds_back(current):
             others = self._others()
             if not others:
                 raise HeadersHeldBack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from etcdv2._async.watch.feed import AsyncFeed
 from etcdv2._core.deadline import Deadline
@@ -14,6 +14,7 @@ from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
 from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
+"""What the overloads of `watch` say: Event, or with snapshots Event | Snapshot."""
 
 
 class AsyncWatcher(Generic[T]):
@@ -126,8 +127,7 @@ class AsyncWatcher(Generic[T]):
             raise fresh(items.error)
         elif had_ended:
             raise self._is_closed()
-        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
-        return taken  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+        return cast(list[T], taken)
 
     async def close(self) -> None:
         """End the watch at once, from any thread or task; a `next` under way returns None."""
@@ -143,8 +143,7 @@ class AsyncWatcher(Generic[T]):
                 self._index = item.index
             elif feed is not self._feed and timeout is None:
                 continue  # its beginning, which another task or thread had begun, was interrupted
-            # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
-            return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+            return cast(T | None, item)
 
     async def _begun(self, timeout: float | None) -> AsyncFeed:
         """Begins it where that was not done, and waits for that no longer than this. Raises what prevents it."""

@@ -124,7 +124,17 @@ class Ended(Enum):
 class Renewal:
     """The polls of one watch. Not locked: the feed holds its lock around each call."""
 
-    __slots__ = ("_cursor", "_ending_since", "_looks", "_silent_to", "first", "path_answers", "second", "state")
+    __slots__ = (
+        "_cursor",
+        "_ending_since",
+        "_looks",
+        "_silent_to",
+        "first",
+        "path_answers",
+        "second",
+        "state",
+        "wanted",
+    )
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
@@ -138,6 +148,8 @@ class Renewal:
         self._ending_since = 0.0
         self._silent_to: int | None = None
         """Up to here the poll before the first was silent, and the first one has to be: that proves it (rule 3)."""
+        self.wanted: list[int] = []
+        """Somebody waits until the settled index has come to these."""
 
     def __repr__(self) -> str:
         return f"<Renewal {self.state.value}, settled {self.settled}, first {self.first}, second {self.second}>"
@@ -146,6 +158,10 @@ class Renewal:
     def settled(self) -> int:
         """Everything up to this index has been delivered, or is proved not to be there."""
         return (self._cursor.wait_index or 1) - 1
+
+    def is_wanted(self, store_index: int) -> bool:
+        """Whether somebody waits for an index that the store has come to, and the settled index has not."""
+        return any(self.settled < index <= store_index for index in self.wanted)
 
     # --- polls come and go -------------------------------------------------------------------------------------------
 
@@ -170,6 +186,8 @@ class Renewal:
         if store_index == 0:
             return True
 
+        if self.is_wanted(store_index):
+            return True
         slow = not (self.path_answers and self.first.member)
         after = RENEW_SOONER_EVENTS if slow else RENEW_AFTER_EVENTS
         return store_index - self.first.index >= after or store_index - self.settled >= URGENT_EVENTS

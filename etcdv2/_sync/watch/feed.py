@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from math import inf
+from typing import Any
 
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.watch.cursor import Cursor
@@ -23,19 +25,16 @@ from etcdv2._sync.watch.event_reader import BURST_SECONDS, EventReader
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._sync.watch.pending_stream import PendingStream
 from etcdv2._sync.watch.poll_requests import HeldPoll
-from etcdv2._sync.watch.polls import SHORT_POLL_SECONDS
+from etcdv2._sync.watch.polls import SHORT_POLL_SECONDS, SILENT_STREAM_SECONDS
 from etcdv2._sync.watch.proxied_polls import ProxiedPolls
 from etcdv2._sync.watch.reconnect import Reconnect
 from etcdv2._sync.watch.snapshot import StoreSeen, read_state
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
-from etcdv2._types.results import Event, Snapshot
 from etcdv2_api import KeysEvent
 
 logger = logging.getLogger("etcdv2")
 
-SILENT_STREAM_SECONDS = 0.25
-"""A stream that is silent for so long is given up for polls, which ask for what it may have missed."""
 ONE_SHOT_SECONDS = 0.05
 """What a watch waits after its first event, if that came at once, for its reader to ask for another one."""
 CLEARANCE_SECONDS = 0.05
@@ -70,7 +69,10 @@ class Feed:
         self._back = Pulse()
         self._is_back = self._has_brought = False
         """Whether its reader has asked for a second event, and whether there was a first one."""
-        self.items: Channel[Event | Snapshot] = Channel(buffer)
+        self.items: Channel[Any] = Channel(buffer)
+        """Events, with snapshots Snapshots as well, and for a mirror what its own feed adds."""
+        self._said = 0
+        """The index of the last item."""
         self.begun = False
         self.started_at = (cursor.wait_index or 1) - 1
 
@@ -193,22 +195,16 @@ class Feed:
 
     def _begin_poll(self) -> HeldPoll | None:
         """A registered poll, after a snapshot where one is due. None when closed."""
-        if self._snapshot_due:
-            # A process that answers before the state is read, and behind it, has been in one history all the time.
-            before = self._reconnect.endure(self._polls.observe)
-            snapshot = self._reconnect.endure(self._read_state)
-            if before is None or snapshot is None:
-                return None
-            self._cursor.restart(snapshot.index)
-            self._polls.state_was_read(before)
-            self._snapshot_due = False
-            self.items.put(snapshot)
-
         while True:
+            if self._snapshot_due and not self._deliver_state():
+                return None
             try:
                 begun = self._reconnect.endure(self._registered)
                 if not isinstance(begun, StoreSeen):
                     return begun
+                if self._polls.is_wanted(begun.meta.index):
+                    self._snapshot_due = True  # where headers are held back, nothing else shows what is there
+                    continue
                 held = self._await_headers(begun)
                 if held is not None or self.closed:
                     return held
@@ -220,6 +216,25 @@ class Feed:
                 if not (self._reconnect.begun and self._polls.settle_by_reading()):
                     raise
 
+    def _deliver_state(self) -> bool:
+        """Read the state and go on after it. False when closed."""
+        # A process that answers before the state is read, and behind it, has been in one history all the time.
+        before = self._reconnect.endure(self._polls.observe)
+        recursive, quorum = self._cursor.recursive, self._polls.was_put_back
+        read = partial(read_state, self._dispatcher, self._key, recursive=recursive, quorum=quorum)
+        snapshot = self._reconnect.endure(read)
+        if before is None or snapshot is None:
+            return False
+        self._cursor.restart(snapshot.index)
+        self._polls.state_was_read(before)
+        self._snapshot_due = False
+        self._put(snapshot)
+        return True
+
+    def _put(self, item: Any) -> None:
+        self._said = item.index
+        self.items.put(item)
+
     def _await_headers(self, seen: StoreSeen) -> HeldPoll | None:
         """Where headers are held back the watch has begun when the store was seen. None: to be asked again."""
         self._now_registered()
@@ -228,10 +243,6 @@ class Feed:
         if held is None:
             self._ended_early(began, broken=True)
         return held and self._taken_over(held)
-
-    def _read_state(self, deadline: Deadline) -> Snapshot:
-        recursive, quorum = self._cursor.recursive, self._polls.was_put_back
-        return read_state(self._dispatcher, self._key, deadline, recursive=recursive, quorum=quorum)
 
     def _now_registered(self) -> None:
         self._reconnect.beginnings = 0
@@ -357,7 +368,9 @@ class Feed:
                     asked_at = time.monotonic()
                     if not polls.is_clear(stream):
                         return
-                self._accept_all(changes)
+                for change in changes:
+                    self._accept(change)
+                changes.clear()
         except ClusterUnavailable:
             return  # nobody would look after it: polls go on
         except TransportFailure as failure:
@@ -367,11 +380,6 @@ class Feed:
         finally:
             polls.finish(stream)
 
-    def _accept_all(self, changes: list[KeysEvent]) -> None:
-        for change in changes:
-            self._accept(change)
-        changes.clear()
-
     def _accept(self, change: KeysEvent) -> bool:
         """Whether the change brought the watch on; an older one does not."""
         self._short_polls = 0
@@ -379,7 +387,7 @@ class Feed:
         event = self._cursor.accept(change)
         self._polls.heard()
         if event is not None:
-            self.items.put(event)
+            self._put(event)
         return self._cursor.wait_index != before
 
     def _ended_early(self, began: float, *, broken: bool = False) -> None:

@@ -177,6 +177,13 @@ class IndexMonitor:
                     raise ClusterUnavailable(f"a watch cannot be looked after: {error}") from error
                 self._members[endpoint] = member
 
+    def hurry(self, endpoint: Endpoint) -> None:
+        """Look there now; from any thread."""
+        with self._lock:
+            member = self._members.get(endpoint)
+            if member is not None:
+                member.hurry()
+
     def remove(self, polls: Monitored, endpoint: Endpoint, *, for_good: bool) -> None:
         """`for_good` when its watch has ended; else another poll of it will follow, so the probes go on for a while."""
         with self._lock:
@@ -228,6 +235,9 @@ class MemberMonitor:
         if polls.renewing:  # a stream, to be looked after more often than the interval under way
             self._pulse.set()
         return True
+
+    def hurry(self) -> None:
+        self._pulse.set()
 
     def remove(self, polls: Monitored, *, for_good: bool) -> None:
         self._watched.pop(polls, None)

@@ -144,7 +144,8 @@ class Paths:
 
         Raises HeadersHeldBack where all do.
         """
-        if self.holds_back(self._dispatcher.current):
+        current = self._dispatcher.current
+        if current is not None and self.holds_back(current):
             others = self._others()
             if not others:
                 raise HeadersHeldBack

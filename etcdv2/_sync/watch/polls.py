@@ -13,6 +13,7 @@ import time
 from math import inf
 
 from etcdv2._core.endpoints import Endpoint
+from etcdv2._core.etcd_headers import MAX_INDEX
 from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import Ended, Registered, State
@@ -30,7 +31,8 @@ logger = logging.getLogger("etcdv2")
 SHORT_POLL_SECONDS = 1.0
 """A poll that breaks sooner than this is blamed on its endpoint; those that end sooner are followed by pauses."""
 SILENT_STREAM_SECONDS = 0.25
-"""A stream that has brought nothing for so long is ended by the monitor, where reading does not time out."""
+"""A stream that is silent for so long is given up for polls, which ask for what it may have missed: by its reader, or
+by the monitor where reading does not time out."""
 READ_SECONDS = 0.5
 """What a read of the key may take while other watches of the client wait for their renewal."""
 
@@ -159,6 +161,26 @@ class Polls(PollRequests):
         """Whether the loss that was named last is that of another history."""
         return self._history.was_put_back
 
+    def want(self, index: int) -> None:
+        """Renew the polls, once the store has come to it, until the settled index has; from any thread."""
+        with self._lock:
+            self._renewal.wanted = [*self._renewal.wanted, index]
+            first = self._first
+        if first is not None:
+            self._monitor.hurry(first.poll.endpoint)
+
+    def unwant(self, index: int) -> None:
+        """As often as it was wanted."""
+        with self._lock:
+            wanted = list(self._renewal.wanted)
+            if index in wanted:
+                wanted.remove(index)
+            self._renewal.wanted = wanted
+
+    def is_wanted(self, store_index: int) -> bool:
+        """Whether an index is wanted that the store has come to, and the settled one has not."""
+        return self._renewal.is_wanted(store_index)
+
     def close(self) -> None:
         """From any thread, without waiting."""
         self._renewal.close()
@@ -195,7 +217,7 @@ class Polls(PollRequests):
 
     @property
     def renewing(self) -> bool:
-        return self._renewal.state in (State.ENDING, State.STREAMING)
+        return self._renewal.state in (State.ENDING, State.STREAMING) or self.is_wanted(MAX_INDEX)
 
     def lost(self, why: str) -> None:
         """The member does not answer or does not follow: go on elsewhere, from the settled index."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
@@ -15,6 +15,7 @@ from etcdv2._sync.watch.feed import Feed
 from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
+"""What the overloads of `watch` say: Event, or with snapshots Event | Snapshot."""
 
 
 class Watcher(Generic[T]):
@@ -127,8 +128,7 @@ class Watcher(Generic[T]):
             raise fresh(items.error)
         elif had_ended:
             raise self._is_closed()
-        # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
-        return taken  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+        return cast(list[T], taken)
 
     def close(self) -> None:
         """End the watch at once, from any thread or task; a `next` under way returns None."""
@@ -144,8 +144,7 @@ class Watcher(Generic[T]):
                 self._index = item.index
             elif feed is not self._feed and timeout is None:
                 continue  # its beginning, which another task or thread had begun, was interrupted
-            # T is what the overloads of `watch` say: Event, or with snapshots Event | Snapshot.
-            return item  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+            return cast(T | None, item)
 
     def _begun(self, timeout: float | None) -> Feed:
         """Begins it where that was not done, and waits for that no longer than this. Raises what prevents it."""

@@ -184,6 +184,17 @@ def test_place_that_has_left_the_history_is_a_named_loss_where_headers_are_held_
         assert (next_of(one)).value == "touched"
 
 
+@through_each
+def test_mirror_comes_to_the_index_of_a_write_elsewhere(connect: Connect, etcd: Server, box: Box) -> None:
+    client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
+    with client.keys.mirror("/m") as mirror:
+        for number in range(2):
+            direct.keys.set("/m/a", f"{number}")
+            elsewhere = (direct.keys.set("/other", "")).index
+            assert mirror.wait_for_index(elsewhere, timeout=SOON)
+            assert values(mirror.state) == {"/m/a": f"{number}"}
+
+
 # --- three members behind a balancer ----------------------------------------------------------------------------------
 
 

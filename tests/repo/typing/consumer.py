@@ -209,6 +209,7 @@ def mirroring(client: Client) -> None:
         assert_type(mirror.state, etcdv2.MirrorState)
         assert_type(mirror.stale_for, float | None)
         assert_type(mirror.wait_for(lambda state: state.get("/config/a"), timeout=1), Node | None)
+        assert_type(mirror.wait_for_index(client.keys.set("/a", "1").index, timeout=1), bool)
         for change in mirror.changes("/config/a", existing=True):
             assert_type(change, etcdv2.Change)
 
@@ -216,6 +217,7 @@ def mirroring(client: Client) -> None:
 async def async_mirroring(client: AsyncClient) -> None:
     async with client.keys.mirror("/config") as mirror:
         assert_type(await mirror.wait_for(len, timeout=1), int)
+        assert_type(await mirror.wait_for_index(7), bool)
         async for change in mirror.changes():
             assert_type(change.node, Node | None)
 
