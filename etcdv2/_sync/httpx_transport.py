@@ -54,16 +54,14 @@ from etcdv2._core.wire import (
 )
 from etcdv2._runtime.primitives import check_loop, deadline, see_through
 from etcdv2._sync.httpx_addresses import use_addresses
+from etcdv2._sync.httpx_failure import httpx_failure
 from etcdv2._sync.httpx_idle import drop_idle
 from etcdv2._sync.httpx_socket import HttpxSocket
 from etcdv2._sync.httpx_trace import HttpxTrace
-from etcdv2._transport.failures import refusal
 from etcdv2._transport.greetings import Greetings
-from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
 
 _LONGEST_URL = 65_000
-_CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
 _TRACING = httpx.HTTPTransport
 """It hands each request to httpcore, which calls `trace`.
 
@@ -201,7 +199,7 @@ class HttpxTransport:
         self, client: httpx.Client, endpoint: Endpoint, trace: HttpxTrace, error: Exception
     ) -> TransportFailure:
         """What the exception means. A connection that was idle and brought nothing takes the others along."""
-        made = _failure(trace, error)
+        made = httpx_failure(trace, error, tls=endpoint.tls)
         if self._proxy is not None and made.phase == "connect":
             made = TransportFailure(
                 f"through the proxy {self._proxy}: {made}", made.phase, made.sent, timed_out=made.timed_out
@@ -304,7 +302,7 @@ class HttpxStream:
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:
             if self._aborted:
                 raise TransportFailure("aborted", "read", Sent.WHOLE, aborted=True) from error
-            raise _failure(self._trace, error) from error
+            raise httpx_failure(self._trace, error, tls=self._endpoint.tls) from error
 
     def abort(self) -> None:
         self._aborted = True
@@ -326,44 +324,6 @@ class HttpxStream:
             self._response.close()
         except (httpx.HTTPError, RuntimeError, OSError):
             return
-
-
-def _failure(trace: HttpxTrace, error: Exception) -> TransportFailure:
-    """What an exception of httpx, or the end of the time, means.
-
-    Raises instead what a signal handler has raised.
-    """
-    foreign = of_handler(error)
-    if foreign is not None:
-        raise foreign
-    root = _root(error)
-    if trace.fresh and trace.phase == "wait" and not trace.asked_later:
-        refused = refusal(root)
-        if refused is not None:
-            return refused
-
-    phase = trace.phase
-    if isinstance(error, httpx.PoolTimeout):
-        phase = "pool"
-    elif isinstance(error, _CONNECTING):
-        phase = "connect"
-    timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
-    reason = "timed out" if timed_out else str(root) or type(root).__name__
-    if isinstance(error, httpx.RemoteProtocolError) and reason.startswith("illegal"):
-        reason = f"not HTTP/1.1 ({reason}): is it a TLS port, or one for gRPC only (--listen-client-http-urls)?"
-    return TransportFailure(reason, phase, trace.sent, timed_out=timed_out)
-
-
-def _root(error: BaseException) -> BaseException:
-    """What the operating system or TLS said, below the exceptions that httpx, httpcore and anyio
-    put around it.
-    """
-    if isinstance(error, OSError) and error.errno is not None:
-        return error
-    parts: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    inner = parts[0] if parts else error.__cause__ or error.__context__
-    found = error if inner is None else _root(inner)
-    return found if str(found) else error
 
 
 def _parts(response: httpx.Response) -> Iterator[bytes]:

@@ -32,6 +32,9 @@ _REFUSALS = (
 """How the reasons of OpenSSL end; what they begin with depends on its version."""
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+
+
 class LimitReached(TimeoutError):
     """A limit of ours, unlike the kernel's ETIMEDOUT."""
 
@@ -52,7 +55,8 @@ def failure(error: BaseException, phase: Phase, sent: Sent) -> TransportFailure:
         return TransportFailure(f"aborted while {_DOING[phase]}", phase, sent, aborted=True)
     if isinstance(error, LimitReached):
         return TransportFailure(f"timed out while {_DOING[phase]}", phase, sent, timed_out=True)
-    return TransportFailure(f"{_DOING[phase]}: {_text(error)}", phase, sent)
+    shown = (handshake_text(error) if phase == "connect" else None) or _text(error)
+    return TransportFailure(f"{_DOING[phase]}: {shown}", phase, sent)
 
 
 def refusal(error: BaseException | None) -> TransportFailure | None:
@@ -64,11 +68,34 @@ def refusal(error: BaseException | None) -> TransportFailure | None:
     the certificate before it takes data. Only where it may ask for one later
     (`post_handshake_auth`; etcd never does) it can have read a request: do not ask there.
     """
+    text = _refusal_text(error)
+    return None if text is None else TransportFailure(f"{_DOING['connect']}: {text}", "connect", Sent.NOTHING)
+
+
+def handshake_text(error: BaseException) -> str | None:
+    """What a failed TLS handshake means, in the same words over every transport; None for other failures."""
+    refused = _refusal_text(error)
+    if refused is not None:
+        return refused
+
+    # 1. What came is no TLS: the answer of a plain server, as it has read no request.
+    reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
+    if reason in _NO_TLS:
+        return f"the server does not speak TLS ({reason}): is it http?"
+
+    # 2. Nothing came: etcd's plain port closes. asyncio has a ConnectionError without words for that.
+    wordless = isinstance(error, (ConnectionError, EOFError)) and not str(error)
+    wordless = wordless or isinstance(error, ConnectionResetError)
+    if reason == "UNEXPECTED_EOF_WHILE_READING" or isinstance(error, ssl.SSLEOFError) or wordless:
+        return "the server ended the TLS handshake: is it http?"
+    return None
+
+
+def _refusal_text(error: BaseException | None) -> str | None:
     reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
     if not reason.endswith(_REFUSALS):
         return None
-    text = f"the server refused the client's certificate, or wants one: {reason}"
-    return TransportFailure(f"{_DOING['connect']}: {text}", "connect", Sent.NOTHING)
+    return f"the server refused the client's certificate, or wants one: {reason}"
 
 
 def before_request(error: TransportFailure) -> TransportFailure:
@@ -84,5 +111,5 @@ def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, (ConnectionError, EOFError)) and not str(error):
-        return "closed by the server"  # asyncio's, when a server ends the TLS handshake
+        return "closed by the server"
     return str(error) or type(error).__name__

@@ -19,6 +19,9 @@ DEFAULT_MAX_HEADER_BYTES = 65536
 DEFAULT_MAX_BODY_BYTES = 1 << 30
 _MANY_CHUNKS = 64
 """Pieces of a body, after which they are put together."""
+NO_ANSWER = "the connection was closed without an answer"
+OR_HTTPS = f"{NO_ANSWER}: is it https?"
+"""To plain http, over a new connection: so do TLS servers as etcd's, and any that dies just then."""
 _END = b""
 """A key in the raw headers from the end of an answer until anything else begins; no header is
 called so.
@@ -98,12 +101,14 @@ class AnswerReader:
     """
 
     __slots__ = (
+        "_answers",
         "_body",
         "_fed",
         "_foreign",
         "_max_body",
         "_max_head",
         "_parser",
+        "_plain",
         "_raw",
         "_soft_limit",
         "_until_eof",
@@ -116,7 +121,11 @@ class AnswerReader:
         "streaming",
     )
 
-    def __init__(self, max_header_bytes: int, max_body_bytes: int) -> None:
+    def __init__(self, max_header_bytes: int, max_body_bytes: int, *, plain: bool = False) -> None:
+        """`plain`: not within TLS."""
+        self._plain = plain
+        self._answers = -1
+        """That were expected, after the `begin` below."""
         self._max_head = max_header_bytes
         self._max_body = max_body_bytes
         self._raw: dict[bytes, bytes] = {}
@@ -154,6 +163,7 @@ class AnswerReader:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._fed = 0
+        self._answers += 1
         self._soft_limit = self._max_head
 
         # Of a stream that was closed with its answer complete but not taken: never for the next caller.
@@ -206,7 +216,9 @@ class AnswerReader:
             self.done = True
             self._body.end = len(self._body.pieces)
         elif not self.done:
-            raise BadAnswer("the answer was cut short" if self._fed else "the connection was closed without an answer")
+            if self._fed:
+                raise BadAnswer("the answer was cut short")
+            raise BadAnswer(OR_HTTPS if self._plain and self._answers == 1 else NO_ANSWER)
 
     def is_of_another(self, cluster_id: str) -> bool:
         """Whether the headers are there and name another cluster than this one ("": any will do)."""

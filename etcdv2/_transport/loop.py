@@ -246,7 +246,7 @@ class AsyncFastTransport:
     async def _connect(
         self, loop_connections: _LoopConnections, pool: _Idle, request: Request, limits: Limits, ends: float
     ) -> AsyncConnection:
-        reader = AnswerReader(self._max_header_bytes, self._max_body_bytes)
+        reader = AnswerReader(self._max_header_bytes, self._max_body_bytes, plain=not pool.endpoint.tls)
         connection = AsyncConnection(loop_connections, pool.endpoint, reader)
         until = connected_by(limits, ends)
         limit = asyncio.timeout_at(None if until == inf else until)

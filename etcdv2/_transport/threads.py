@@ -223,7 +223,9 @@ class FastTransport:
 
     def _connect(self, pool: _Idle, request: Request, limits: Limits, ends: float) -> Connection:
         endpoint = pool.endpoint
-        connection = Connection(endpoint, AnswerReader(self._max_header_bytes, self._max_body_bytes))
+        connection = Connection(
+            endpoint, AnswerReader(self._max_header_bytes, self._max_body_bytes, plain=not endpoint.tls)
+        )
         with self._lock:
             if self._closed:
                 raise failure(Aborted(), "connect", Sent.NOTHING)

@@ -22,7 +22,7 @@ Second = TypeVar("Second", bound=Model)
 
 LARGE = 64 * 1024
 """Bytes. From here on the garbage collector pauses: it took most of a 50,000-key read."""
-TOO_DEEP = "the tree is too deep to be read at once; read a sub-tree"
+TOO_DEEP = "the tree is too deep to be read at once (254 directories at most); read it level by level"
 
 
 def read(model: type[First], status: int, body: bytes) -> First:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, RootReadOnly
+from etcdv2 import AsyncClient, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, RootReadOnly, UnexpectedAnswer
 from tests.tools.waiting import SOON
 
 
@@ -168,3 +168,18 @@ async def test_hidden_keys_are_readable_but_not_listed(client: AsyncClient) -> N
     assert [node.key for node in (await client.keys.get("/d/_h")).node.children] == ["/d/_h/a"]
     with pytest.raises(DirNotEmpty):
         await client.keys.remove_dir("/d")
+
+
+async def test_tree_of_254_directories_is_read_at_once_and_a_deeper_one_level_by_level(client: AsyncClient) -> None:
+    await client.keys.set("/t" + 253 * "/d" + "/f", "x")
+    assert [node.value for node in (await client.keys.get("/t", recursive=True)).leaves()] == ["x"]
+    await client.keys.set("/t" + 254 * "/d" + "/f", "y")
+    with pytest.raises(UnexpectedAnswer, match=r"254 directories at most\); read it level by level"):
+        await client.keys.get("/t", recursive=True)
+
+    key, values = "/t", list[str | None]()
+    while key:
+        below = (await client.keys.get(key)).node.nodes
+        values += [node.value for node in below if not node.dir]
+        key = next((node.key for node in below if node.dir), "")
+    assert values == ["x", "y"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from etcdv2 import TLS, AsyncClient, ClusterUnavailable
+from etcdv2 import TLS, AsyncClient, ClusterUnavailable, OutcomeUnknown
 from etcdv2.testing import Certificates, Server, make_certificates
 from tests.facade._async.conftest import Connect
 from tests.tools.certificates import Pair, encrypted
+from tests.tools.fault_server import FaultServer, answer, before_reading, close, raw
 from tests.tools.waiting import SOON
 
 
@@ -104,6 +106,49 @@ async def test_wrong_or_missing_key_password_is_refused_when_the_client_is_built
     with pytest.raises(ValueError, match=r"client\.encrypted.*key_password") as caught:
         AsyncClient("https://127.0.0.1:1", tls=tls)
     assert "wrong-secret" not in str(caught.value)
+
+
+async def test_plain_http_to_a_tls_port_asks_whether_it_is_https(connect: Connect, secure: Server) -> None:
+    client = connect(secure.url.replace("https:", "http:"))
+    with pytest.raises(ClusterUnavailable, match=r"the connection was closed without an answer: is it https\?"):
+        await client.keys.get("/a")
+    assert (await client.health()).endpoints[0].reason.endswith("is it https?")
+
+
+async def test_https_to_a_plain_port_asks_whether_it_is_http(connect: Connect, etcd: Server) -> None:
+    client = connect(etcd.url.replace("http:", "https:"))
+    assert "the server ended the TLS handshake: is it http?" in await fails(client)
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", b"\x00" * 40, b"SSH-2.0-OpenSSH_9\r\n"]
+)
+async def test_https_to_what_speaks_no_tls_asks_whether_it_is_http(connect: Connect, said: bytes) -> None:
+    with FaultServer(default=before_reading(raw(said, close=True))) as server:
+        url = server.endpoint.url.replace("http:", "https:")
+        text = await fails(connect(url))
+        assert re.search(r"the server (does not speak TLS \(\w+\)|ended the TLS handshake): is it http\?", text)
+
+
+async def test_reused_connection_that_is_closed_is_not_taken_for_https(connect: Connect) -> None:
+    etcds = {"Content-Type": "application/json", "X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "X-Raft-Index": "8"}
+    node = b'{"action":"get","node":{"key":"/a","value":"v","modifiedIndex":7,"createdIndex":7}}'
+    with FaultServer(answer(200, {**etcds, "X-Raft-Term": "2"}, node), close()) as server:
+        client = connect(server.endpoint.url)
+        assert (await client.keys.get("/a")).value == "v"
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.keys.set("/a", "1")
+        assert "https?" not in str(caught.value)
+
+
+async def test_client_certificate_that_is_wanted_is_named_in_the_same_words(
+    connect: Connect, strict: Server, certificates: Certificates
+) -> None:
+    client = connect(strict.url, tls=TLS(ca_file=certificates.ca_file))
+    reasons = [(await client.health()).endpoints[0].reason for _ in range(10)]
+    said = [reason for reason in reasons if "certificate" in reason.lower()]  # a reset can hide it
+    assert said
+    assert all("the server refused the client's certificate, or wants one: " in reason for reason in said), said
 
 
 async def test_key_of_another_certificate_is_refused_when_the_client_is_built(certificates: Certificates) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import Client, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, RootReadOnly
+from etcdv2 import Client, DirNotEmpty, KeyExists, KeyNotFound, NotDir, NotFile, RootReadOnly, UnexpectedAnswer
 from tests.tools.waiting import SOON
 
 
@@ -169,3 +169,18 @@ def test_hidden_keys_are_readable_but_not_listed(client: Client) -> None:
     assert [node.key for node in (client.keys.get("/d/_h")).node.children] == ["/d/_h/a"]
     with pytest.raises(DirNotEmpty):
         client.keys.remove_dir("/d")
+
+
+def test_tree_of_254_directories_is_read_at_once_and_a_deeper_one_level_by_level(client: Client) -> None:
+    client.keys.set("/t" + 253 * "/d" + "/f", "x")
+    assert [node.value for node in (client.keys.get("/t", recursive=True)).leaves()] == ["x"]
+    client.keys.set("/t" + 254 * "/d" + "/f", "y")
+    with pytest.raises(UnexpectedAnswer, match=r"254 directories at most\); read it level by level"):
+        client.keys.get("/t", recursive=True)
+
+    key, values = "/t", list[str | None]()
+    while key:
+        below = (client.keys.get(key)).node.nodes
+        values += [node.value for node in below if not node.dir]
+        key = next((node.key for node in below if node.dir), "")
+    assert values == ["x", "y"]
