@@ -50,6 +50,24 @@ class RepeatsLostWrites(StandIn):
         return self._twice("create_in_order", *arguments, **options)
 
 
+class SettlesByRepeating(StandIn):
+    """What `unique=True` must not be."""
+
+    def _again(self, method: str, *arguments: Any, **options: Any) -> Any:
+        del options["unique"]
+        write = getattr(self._keys, method)
+        try:
+            return write(*arguments, **{**options, "timeout": 2})
+        except etcdv2.OutcomeUnknown:
+            return getattr(self._sound, method)(*arguments, **options)
+
+    def modify(self, *arguments: Any, **options: Any) -> Any:
+        return self._again("modify", *arguments, **options)
+
+    def create(self, *arguments: Any, **options: Any) -> Any:
+        return self._again("create", *arguments, **options)
+
+
 class TakesLostForDone(StandIn):
     """Says "written" when the answer was lost."""
 

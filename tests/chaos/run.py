@@ -21,6 +21,7 @@ from tests.chaos.journal import Journal
 from tests.chaos.mirrored import Mirrored
 from tests.chaos.plain import PlainClients
 from tests.chaos.schedule import Schedule
+from tests.chaos.unique import Unique
 from tests.chaos.watched import Watched
 from tests.chaos.workers import TIMES, Worker, drive, drive_async
 from tests.chaos.workloads import Addresses, Counter, Entries, Register, Session
@@ -151,7 +152,15 @@ class Run:
         self._next_progress = began + PROGRESS
         watches = [Watched(book), Watched(book, "rare", pace=2.0)]
         mirrored = Mirrored(book, watches[0])
-        workloads: list[Any] = [Counter(book), Entries(book), Register(book, self._seed), Session(book), *watches]
+        unique = Unique(book)
+        workloads: list[Any] = [
+            Counter(book),
+            Entries(book),
+            Register(book, self._seed),
+            Session(book),
+            unique,
+            *watches,
+        ]
         addresses = Addresses(book)
         with contextlib.ExitStack() as stack:
             with etcdv2.Client(arena.direct) as first:
@@ -185,6 +194,7 @@ class Run:
         followed = [one for watched in watches for one in watched.followed]
         events, holes = sum(len(one.delivered) for one in followed), sum(len(one.holes) for one in followed)
         seconds = time.monotonic() - began
+        self._out(f"{unique}")
         return Report(self._seed, arena.version, seconds, self._schedule.done, events, holes, book, arena.name)
 
     def _say(self, text: str) -> None:
