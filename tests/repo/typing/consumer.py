@@ -29,6 +29,9 @@ def constructing() -> None:
     AsyncClient(transport=httpx2.AsyncHTTPTransport())
     assert_type(Client.from_env(), Client)
     assert_type(AsyncClient.from_env({"ETCDCTL_ENDPOINTS": "a"}), AsyncClient)
+    assert_type(Client.from_srv("example.org", service="kv", insecure_discovery=False, verify_domain=True), Client)
+    assert_type(AsyncClient.from_srv("example.org", username="root", password="x", timeout=5), AsyncClient)
+    assert_type(Client.from_env(transport="httpx", timeout=Timeout.within(3)), Client)
     with Client() as client:
         assert_type(client, Client)
 
@@ -186,6 +189,9 @@ def sections_of(client: Client) -> None:
     assert_type(client.health().endpoints, tuple[etcdv2.EndpointHealth, ...])
     assert_type(client.endpoints, tuple[str, ...])
     assert_type(client.sync(), tuple[str, ...])
+    assert_type(client.sync(every=60, timeout=1), tuple[str, ...])
+    client.set_endpoints("http://a:2379")
+    client.set_endpoints(endpoint for endpoint in client.endpoints)
     assert_type(client.cluster_id, str)
     client.set_credentials("root", "x")
     client.set_credentials(None)
@@ -198,7 +204,50 @@ async def async_sections_of(client: AsyncClient) -> None:
     assert_type(await client.auth.users.list(), tuple[etcdv2.User, ...])
     assert_type(await client.version(), etcdv2.Version)
     assert_type((await client.health()).degraded, bool)
+    assert_type(await client.ready(key="/a"), etcdv2.Readiness)
+    assert_type(await client.sync(every=60), tuple[str, ...])
+    client.set_endpoints(["http://a:2379"])
     await client.close()
+
+
+def unique_and_many_writes(client: Client) -> None:
+    keys = client.keys
+    assert_type(keys.create("/a", "mine", ttl=15, unique=True), Response)
+    assert_type(keys.set("/a", "mine", prev_index=7, unique=True), Response)
+    assert_type(keys.modify("/a", lambda text: text + "mine", unique=True), Response)
+    assert_type(keys.modify("/a", lambda text: (text + "mine", etcdv2.KEEP), default="", unique=True), Response)
+    assert_type(keys.set_many({"/a": "1"}, ttl=timedelta(minutes=1), concurrency=4), tuple[Response, ...])
+    assert_type(keys.delete("/a", missing_ok=True), Response | None)
+
+
+async def async_unique_and_many_writes(client: AsyncClient) -> None:
+    keys = client.keys
+    assert_type(await keys.create("/a", "mine", unique=True), Response)
+    assert_type(await keys.set("/a", "mine", prev_value="old", unique=True), Response)
+    assert_type(await keys.modify("/a", lambda text: text + "mine", default="", unique=True), Response)
+    assert_type(await keys.set_many([("/a", "1")], repeat_writes=True), tuple[Response, ...])
+
+
+def opened_and_in_batches(client: Client) -> None:
+    watcher = client.keys.watch("/a", recursive=True).open()
+    assert_type(watcher, Watcher[Event])
+    assert_type(watcher.batch(timeout=1, gather=0, limit=10), list[Event])
+    both = client.keys.watch("/a", snapshots=True).open()
+    assert_type(both.batch(), list[Event | Snapshot])
+    mirror = client.keys.mirror("/config").open()
+    assert_type(mirror, etcdv2.Mirror)
+    assert_type(mirror.changes().batch(0, gather=0.5), list[etcdv2.Change])
+    watcher.close()
+    mirror.close()
+
+
+async def async_opened_and_in_batches(client: AsyncClient) -> None:
+    watcher = await client.keys.watch("/a", recursive=True).open()
+    assert_type(watcher, AsyncWatcher[Event])
+    assert_type(await watcher.batch(limit=10), list[Event])
+    mirror = await client.keys.mirror("/config").open()
+    assert_type(await mirror.changes().batch(timeout=0), list[etcdv2.Change])
+    await mirror.close()
 
 
 def mirroring(client: Client) -> None:
