@@ -160,10 +160,11 @@ class Mirror(Mapping[str, Node]):
         has what a write did, wherever that was made, and what was written before it. False when `timeout`
         seconds are over (0: whether that is known already) or the mirror is closed meanwhile.
 
-        Where no change of its own shows it, the mirror asks: that takes about ten small requests, and where a
-        proxy holds headers back (README, "Behind a proxy or balancer") up to 10 s, as the state is read
-        again. While the store is not that far yet, its index is read four times a second. An index of another
-        cluster, or from before a store was put back, means nothing.
+        Where no change of its own shows it, the mirror asks: that takes about ten small requests. Behind a
+        balancer of HTTP it takes twice as many, and some seconds; where a proxy holds headers back (README,
+        "Behind a proxy or balancer") up to 10 s, as the state is read again. While the store is not that
+        far yet, its index is read four times a second. An index of another cluster, or from before a store
+        was put back, means nothing.
 
         Raises what ended the mirror, ValueError when it was closed before, and TypeError or ValueError for no index.
         """
