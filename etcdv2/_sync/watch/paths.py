@@ -183,7 +183,9 @@ class Paths:
 
     def _waits_longer_than_reads(self, endpoint: Endpoint, key: str, within: float | None) -> bool:
         """Whether reads are answered, one after the other, before a poll that was asked for first. Remembers it."""
-        asks = [partial(self._poll, endpoint, key, within), partial(self._reads_overtake, endpoint, key, within)]
+        # The poll outlasts all the reads: else a slow machine would never see which came first.
+        longer = None if within is None else within * (READS_MEANWHILE + 1)
+        asks = [partial(self._poll, endpoint, key, longer), partial(self._reads_overtake, endpoint, key, within)]
         if not all(first_of(asks, lambda _: True)):
             return False
 
