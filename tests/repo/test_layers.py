@@ -93,6 +93,8 @@ FORBIDDEN = {
 EXCEPTIONS = {
     "etcdv2._async.httpx2_bridge": {"httpx"},
     "etcdv2._sync.httpx2_bridge": {"httpx"},
+    "etcdv2._async.httpx_failure": {"httpx"},
+    "etcdv2._sync.httpx_failure": {"httpx"},
     "etcdv2._async.httpx_socket": {"httpx", "socket"},
     "etcdv2._sync.httpx_socket": {"httpx", "socket"},
     "etcdv2._async.httpx_transport": IO | {"ssl"},
