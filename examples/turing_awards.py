@@ -117,7 +117,7 @@ def print_two_changes(watcher: etcdv2.Watcher[etcdv2.Event]) -> None:
 def expire(awards: etcdv2.KeysAPI) -> None:
     title("5. A key that lives for one second")
     written = awards.set("next", "a rumour", ttl=1)
-    show("set", written.node.key, f"{written.value}, TTL {written.node.ttl} second")
+    show("set", written.node.key, f"{written.value}, TTL 1 second")
     time.sleep(2)
     found = awards.get("next", default=None)
     show("get", written.node.key, "Gone, two seconds later." if found is None else f"still there: {found.value}")

@@ -119,7 +119,7 @@ async def print_two_changes(watcher: etcdv2.AsyncWatcher[etcdv2.Event]) -> None:
 async def expire(awards: etcdv2.AsyncKeysAPI) -> None:
     title("5. A key that lives for one second")
     written = await awards.set("next", "a rumour", ttl=1)
-    show("set", written.node.key, f"{written.value}, TTL {written.node.ttl} second")
+    show("set", written.node.key, f"{written.value}, TTL 1 second")
     await asyncio.sleep(2)
     found = await awards.get("next", default=None)
     show("get", written.node.key, "Gone, two seconds later." if found is None else f"still there: {found.value}")

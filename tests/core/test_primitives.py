@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from etcdv2._runtime import channels as _channels
 from etcdv2._runtime import primitives as _primitives
+from etcdv2._runtime.channels import AsyncChannel, Channel
 from etcdv2._runtime.primitives import (
-    AsyncChannel,
     AsyncPulse,
     AsyncWorker,
-    Channel,
     Pulse,
     Worker,
     async_deadline,
@@ -358,9 +358,9 @@ def test_deadline_of_threads_leaves_the_block_alone() -> None:
 
 
 def test_every_pair_has_both_halves_with_the_same_methods() -> None:
-    names = {name for name, thing in vars(_primitives).items() if isinstance(thing, type)}
-    pairs = sorted(name for name in names if f"Async{name}" in names and name != "Item")
+    things = {**vars(_primitives), **vars(_channels)}
+    pairs = sorted(name for name, thing in things.items() if isinstance(thing, type) and f"Async{name}" in things)
     assert pairs == ["Channel", "Pulse", "SocketThread", "Worker"]
     for name in pairs:
-        plain, twin = getattr(_primitives, name), getattr(_primitives, f"Async{name}")
+        plain, twin = things[name], things[f"Async{name}"]
         assert {n for n in vars(plain) if not n.startswith("_")} == {n for n in vars(twin) if not n.startswith("_")}

@@ -26,8 +26,9 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.renewal import Ended
 from etcdv2._core.wire import TransportFailure
+from etcdv2._runtime.channels import AsyncChannel
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import AsyncChannel, AsyncPulse, AsyncWorker
+from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker
 from etcdv2._types.api_errors import HistoryCleared
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2_api import KeysEvent

@@ -18,8 +18,9 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.watch.renewal import Ended
 from etcdv2._core.wire import TransportFailure
+from etcdv2._runtime.channels import Channel
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import Channel, Pulse, Worker
+from etcdv2._runtime.primitives import Pulse, Worker
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.watch.event_reader import BURST_SECONDS, EventReader
 from etcdv2._sync.watch.index_monitor import IndexMonitor
