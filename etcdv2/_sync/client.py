@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import Any, Literal, Protocol, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
@@ -59,6 +60,12 @@ Answer = TypeVar("Answer")
 
 LEAST_SECONDS = 0.001
 """For an endpoint that is new to `sync`, even when the deadline has passed."""
+
+
+class Part(Protocol):
+    """What can be attached to a client."""
+
+    def close(self) -> None: ...
 
 
 class Client:
@@ -154,6 +161,7 @@ class Client:
         self._members = MembersAPI(self._dispatcher)
         self._stats = StatsAPI(self._dispatcher)
         self._auth = AuthAPI(self._dispatcher)
+        self._parts: WeakSet[Part] = WeakSet()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Unpack[ClientSettings]) -> Self:
@@ -210,11 +218,26 @@ class Client:
     ) -> None:
         self.close()
 
+    def attach(self, part: Part) -> None:
+        """Call the `close` of `part` when this client is closed, before anything else is.
+
+        For what is built on a client and has something to put in order while calls still work. Held
+        weakly: what is forgotten is not called.
+        """
+        self._parts.add(part)
+
     def close(self) -> None:
-        """End all watches and close all connections. Calls after it raise ValueError."""
+        """End all watches and close all connections. Calls after it raise ValueError.
+
+        What was attached is closed first.
+        """
         check_loop()
-        self._monitor.close()
-        self._dispatcher.close()
+        try:
+            for part in tuple(self._parts):
+                part.close()
+        finally:
+            self._monitor.close()
+            self._dispatcher.close()
 
     @property
     def keys(self) -> KeysAPI:

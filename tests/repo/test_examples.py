@@ -188,3 +188,36 @@ def test_flags_for_a_cluster_need_endpoints(example: str) -> None:
     code, _, err = outcome(start(example, "--ca-file=ca.pem"))
     assert code == 2
     assert "--endpoints" in err
+
+
+def test_a_fenced_lock_keeps_the_late_writer_out(etcd: Server) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "fenced_lock.py"), etcd.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "first holds the lock and writes: True\n"
+        "second holds it with a higher token: True\n"
+        "second writes: True\n"
+        "first goes on without looking: False\n"
+        "first looks: its key is gone\n"
+        "the table has: by second\n"
+    )
+
+
+def test_services_find_each_other(etcd: Server) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "service_registry.py"), etcd.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "all three: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80']\n"
+        "b has left: ['10.0.0.1:80', '10.0.0.3:80']\n"
+        "c was deleted, and is there again: ['10.0.0.1:80', '10.0.0.3:80']\n"
+    )

@@ -93,7 +93,7 @@ def test_what_waits_is_async_on_the_async_side_only(name: str) -> None:
     blocking = getattr(etcdv2, name.removeprefix("Async"))
     assert not [member for member, value in public(blocking).items() if inspect.iscoroutinefunction(value)]
     at_once = {
-        "AsyncClient": {"set_credentials", "set_endpoints", "as_curl"},
+        "AsyncClient": {"attach", "set_credentials", "set_endpoints", "as_curl"},
         "AsyncKeysAPI": {"at", "watch", "mirror"},
         "AsyncMirror": {"keys", "values", "items", "get", "node", "children", "changes"},
         "AsyncMirrorChanges": {"close"},

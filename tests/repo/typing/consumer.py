@@ -13,6 +13,17 @@ import httpx2
 
 import etcdv2
 from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Snapshot, Timeout, Watcher
+from etcdv2.recipes import (
+    AsyncLease,
+    AsyncSession,
+    Contender,
+    Leader,
+    Leadership,
+    Lease,
+    Lock,
+    Registration,
+    Session,
+)
 from etcdv2_api import operations
 from etcdv2_api.models import KeysEvent
 
@@ -323,3 +334,35 @@ def both(client: Client) -> Iterator[Event]:
 async def both_async(client: AsyncClient) -> AsyncIterator[Event]:
     async for event in client.keys.watch("/a"):
         yield event
+
+
+def recipes(client: Client) -> None:
+    with Session(client, ttl=timedelta(seconds=15), owner="me") as session:
+        lock = session.lock("/locks/db")
+        assert_type(lock, Lock)
+        with lock as lease, lease.guard():
+            assert_type(lease, Lease)
+            assert_type(lease.token, int)
+        assert_type(lock.acquire(timeout=1.5), Lease)
+        assert_type(lock.try_acquire(), Lease | None)
+        assert_type(lock.contenders(), tuple[Contender, ...])
+        assert_type(session.rwlock("/locks/db").read, Lock)
+        assert_type(session.semaphore("/permits", 3), Lock)
+        assert_type(session.create("/e/a", "v"), Lease)
+        with session.register("/services/a", "v") as registration:
+            assert_type(registration, Registration)
+        leadership = session.election("/leader").campaign("a:80")
+        assert_type(leadership, Leadership)
+        leadership.on_lost(lambda lost: lost.proclaim("x"))
+        for leader in session.election("/leader").observe():
+            assert_type(leader, Leader | None)
+
+
+async def recipes_async(client: AsyncClient) -> None:
+    async with AsyncSession(client) as session, session.lock("/locks/db") as lease, lease.guard() as guarded:
+        assert_type(lease, AsyncLease)
+        assert_type(guarded, AsyncLease)
+        assert_type(await lease.lost.wait(1), bool)
+        assert_type(await session.lock("/locks/db").try_acquire(), AsyncLease | None)
+        async for leader in session.election("/leader").observe():
+            assert_type(leader, Leader | None)

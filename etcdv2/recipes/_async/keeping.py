@@ -1,0 +1,179 @@
+"""What a session keeps: its leases, its waits, and what the background has to do for them.
+
+Owns the life of a key from the write that made it to its deletion. Its requests are those of `held_key`.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Protocol
+from weakref import WeakKeyDictionary, ref
+
+from etcdv2 import AsyncClient
+from etcdv2._runtime import clock
+from etcdv2._runtime.forks import register_after_fork
+from etcdv2._runtime.interruption import async_who
+from etcdv2._runtime.primitives import async_call_each
+from etcdv2.recipes._arguments import check_timeout
+from etcdv2.recipes._async.held_key import AsyncHeldKey
+from etcdv2.recipes._async.keeper import AsyncKeeper, AsyncWork
+from etcdv2.recipes._registry import Registry
+
+CLOSE_SECONDS = 2.0
+"""For the deletion of all keys at `close`; what is left then expires."""
+LEAVE_SECONDS = 0.3
+"""For the deletion of an entry whose wait has ended, before the background goes on with it."""
+
+
+class AsyncHeld(AsyncWork, Protocol):
+    """A key that is kept."""
+
+    def end(self) -> bool: ...
+
+    async def delete_until(self, moment: float) -> None: ...
+
+    def after_fork(self) -> None: ...
+
+
+class AsyncStoppable(Protocol):
+    """A wait that others can end."""
+
+    async def stop(self, reason: str) -> None: ...
+
+
+class AsyncKept(Protocol):
+    """What users hold of a key."""
+
+    @property
+    def token(self) -> int: ...
+
+
+_holders: WeakKeyDictionary[AsyncClient, Registry[AsyncHeldKey]] = WeakKeyDictionary()
+"""Of each client: the locks that are held through it, in whichever session."""
+
+
+class AsyncKeeping:
+    """All that is renewed together and ends together."""
+
+    def __init__(self, client: AsyncClient, owner: str) -> None:
+        self.client = client
+        self.owner = owner
+        self.rng = Random()
+        self.closed = False
+        self.keeper = AsyncKeeper()
+        self.held: Registry[AsyncHeld] = Registry()
+        self.leases: Registry[AsyncKept] = Registry()
+        self.waits: Registry[AsyncStoppable] = Registry()
+        client.attach(self)
+        register_after_fork(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.owner}: {self.keeper!r}>"
+
+    async def close(self, *, release: bool = True) -> None:
+        """See `AsyncSession.close`."""
+        if self.closed:
+            return
+        self.closed = True
+        until = clock.now() + CLOSE_SECONDS
+        try:
+            for wait in self.waits.all():
+                await wait.stop("its session was closed")
+            held = [one for one in self.held.all() if one.end()]
+            for one in held:
+                self.keeper.drop(one)
+            if release:
+                await async_call_each([one.delete_until for one in held], until)
+        finally:
+            self.keeper.stop()
+        await self.keeper.join(until)
+
+    def after_fork(self) -> None:
+        """In a forked child: the leases are the parent's."""
+        self.closed = True
+        self.keeper.after_fork()
+        for registry in (self.held, self.leases, self.waits):
+            registry.after_fork()
+        for held in self.held.all():
+            held.after_fork()
+
+    # --- for what is made by a session -------------------------------------------------------------------------------
+
+    def tokens(self) -> set[int]:
+        """Of all keys that are held by this session."""
+        return {lease.token for lease in self.leases.all()}
+
+    def plan(self, work: AsyncHeld, held: AsyncHeldKey) -> None:
+        """Keep it from now on."""
+        self.held.add(work)
+        self.keeper.put(work, held.next_due())
+        if self.closed:  # meanwhile
+            raise ValueError("the session is closed")
+
+    def hold(self, held: AsyncHeldKey) -> None:
+        """An entry that waits: renewed as well."""
+        self.plan(held, held)
+
+    def acquired(self, lease: AsyncKept, held: AsyncHeldKey, scope: str = "") -> None:
+        """Somebody has it now. `scope`: what whoever runs this cannot acquire once more."""
+        if scope:
+            self._note_holder(held, scope)
+        self.leases.add(lease)
+
+    def _note_holder(self, held: AsyncHeldKey, scope: str) -> None:
+        """Who runs this has it, and cannot wait for it."""
+        held.holder = (ref(async_who()), scope)
+        _holders.setdefault(self.client, Registry()).add(held)
+
+    def check_not_held(self, scope: str) -> None:
+        """Raises RuntimeError when whoever runs this holds it: it would wait for itself."""
+        me = async_who()
+        for held in _holders.get(self.client, Registry[AsyncHeldKey]()).all():
+            is_mine = held.holder is not None and held.holder[0]() is me and held.holder[1] == scope
+            if is_mine and held.state.held(clock.now()):
+                raise RuntimeError(f"{scope} is held already by the task or thread that acquires it")
+
+    async def release(self, held: AsyncHeldKey, timeout: float | None) -> bool:
+        check_timeout(timeout)
+        if held.end():
+            self.keeper.drop(held)
+        if held.state.ended == "lost":
+            return False
+        return await self._delete(held, held.state.times.one_try if timeout is None else timeout)
+
+    async def leave(self, held: AsyncHeldKey) -> None:
+        """Its wait has ended: delete the entry, whatever became of it."""
+        if held.end():
+            self.keeper.drop(held)
+        await self._delete(held, LEAVE_SECONDS)
+
+    async def _delete(self, held: AsyncHeldKey, seconds: float) -> bool:
+        """Whether it is certainly gone; else, and where this is interrupted, the background goes on."""
+        gone = False
+        try:
+            gone = await held.delete(seconds)
+        finally:
+            if not gone or held.ghosts is not None:
+                self.keeper.put(held, clock.now())
+        return gone
+
+    def clean_up(self, held: AsyncHeldKey) -> None:
+        """An entry that was lost while it waited."""
+        self.keeper.put(held, clock.now())
+
+    def hunt(self, creation: AsyncWork) -> None:
+        """Creates that may be carried out though nobody waits for them."""
+        self.keeper.put(creation, clock.now())
+
+    def look_at(self, work: AsyncHeld) -> None:
+        """Do now what was due later: a read found the key gone, or it is to have another value."""
+        self.keeper.put(work, clock.now())
+
+    def forget(self, held: AsyncHeld) -> None:
+        """A lease that nobody holds any more: from any thread, in the garbage collector."""
+        if held.end():
+            self.keeper.put_from_collector(held)
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise ValueError("the session is closed")

@@ -1,0 +1,92 @@
+"""One wait for something to change: until it does, its time is over, or it is ended from outside.
+
+Owns how a wait is ended. What is waited for is the affair of `contest` and `election`.
+"""
+
+from __future__ import annotations
+
+import logging
+from math import inf
+from random import Random
+
+from etcdv2 import AsyncClient, AsyncWatcher, Event, HistoryCleared
+from etcdv2._runtime import clock
+from etcdv2._runtime.primitives import async_sleep
+from etcdv2.recipes._async.ephemeral import PASSING
+from etcdv2.recipes._async.held_key import AsyncHeldKey
+from etcdv2.recipes._errors import AcquireCancelled
+from etcdv2.recipes._lease import AGAIN_SECONDS
+
+logger = logging.getLogger("etcdv2")
+
+
+class WaitOver(Exception):
+    """The time of a wait is over. Internal: users get an error that says for what they waited."""
+
+
+class AsyncWait:
+    """A wait that others can end."""
+
+    def __init__(self, client: AsyncClient, key: str, until: float, rng: Random) -> None:
+        self._client = client
+        self._key = key
+        self._until = until
+        self._rng = rng
+        self._stopped = ""
+        self._watcher: AsyncWatcher[Event] | None = None
+        self.failure: Exception | None = None
+        """The last one that another try may mend."""
+
+    async def stop(self, reason: str) -> None:
+        """End it: from any thread, once is enough."""
+        self._stopped = self._stopped or reason
+        watcher = self._watcher
+        if watcher is not None:
+            await watcher.close()
+
+    def check(self) -> None:
+        """Raises AcquireCancelled when it was ended from outside, WaitOver when its time is over."""
+        if self._stopped:
+            raise AcquireCancelled(self._key, self._stopped)
+        if clock.now() >= self._until:
+            raise WaitOver
+
+    async def pause(self, failure: Exception) -> None:
+        """Before another try."""
+        self.failure = failure
+        await async_sleep(max(0.0, min(self._rng.uniform(*AGAIN_SECONDS), self._until - clock.now())))
+
+    async def change_of(
+        self, key: str, after: int, *, recursive: bool = False, held: AsyncHeldKey | None = None
+    ) -> Event | None:
+        """The first change of a key after this index.
+
+        None where it has to be looked at again: the server has forgotten what came between or cannot
+        be reached, the time is over, the wait was ended, or the entry `held` was lost meanwhile.
+        """
+        watcher = self._client.keys.watch(key, after_index=after, recursive=recursive)
+        try:
+            # 1. Whoever ends it either finds the watcher here, or is seen now.
+            self._watcher = watcher
+            if held is not None:
+                held.wakers.append(watcher.close)
+            if self._stopped or (held is not None and not held.state.held(clock.now())):
+                return None
+
+            # 2. The watch itself goes on through failures of members.
+            left = None if self._until == inf else max(0.0, self._until - clock.now())
+            return await watcher.next(left)
+
+        except HistoryCleared:
+            logger.info("the server has forgotten what came after index %d; %s is listed again", after, self._key)
+        except PASSING as error:
+            await self.pause(error)
+        except ValueError:
+            if not watcher.closed or not (self._stopped or (held is not None and held.state.ended)):
+                raise
+        finally:
+            self._watcher = None
+            if held is not None and watcher.close in held.wakers:
+                held.wakers.remove(watcher.close)
+            await watcher.close()
+        return None

@@ -1,0 +1,30 @@
+"""A short run of contenders for a lock; and one whose leases have no deadline, which is caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etcdv2.testing import Cluster
+from tests.chaos.contended import Contended
+
+pytestmark = pytest.mark.load
+
+
+@pytest.mark.parametrize("seed", [21, 22])
+def test_what_is_promised_holds_under_faults(etcd_binary: Path, seed: int) -> None:
+    with Cluster(3, binary=etcd_binary) as cluster:
+        account = Contended(cluster, seed, ttl=5, contenders=4).carry_out(40)
+    assert account.sound, str(account)
+    assert account.held > 3, str(account)
+
+
+def test_a_lease_without_a_deadline_is_caught(etcd_binary: Path) -> None:
+    """By a write that was refused though it believed to hold, or by two that held at once."""
+    with Cluster(3, binary=etcd_binary) as cluster:
+        for seed in range(21, 31):
+            account = Contended(cluster, seed, ttl=3, contenders=3, mutant="no-deadline").carry_out(40)
+            if account.believed or account.at_once:
+                return
+    raise AssertionError(f"it was not caught: {account}")

@@ -1,0 +1,34 @@
+# Derived from tests/recipes/_async/waits.py by scripts/unasync.py: change that file, make generate.
+"""Waiting until a server shows something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from etcdv2 import Client
+from etcdv2._runtime.primitives import sleep
+from etcdv2.recipes import Lease, Registration, Session
+from tests.tools.waiting import SOON
+
+
+def comes(condition: Callable[[], bool]) -> None:
+    """Waits for it, not for ever."""
+    ends = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < ends, "it never came true"
+        sleep(0.01)
+
+
+def is_gone(client: Client, key: str) -> None:
+    """Waits until there is no such key."""
+
+    def gone() -> bool:
+        return client.keys.get(key, default=None) is None
+
+    comes(gone)
+
+
+def renew_now(session: Session, kept: Lease | Registration) -> None:
+    """What is due later: so its TTL can be longer than any machine is slow."""
+    session._keeping.look_at(kept._held_key if isinstance(kept, Lease) else kept._presence)

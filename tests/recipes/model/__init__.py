@@ -1,0 +1,1 @@
+"""The recipes themselves in virtual time, on a model of a store that loses, delays, repeats and reorders."""

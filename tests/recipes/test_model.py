@@ -1,0 +1,173 @@
+"""The recipes in virtual time, on a store between which everything goes wrong; and mutants of them, which are found."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any, cast
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from etcdv2 import CompareFailed
+from etcdv2.recipes import AcquireTimeout, AsyncSession
+from etcdv2.recipes._async.held_key import AsyncHeldKey
+from tests.recipes.model import mutants
+from tests.recipes.model.contest import KEY, TTL, play, virtual
+from tests.recipes.model.store import Faults, ModelClient, Store
+from tests.recipes.model.virtual_loop import VirtualLoop
+
+SEEDS = st.integers(0, 2**32)
+SOME = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+"""A run has a seed, so there is nothing to shrink."""
+
+FOUND_AT = {
+    "refresh_without_index": [0, 1],
+    "deadline_from_the_answer": [55, 92],
+    "no_deadline": [0, 1],
+    "loss_that_is_not_final": [8, 11],
+    "watch_from_now": [2, 3],
+    "entry_left_behind": [1, 2],
+    "turn_without_a_look_at_the_lease": [33, 52],
+}
+"""Where they were found; after other changes they are found elsewhere among the first 200."""
+
+
+@SOME
+@given(SEEDS)
+def test_of_a_lock_at_most_one_lease_is_held_and_all_else_that_is_promised(seed: int) -> None:
+    assert play(seed).wrong == []
+
+
+@SOME
+@given(SEEDS)
+def test_of_an_election_at_most_one_leads(seed: int) -> None:
+    assert play(seed, kind="election").wrong == []
+
+
+@SOME
+@given(SEEDS)
+def test_of_a_read_write_lock_a_writer_is_alone(seed: int) -> None:
+    assert play(seed, kind="rwlock", contenders=5).wrong == []
+
+
+@SOME
+@given(SEEDS, st.integers(1, 3))
+def test_of_a_semaphore_at_most_its_limit_is_held_and_nobody_is_forgotten(seed: int, limit: int) -> None:
+    assert play(seed, kind="semaphore", limit=limit, contenders=5).wrong == []
+
+
+@pytest.mark.parametrize("name", mutants.CAUGHT_BY_RUNS)
+def test_a_mutant_is_found(name: str) -> None:
+    for seed in [*FOUND_AT[name], *range(200)]:
+        with mutants.CAUGHT_BY_RUNS[name]():
+            if play(seed).wrong:
+                return
+    raise AssertionError("it was not found")
+
+
+def test_a_margin_below_the_difference_of_the_clocks_is_found() -> None:
+    assert any(play(seed, margin=0.0).wrong for seed in [4, 6, 13, *range(200)])
+
+
+def test_runs_are_not_idle() -> None:
+    books = [play(seed) for seed in range(8)]
+    assert sum(book.held for book in books) > 50
+    assert all(sum(getattr(book, what) for book in books) for what in ("lost", "timeouts", "refused"))
+
+
+def quiet(faults: Faults | None = None) -> tuple[VirtualLoop, Store]:
+    loop = VirtualLoop()
+    return loop, Store(loop, Random(1), faults or Faults())
+
+
+@pytest.mark.parametrize("kind", ["create", "other"])
+def test_a_wait_that_is_cancelled_at_any_moment_leaves_nothing(kind: str) -> None:
+    """At each step of an acquisition that succeeds at once, and of one that waits."""
+    loop, store = quiet()
+
+    async def cancel_after(seconds: float) -> None:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
+        task = asyncio.ensure_future(session.lock(KEY).acquire())
+        await asyncio.sleep(seconds)
+        task.cancel()
+        try:
+            lease = await task
+        except asyncio.CancelledError:
+            pass
+        else:
+            await lease.release()
+        await asyncio.sleep(2 * TTL)
+        assert len(session.leases) == 0
+        assert len([name for name in store.files if name.startswith(KEY)]) == (kind == "other")
+        await session.close()
+
+    async def run() -> None:
+        holder = AsyncSession(cast(Any, ModelClient(store)), ttl=3600)
+        lease = await holder.lock(KEY).acquire() if kind == "other" else None
+        for number in range(80):
+            await cancel_after(number * 0.004)
+        assert lease is None or lease.held
+        await holder.close()
+
+    with virtual(loop):
+        loop.run_until_complete(run())
+    loop.close()
+
+
+def test_a_timeout_is_kept_with_a_store_that_answers_nothing() -> None:
+    loop, store = quiet(Faults(lose=1.0))
+
+    async def run() -> None:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
+        for timeout in (0.2, 1.0, 7.3):
+            began = loop.time()
+            with pytest.raises(AcquireTimeout):
+                await session.lock(KEY).acquire(timeout=timeout)
+            assert loop.time() - began <= timeout + 0.5
+        await session.close()
+
+    with virtual(loop):
+        loop.run_until_complete(run())
+    loop.close()
+
+
+def test_a_lease_whose_key_was_made_again_by_another_with_the_same_value_is_lost() -> None:
+    """As by a check of the value alone it would not be."""
+    loop, store = quiet()
+
+    async def run() -> str:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
+        lease = await session.create("/e/a", "same")
+        store.write("set", "/e/a", loop.time(), {"value": "same", "ttl": 1000})
+        await lease.lost.wait(2 * TTL)
+        await session.close()
+        return lease.reason
+
+    with virtual(loop):
+        assert loop.run_until_complete(run()) == "its key was changed by somebody else"
+    loop.close()
+
+
+def test_a_late_refresh_does_not_shorten_the_life_of_a_lease_that_is_held() -> None:
+    """One that was given up is carried out after the next one was acknowledged: it finds another index."""
+    loop, store = quiet()
+
+    async def run() -> None:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
+        lease = await session.create("/e/a", "v")
+        held: AsyncHeldKey = lease._held_key
+        first, parsed = held.state.index, loop.time()
+        await asyncio.sleep(TTL / 3 + 0.5)
+        assert held.state.index > first
+        with pytest.raises(CompareFailed):
+            store.write("refresh", "/e/a", parsed, {"prev_index": first, "prev_value": "v", "ttl": TTL})
+        expires = store.files["/e/a"].expires
+        assert expires is not None
+        assert held.state.deadline <= expires
+        await session.close()
+
+    with virtual(loop):
+        loop.run_until_complete(run())
+    loop.close()
