@@ -1,18 +1,26 @@
-"""The way out of v2: read everything, also what HTTP does not show.
+"""The way out of v2: read everything, also what HTTP does not show, keep it, and prove it equal.
 
 `DataDirectory` reads a member's files, stopped or running; `V2Store` is the server's v2 store as pure
-Python, which replays them.
+Python, which replays them. `read_tree` and `async_read_tree` read over HTTP. Each makes a `Tree`, which
+`write_dump` and `read_dump` keep in a file, and `compare` holds against another.
 """
 
+from etcdv2.transfer._compare import Difference, compare
 from etcdv2.transfer._data_directory import DataDirectory, MemberState, RequestCount
+from etcdv2.transfer._dumpfile import read_dump, write_dump
 from etcdv2.transfer._errors import DamagedFile, NoDataDirectory, TransferError
 from etcdv2.transfer._node import StoreNode
+from etcdv2.transfer._online import async_read_tree, read_tree
 from etcdv2.transfer._requests import StoreRequest, apply
 from etcdv2.transfer._store import StoreEvent, V2Store
+from etcdv2.transfer._tree import AuthEntry, DumpNode, Tree
 
 __all__ = [
+    "AuthEntry",
     "DamagedFile",
     "DataDirectory",
+    "Difference",
+    "DumpNode",
     "MemberState",
     "NoDataDirectory",
     "RequestCount",
@@ -20,6 +28,12 @@ __all__ = [
     "StoreNode",
     "StoreRequest",
     "TransferError",
+    "Tree",
     "V2Store",
     "apply",
+    "async_read_tree",
+    "compare",
+    "read_dump",
+    "read_tree",
+    "write_dump",
 ]

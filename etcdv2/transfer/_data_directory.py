@@ -7,6 +7,7 @@ may run beside it. Formats are in `_wal` and `_snapfile`, the rules of the store
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from etcdv2.transfer._raftlog import Deed, MemberNews, carry_out, decode
 from etcdv2.transfer._requests import StoreRequest
 from etcdv2.transfer._snapfile import SnapFile, read_snap, snap_files, store_of
 from etcdv2.transfer._store import V2Store
+from etcdv2.transfer._tree import Tree, tree_of_store
 from etcdv2.transfer._wal import WalContents, WalFile, read_wal, wal_files
 
 LISTINGS = 5
@@ -102,6 +104,18 @@ class DataDirectory:
     def store(self) -> V2Store:
         """The v2 store in it, hidden nodes, users and roles included."""
         return self.read().store
+
+    def tree(self, root: str = "/", *, auth: bool = False, secrets: bool = False) -> Tree:
+        """The keys at and below `root`, hidden ones included.
+
+        auth: with users and roles. secrets: with the hashes of passwords; a dump of such a tree is
+        readable for its owner alone. Raises KeyNotFound and NotDir for the root as well.
+        """
+        made = time.time_ns()
+        state = self.read()
+        source = {"kind": "data-dir", "cluster_id": state.cluster_id, "member_id": state.member_id}
+        source |= {"raft_index": str(state.raft_index)}
+        return tree_of_store(state.store, root=root, made=made, source=source, auth=auth, secrets=secrets)
 
     def read(self) -> MemberState:
         """The v2 store in it, and how it was found."""

@@ -12,7 +12,19 @@ import httpx
 import httpx2
 
 import etcdv2
-from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Snapshot, Timeout, Watcher
+from etcdv2 import (
+    Ack,
+    AsyncClient,
+    AsyncWatcher,
+    Client,
+    Event,
+    Node,
+    Response,
+    Snapshot,
+    Timeout,
+    Watcher,
+    transfer,
+)
 from etcdv2_api import operations
 from etcdv2_api.models import KeysEvent
 
@@ -272,3 +284,14 @@ def both(client: Client) -> Iterator[Event]:
 async def both_async(client: AsyncClient) -> AsyncIterator[Event]:
     async for event in client.keys.watch("/a"):
         yield event
+
+
+async def the_way_out(client: Client, asynchronous: AsyncClient) -> None:
+    tree = transfer.read_tree(client, "/app", hidden=["/app/_h"], auth=True)
+    assert_type(tree, transfer.Tree)
+    assert_type(await transfer.async_read_tree(asynchronous), transfer.Tree)
+    assert_type(next(iter(tree)).value, str | None)
+    state = transfer.DataDirectory("/var/lib/etcd", wal_dir=None, check_crc=False).read()
+    assert_type(state.store, transfer.V2Store)
+    assert_type(state.store.get("/1/app"), transfer.StoreNode)
+    assert_type(list(transfer.compare(tree, transfer.read_dump("a.gz"))), list[transfer.Difference])
