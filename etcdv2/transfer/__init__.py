@@ -2,15 +2,18 @@
 
 `DataDirectory` reads a member's files, stopped or running; `V2Store` is the server's v2 store as pure
 Python, which replays them. `read_tree` and `async_read_tree` read over HTTP. Each makes a `Tree`, which
-`write_dump` and `read_dump` keep in a file, and `compare` holds against another.
+`write_dump` and `read_dump` keep in a file, `compare` holds against another, and `load` writes into a
+cluster.
 """
 
 from etcdv2.transfer._compare import Difference, compare
 from etcdv2.transfer._data_directory import DataDirectory, MemberState, RequestCount
 from etcdv2.transfer._dumpfile import read_dump, write_dump
 from etcdv2.transfer._errors import DamagedFile, NoDataDirectory, TransferError
+from etcdv2.transfer._load import Loaded, load
 from etcdv2.transfer._node import StoreNode
 from etcdv2.transfer._online import async_read_tree, read_tree
+from etcdv2.transfer._plan import Skipped, Step
 from etcdv2.transfer._requests import StoreRequest, apply
 from etcdv2.transfer._store import StoreEvent, V2Store
 from etcdv2.transfer._tree import AuthEntry, DumpNode, Tree
@@ -21,9 +24,12 @@ __all__ = [
     "DataDirectory",
     "Difference",
     "DumpNode",
+    "Loaded",
     "MemberState",
     "NoDataDirectory",
     "RequestCount",
+    "Skipped",
+    "Step",
     "StoreEvent",
     "StoreNode",
     "StoreRequest",
@@ -33,6 +39,7 @@ __all__ = [
     "apply",
     "async_read_tree",
     "compare",
+    "load",
     "read_dump",
     "read_tree",
     "write_dump",

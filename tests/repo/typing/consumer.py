@@ -291,6 +291,8 @@ async def the_way_out(client: Client, asynchronous: AsyncClient) -> None:
     assert_type(tree, transfer.Tree)
     assert_type(await transfer.async_read_tree(asynchronous), transfer.Tree)
     assert_type(next(iter(tree)).value, str | None)
+    loaded = transfer.load(client, tree, root="/copy", if_="changed", ttl="drop", prune=True, concurrency=4)
+    assert_type(loaded.done, tuple[transfer.Step, ...])
     state = transfer.DataDirectory("/var/lib/etcd", wal_dir=None, check_crc=False).read()
     assert_type(state.store, transfer.V2Store)
     assert_type(state.store.get("/1/app"), transfer.StoreNode)
