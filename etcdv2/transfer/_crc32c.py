@@ -13,7 +13,7 @@ _POLYNOMIAL = 0x82F6_3B78
 
 
 def _tables() -> list[list[int]]:
-    first = []
+    first: list[int] = []
     for byte in range(256):
         crc = byte
         for _ in range(8):

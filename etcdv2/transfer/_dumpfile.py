@@ -144,7 +144,8 @@ def _documents(path: Path, stream: IO[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _tree(documents: Iterator[dict[str, Any]], path: Path) -> Tree:
-    header = next(documents, {})
+    nothing: dict[str, Any] = {}
+    header = next(documents, nothing)
     if header.get("format") != FORMAT:
         raise DamagedFile(path, f"it does not begin as a file of the format {FORMAT}")
     if header.get("version") != VERSION:

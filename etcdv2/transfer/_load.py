@@ -89,7 +89,7 @@ def _carry_out(client: Client, found: Plan, concurrency: int, progress: Callable
     pruned = _trailing_deletions(found.steps)
     for step in found.steps:
         if step.action != "set" and step not in pruned:
-            note(step, _one(client, step))
+            note(step, do_step(client, step))
 
     # 2. Keys.
     _at_once(client, parallel, concurrency, note)
@@ -97,7 +97,7 @@ def _carry_out(client: Client, found: Plan, concurrency: int, progress: Callable
     # 3. What is pruned.
     for step in found.steps:
         if step in pruned:
-            note(step, _one(client, step))
+            note(step, do_step(client, step))
     return Loaded(tuple(done), found.skipped, tuple(raced))
 
 
@@ -111,16 +111,16 @@ def _at_once(client: Client, steps: list[Step], concurrency: int, note: Callable
     """After an error none is begun any more, and those under way are waited for."""
     work = iter(steps)
     with ThreadPoolExecutor(concurrency) as pool:
-        running = {pool.submit(_one, client, step): step for step in islice(work, concurrency)}
+        running = {pool.submit(do_step, client, step): step for step in islice(work, concurrency)}
         while running:
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for one in ended:
                 note(running.pop(one), one.result())
                 if (following := next(work, None)) is not None:
-                    running[pool.submit(_one, client, following)] = following
+                    running[pool.submit(do_step, client, following)] = following
 
 
-def _one(client: Client, step: Step) -> bool:
+def do_step(client: Client, step: Step) -> bool:
     """Whether it could be done; False where somebody else was there meanwhile."""
     keys = client.keys
     try:

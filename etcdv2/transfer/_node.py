@@ -76,7 +76,7 @@ class TreeNode:
 
         No recursion: a key may have as many segments as fit into a request.
         """
-        waiting = [self]
+        waiting: list[TreeNode] = [self]
         while waiting:
             node = waiting.pop()
             yield node
@@ -88,7 +88,7 @@ class TreeNode:
         if self.parent is not None and self.parent.children is not None:
             del self.parent.children[self.name]
 
-        waiting = [self]
+        waiting: list[TreeNode] = [self]
         while waiting:
             node = waiting.pop()
             node.parent = None

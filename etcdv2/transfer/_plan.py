@@ -63,7 +63,7 @@ def moved(tree: Tree, *, root: str | None = None) -> Tree:
     if root is None:
         return tree
     before, after = tree.root.rstrip("/"), "/" + root.strip("/") if root.strip("/") else ""
-    nodes = {}
+    nodes: dict[str, DumpNode] = {}
     for node in tree:
         if before and not node.key.startswith(before + "/"):
             raise TransferError(f"{node.key!r} is not below {tree.root!r}, so it cannot be moved with it")

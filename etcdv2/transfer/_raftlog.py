@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from etcdv2 import ApiError
 from etcdv2.transfer._members import add_member, remove_member, set_attributes, set_version, update_member
@@ -112,12 +112,12 @@ def _json(raw: bytes) -> dict[str, Any]:
     if not raw:
         return {}
     try:
-        found = json.loads(raw)
+        found: Any = json.loads(raw)
     except (ValueError, RecursionError):
         raise Malformed("a change of members is no JSON") from None
     if not isinstance(found, dict):
         raise Malformed("a change of members is no JSON object")
-    return found
+    return cast("dict[str, Any]", found)
 
 
 def _change(store: V2Store, change: MemberChange) -> None:

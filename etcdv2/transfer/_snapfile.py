@@ -83,7 +83,7 @@ def _place_all(store: V2Store, root: dict[str, Any]) -> None:
                 expires_at=_nanoseconds(node["ExpireTime"]),
             )
         )
-        waiting.extend((children or {}).values())
+        waiting.extend(children.values() if children else ())
 
 
 def _shown(text: str) -> str:

@@ -286,7 +286,7 @@ class V2Store:
         if node.children is not None:
             self._refuse(NotFile, path)
 
-        causes = []
+        causes: list[str] = []
         if prev_value and prev_value != node.value:
             causes.append(f"[{prev_value} != {node.value}]")
         if prev_index and prev_index != node.modified_index:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from etcdv2 import KeyNotFound
 from etcdv2.transfer._errors import TransferError
@@ -151,10 +151,11 @@ def _documents(store: V2Store, path: str) -> Iterator[dict[str, Any]]:
         return
     for node in nodes:
         try:
-            found = json.loads(node.value or "")
+            document: Any = json.loads(node.value or "")
         except ValueError:
             raise TransferError(f"{node.path} of the store is no JSON") from None
-        if not isinstance(found, dict) or not isinstance(found.get("user" if path == "/2/users" else "role"), str):
+        found = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        if not isinstance(found.get("user" if path == "/2/users" else "role"), str):
             raise TransferError(f"{node.path} of the store is no user and no role")
         yield found
 

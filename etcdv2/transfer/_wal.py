@@ -64,7 +64,7 @@ class WalContents:
 
 def wal_files(folder: Path) -> list[WalFile]:
     """The files of the log in order, from the first one that the later ones follow without a gap."""
-    found = []
+    found: list[WalFile] = []
     for path in folder.glob("*.wal"):
         if name := _NAME.fullmatch(path.name):
             found.append(WalFile(path, int(name[1], 16), int(name[2], 16)))

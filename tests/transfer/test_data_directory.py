@@ -12,7 +12,7 @@ import pytest
 
 from etcdv2 import Client, KeyNotFound
 from etcdv2.testing import Cluster, Server
-from etcdv2.transfer import DamagedFile, DataDirectory, NoDataDirectory, V2Store
+from etcdv2.transfer import DamagedFile, DataDirectory, MemberState, NoDataDirectory, V2Store
 from etcdv2.transfer._protobuf import Fields
 from etcdv2.transfer._text import as_etcd_shows
 from tests.tools.waiting import PATIENT, until
@@ -107,7 +107,7 @@ def test_a_running_member_can_be_read_beside_it(etcd_binary: Path) -> None:
     with start(etcd_binary, SNAPSHOTS) as server:
         fill(server)
         with Client(server.url, timeout=PATIENT) as client:
-            indexes = []
+            indexes: list[int] = []
             for number in range(200):
                 client.keys.set("/app/n", str(number))
                 if number % 10 == 0:
@@ -127,7 +127,7 @@ def test_changes_of_members_take_their_indexes(etcd_binary: Path) -> None:
             client.members.remove(member.id)
             client.keys.set("/b", "2")
             index = client.keys.get("/", quorum=True).index
-        states = []
+        states: list[MemberState] = []
         for server in cluster.members:
             server.stop()
             states.append(DataDirectory(server.data_dir, all_entries=True).read())
@@ -171,7 +171,7 @@ def test_a_flipped_byte_is_never_a_wrong_answer(small: Path, tmp_path: Path, fli
     right = DataDirectory(folder, all_entries=True).read()
     wanted = list(right.store.walk())
 
-    silent = []
+    silent: list[int] = []
     for at in range(len(whole)):
         log.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
         os.utime(log, (1, 1))

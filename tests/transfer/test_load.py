@@ -11,7 +11,7 @@ import pytest
 from etcdv2 import AttemptInfo, Client
 from etcdv2.testing import Server
 from etcdv2.transfer import DumpNode, Loaded, TransferError, Tree, compare, load, read_tree
-from etcdv2.transfer._load import _one  # what another writer leaves between plan and write
+from etcdv2.transfer._load import do_step
 from etcdv2.transfer._plan import Step, moved, plan
 from etcdv2.transfer._tree import tree_from
 from tests.tools.waiting import PATIENT
@@ -129,12 +129,12 @@ def test_a_load_that_was_interrupted_goes_on_where_it_was(etcd: Server, client: 
 
 def test_somebody_who_was_faster_is_left_as_he_is(client: Client) -> None:
     index = client.keys.set("/a", "his").index
-    assert not _one(client, Step("set", "/a", "mine"))
-    assert not _one(client, Step("set", "/a", "mine", prev_index=index - 1))
-    assert not _one(client, Step("delete", "/a", prev_index=index - 1))
+    assert not do_step(client, Step("set", "/a", "mine"))
+    assert not do_step(client, Step("set", "/a", "mine", prev_index=index - 1))
+    assert not do_step(client, Step("delete", "/a", prev_index=index - 1))
     assert client.keys.get("/a").value == "his"
-    assert _one(client, Step("delete", "/a", prev_index=index))
-    assert not _one(client, Step("set", "/a", "mine", prev_index=index))
+    assert do_step(client, Step("delete", "/a", prev_index=index))
+    assert not do_step(client, Step("set", "/a", "mine", prev_index=index))
 
 
 def test_times_to_live(client: Client) -> None:
