@@ -71,7 +71,8 @@ def test_users_are_in_the_way_and_what_they_leave_too(etcd_binary: Path) -> None
         restart(server, ["--snapshot-count=1"])
         server.stop()
         found = check(server)
-        assert (found.auth, found.auth_used, found.ready, found.ready_for_earlier) == (False, True, True, False)
+        assert (found.auth, found.auth_used, found.ready_for_earlier) == (False, True, False)
+        assert found.ready or asks_itself(server)
         assert "v2 auth was used" in str(found)
 
 
@@ -91,8 +92,14 @@ def test_what_is_in_the_log_and_hidden_is_named(etcd_binary: Path) -> None:
         restart(server, ["--snapshot-count=1"])
         server.stop()
         found = check(server)
-        assert (found.hidden, found.ready) == (("/_h",), True)
+        assert (found.hidden, found.keys) == (("/_h",), ())
+        assert found.ready or asks_itself(server)
         assert "etcd does not see: /_h" in str(found)
+
+
+def asks_itself(server: Server) -> bool:
+    """Whether `/health` writes a v2 request with v2 off, too (spec/protocol.md section 15): the way out is by 3.5."""
+    return server.version_info < (3, 5)
 
 
 def purge_while_somebody_writes(client: Client) -> None:
