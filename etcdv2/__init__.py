@@ -21,6 +21,7 @@
 #                  texts are in api_errors.py (etcd says no) and call_errors.py (nobody gave a usable answer)
 #   _runtime/      what differs between threads and asyncio (sleep, lock, event, worker), and forks
 #   testing/       real etcd servers for tests; imports nothing of the rest
+#   transfer/      the way out of v2: a store in Python, members' files, dumps; uses the public names above only
 
 from typing import TYPE_CHECKING
 

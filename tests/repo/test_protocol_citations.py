@@ -46,7 +46,7 @@ def existing() -> list[str]:
 
 
 def test_sections_are_numbered_in_order(existing: list[str]) -> None:
-    assert [number for number in existing if "." not in number] == [str(number) for number in range(1, 19)]
+    assert [number for number in existing if "." not in number] == [str(number) for number in range(1, 20)]
     inner = [number.split(".") for number in existing if "." in number]
     assert len(set(existing)) == len(existing)
     for section in {outer for outer, _ in inner}:

@@ -12,7 +12,19 @@ import httpx
 import httpx2
 
 import etcdv2
-from etcdv2 import Ack, AsyncClient, AsyncWatcher, Client, Event, Node, Response, Snapshot, Timeout, Watcher
+from etcdv2 import (
+    Ack,
+    AsyncClient,
+    AsyncWatcher,
+    Client,
+    Event,
+    Node,
+    Response,
+    Snapshot,
+    Timeout,
+    Watcher,
+    transfer,
+)
 from etcdv2.recipes import (
     AsyncLease,
     AsyncSession,
@@ -366,3 +378,19 @@ async def recipes_async(client: AsyncClient) -> None:
         assert_type(await session.lock("/locks/db").try_acquire(), AsyncLease | None)
         async for leader in session.election("/leader").observe():
             assert_type(leader, Leader | None)
+
+
+async def the_way_out(client: Client, asynchronous: AsyncClient) -> None:
+    tree = transfer.read_tree(client, "/app", hidden=["/app/_h"], auth=True)
+    assert_type(tree, transfer.Tree)
+    assert_type(await transfer.async_read_tree(asynchronous), transfer.Tree)
+    assert_type(next(iter(tree)).value, str | None)
+    loaded = transfer.load(client, tree, root="/copy", if_="changed", ttl="drop", prune=True, concurrency=4)
+    assert_type(loaded.done, tuple[transfer.Step, ...])
+    assert_type(transfer.check_cluster(client, observe=0).auth_used, bool | None)
+    assert_type(transfer.check_directory(transfer.DataDirectory("/var/lib/etcd")).ready, bool)
+    assert_type(transfer.purge(client, cluster_id="1", dump=None).recipe, tuple[str, ...])
+    state = transfer.DataDirectory("/var/lib/etcd", wal_dir=None, check_crc=False).read()
+    assert_type(state.store, transfer.V2Store)
+    assert_type(state.store.get("/1/app"), transfer.StoreNode)
+    assert_type(list(transfer.compare(tree, transfer.read_dump("a.gz"))), list[transfer.Difference])

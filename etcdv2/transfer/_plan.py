@@ -1,0 +1,160 @@
+"""What has to be written so that a cluster holds what a tree holds.
+
+Owns the decisions: which key is written, under which condition, with which TTL, in which order, and what
+stands in the way. Does no I/O and has no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from etcdv2.transfer._errors import TransferError
+from etcdv2.transfer._text import is_exact
+from etcdv2.transfer._tree import DumpNode, Tree, same_text, sort_key
+
+If = Literal["absent", "changed", "always"]
+TTL = Literal["remaining", "original", "drop"]
+Reason = Literal["exists", "equal", "expired", "not UTF-8"]
+SECOND = 1_000_000_000
+CLOSE = 2.0
+"""Seconds that two moments of expiry may lie apart and count as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write."""
+
+    action: Literal["make-dir", "set", "delete", "delete-dir"]
+    key: str
+    value: str = ""
+    ttl: int | None = None
+    """Seconds; None for what does not expire."""
+    prev_index: int | None = None
+    """The modified index that the key must have; None where it must not be there (of a write), or for no
+    condition (`unconditional`, and deletions of directories).
+    """
+    unconditional: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.key}" + ("" if self.ttl is None else f" ttl {self.ttl}")
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A node that is not written, and why."""
+
+    key: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All writes in an order in which they can be made, and what is left as it is."""
+
+    steps: tuple[Step, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def moved(tree: Tree, *, root: str | None = None) -> Tree:
+    """The same tree below another root; hidden nodes that are not below the tree's own root stay where they are."""
+    if root is None:
+        return tree
+    before, after = tree.root.rstrip("/"), "/" + root.strip("/") if root.strip("/") else ""
+    nodes: dict[str, DumpNode] = {}
+    for node in tree:
+        if before and not node.key.startswith(before + "/"):
+            raise TransferError(f"{node.key!r} is not below {tree.root!r}, so it cannot be moved with it")
+        key = after + node.key[len(before) :]
+        nodes[key] = DumpNode(key, node.value, node.created_index, node.modified_index, node.expires_at, node.damaged)
+    return Tree(nodes, after or "/", tree.index, tree.made, tree.hidden, tree.source, tree.auth, tree.auth_enabled)
+
+
+def plan(wanted: Tree, there: Tree, *, if_: If, ttl: TTL, prune: bool, now: int) -> Plan:
+    """What to do to `there`, read from the cluster, so that it holds `wanted`; at `now`, ns since 1970.
+
+    if_: `absent` writes only what is not there; `changed` also what differs; `always` everything. A
+        directory that is there is left as it is. Where one side has a key and the other a directory, only
+        `always` replaces it. ttl: of a key that expires, what remains, what remained when the tree was
+        read, or none. prune: delete what `wanted` does not have.
+    """
+    steps: list[Step] = []
+    skipped: list[Skipped] = []
+    above: Skipped | None = None  # a directory that is not made, and so nothing below it either
+    for node in wanted:
+        found = there.nodes.get(node.key)
+        seconds = _seconds(node, wanted, ttl, now)
+        if above is not None and node.key.startswith(above.key + "/"):
+            skipped.append(Skipped(node.key, above.reason))
+            continue
+        reason = _left_out(node, found, if_, seconds, ttl, now)
+        if reason is not None:
+            skipped.append(Skipped(node.key, reason))
+            if node.dir and not (found is not None and found.dir):
+                above = skipped[-1]
+        else:
+            steps.extend(_write(node, found, if_, seconds))
+    if prune:
+        steps.extend(_prune(wanted, there))
+    return Plan(tuple(steps), tuple(skipped))
+
+
+def _left_out(
+    node: DumpNode, found: DumpNode | None, if_: If, seconds: int | None, ttl: TTL, now: int
+) -> Reason | None:
+    # 1. What cannot be written at all.
+    if not is_exact(node.key) or not is_exact(node.value or ""):
+        return "not UTF-8"
+    if ttl == "remaining" and seconds is not None and seconds < 1:
+        return "expired"
+
+    # 2. What need not be.
+    if found is None:
+        return None
+    if found.dir and node.dir:
+        return "equal"
+    if if_ == "absent" or (if_ == "changed" and found.dir != node.dir):
+        return "exists"
+    if if_ == "changed" and same_text(node, found) and _same_rest(seconds, found, now):
+        return "equal"
+    return None
+
+
+def _same_rest(seconds: int | None, found: DumpNode, now: int) -> bool:
+    if seconds is None or found.expires_at is None:
+        return (seconds is None) == (found.expires_at is None)
+    return abs(seconds - (found.expires_at - now) / SECOND) <= CLOSE
+
+
+def _write(node: DumpNode, found: DumpNode | None, if_: If, seconds: int | None) -> Iterator[Step]:
+    always = if_ == "always"
+    if found is not None and found.dir != node.dir:
+        yield Step("delete-dir", node.key) if found.dir else Step("delete", node.key, prev_index=found.modified_index)
+        found = None
+    prev_index = None if found is None or always else found.modified_index
+    if node.value is None:
+        yield Step("make-dir", node.key, ttl=seconds)
+    else:
+        yield Step("set", node.key, node.value, seconds, prev_index, unconditional=always)
+
+
+def _prune(wanted: Tree, there: Tree) -> Iterator[Step]:
+    """The top of each part that is not wanted."""
+    gone: list[str] = []
+    for node in sorted(there, key=lambda one: sort_key(one.key)):
+        if node.key in wanted.nodes or (gone and node.key.startswith(gone[-1] + "/")):
+            continue
+        gone.append(node.key)
+        if node.dir:
+            yield Step("delete-dir", node.key)
+        else:
+            yield Step("delete", node.key, prev_index=node.modified_index)
+
+
+def _seconds(node: DumpNode, tree: Tree, ttl: TTL, now: int) -> int | None:
+    if node.expires_at is None or ttl == "drop":
+        return None
+    since = now if ttl == "remaining" else tree.made
+    return math.ceil((node.expires_at - since) / SECOND)

@@ -1,0 +1,192 @@
+"""A tree written into a cluster: what is there is never lost silently, and a load can be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etcdv2 import AttemptInfo, Client
+from etcdv2.testing import Server
+from etcdv2.transfer import DumpNode, Loaded, TransferError, Tree, compare, load, read_tree
+from etcdv2.transfer._load import do_step
+from etcdv2.transfer._plan import Step, moved, plan
+from etcdv2.transfer._tree import tree_from
+from tests.tools.waiting import PATIENT
+
+SECOND = 1_000_000_000
+NOW = 1_764_158_400 * SECOND
+
+
+def tree(*found: DumpNode, **about: Any) -> Tree:
+    return tree_from(found, **{"index": 7, "made": NOW, "source": {"kind": "http"}, **about})
+
+
+def keys_of(loaded: Loaded) -> list[str]:
+    return sorted(step.key for step in loaded.done)
+
+
+WANTED = tree(
+    DumpNode("/app", None),
+    DumpNode("/app/a", "1"),
+    DumpNode("/app/empty", None),
+    DumpNode("/app/_hid", None),
+    DumpNode("/app/_hid/x", "secret"),
+    DumpNode("/app/ü ?%#", "é\n"),
+    DumpNode("/bin", "\udcff"),
+    DumpNode("/_root", "hidden"),
+    hidden="all",
+)
+HIDDEN = ["/app/_hid", "/_root"]
+
+
+@pytest.fixture
+def client(etcd: Server) -> Iterator[Client]:
+    with Client(etcd.url, timeout=PATIENT) as client:
+        client.keys.delete("/_root", missing_ok=True)
+        yield client
+
+
+def test_a_loaded_tree_is_equal_and_loading_again_does_nothing(client: Client) -> None:
+    seen: list[tuple[int, int]] = []
+    loaded = load(client, WANTED, progress=lambda done, total: seen.append((done, total)))
+    assert [(one.key, one.reason) for one in loaded.skipped] == [("/bin", "not UTF-8")]
+    assert loaded.raced == ()
+    assert seen == [(number, 7) for number in range(1, 8)]
+    there = read_tree(client, hidden=HIDDEN)
+    assert [str(one) for one in compare(WANTED, there)] == ["- /bin"]
+
+    again = load(client, WANTED, if_="changed")
+    assert (again.done, again.raced) == ((), ())
+    assert read_tree(client).index == there.index
+
+
+def test_what_is_there_is_overwritten_only_where_that_is_asked_for(client: Client) -> None:
+    client.keys.set("/app/a", "mine")
+    client.keys.set("/app/empty", "a file")
+    load(client, WANTED)
+    assert client.keys.get("/app/a").value == "mine"
+
+    changed = load(client, WANTED, if_="changed")
+    assert keys_of(changed) == ["/app/a"]
+    assert ("/app/empty", "exists") in [(one.key, one.reason) for one in changed.skipped]
+    assert client.keys.get("/app/a").value == "1"
+    assert client.keys.get("/app/empty").value == "a file"
+
+    load(client, WANTED, if_="always")
+    assert [str(one) for one in compare(WANTED, read_tree(client, hidden=HIDDEN))] == ["- /bin"]
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(client: Client) -> None:
+    before = read_tree(client).index
+    would = load(client, WANTED, dry_run=True)
+    assert read_tree(client).index == before
+    assert keys_of(would) == keys_of(load(client, WANTED))
+
+
+def test_what_is_not_wanted_is_pruned(client: Client) -> None:
+    for key in ("/app/old/x/y", "/app/old/z", "/app/a", "/other"):
+        client.keys.set(key, "old")
+    below = tree(DumpNode("/app/a", "1"), root="/app")
+    pruned = load(client, below, if_="changed", prune=True)
+    assert [str(step) for step in pruned.done] == ["set /app/a", "delete-dir /app/old"]
+    assert client.keys.get("/other").value == "old"
+
+
+def test_a_tree_can_be_loaded_below_another_root(client: Client) -> None:
+    below = tree(DumpNode("/app/a", "1"), DumpNode("/app/d/b", "2"), DumpNode("/app/d", None), root="/app")
+    load(client, below, root="/copy/of")
+    assert list(compare(below, read_tree(client, "/copy/of"))) == []
+    with pytest.raises(TransferError, match="not below"):
+        load(client, tree(DumpNode("/elsewhere", "1"), root="/app"), root="/copy")
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_load_that_was_interrupted_goes_on_where_it_was(etcd: Server, client: Client, concurrency: int) -> None:
+    many = tree(*(DumpNode(f"/many/{number:03d}", str(number)) for number in range(100)))
+    written = 0
+
+    def fail_later(info: AttemptInfo) -> None:
+        nonlocal written
+        written += info.method == "PUT"
+        if written > 40:
+            raise KeyboardInterrupt
+
+    with Client(etcd.url, timeout=PATIENT, before_attempt=fail_later) as failing:
+        with pytest.raises(KeyboardInterrupt):
+            load(failing, many, concurrency=concurrency)
+    there = len(read_tree(client, "/many"))
+    assert 0 < there < 100
+
+    rest = load(client, many, if_="changed", concurrency=concurrency)
+    assert len(rest.done) == 100 - there
+    assert list(compare(many, read_tree(client))) == [
+        one for one in compare(many, read_tree(client)) if one.kind == "+"
+    ]
+
+
+def test_somebody_who_was_faster_is_left_as_he_is(client: Client) -> None:
+    index = client.keys.set("/a", "his").index
+    assert not do_step(client, Step("set", "/a", "mine"))
+    assert not do_step(client, Step("set", "/a", "mine", prev_index=index - 1))
+    assert not do_step(client, Step("delete", "/a", prev_index=index - 1))
+    assert client.keys.get("/a").value == "his"
+    assert do_step(client, Step("delete", "/a", prev_index=index))
+    assert not do_step(client, Step("set", "/a", "mine", prev_index=index))
+
+
+def test_times_to_live(client: Client) -> None:
+    kept = tree(
+        DumpNode("/long", "x", expires_at=NOW + 500 * SECOND),
+        DumpNode("/over", "x", expires_at=NOW + 10 * SECOND),
+        DumpNode("/d", None, expires_at=NOW + 10 * SECOND),
+        DumpNode("/d/x", "x"),
+    )
+    nothing = tree()
+
+    def steps(ttl: Any, now: int) -> dict[str, int | None]:
+        return {one.key: one.ttl for one in plan(kept, nothing, if_="absent", ttl=ttl, prune=False, now=now).steps}
+
+    later = NOW + 100 * SECOND
+    assert steps("remaining", later) == {"/long": 400}
+    assert steps("original", later) == {"/long": 500, "/over": 10, "/d": 10, "/d/x": None}
+    assert steps("drop", later) == {"/long": None, "/over": None, "/d": None, "/d/x": None}
+    left = plan(kept, nothing, if_="absent", ttl="remaining", prune=False, now=later).skipped
+    assert {one.key: one.reason for one in left} == {"/over": "expired", "/d": "expired", "/d/x": "expired"}
+
+    # Of what is there, a moment that is nearly the same is the same.
+    there = tree(DumpNode("/long", "x", 5, 5, NOW + 501 * SECOND))
+    one = tree(kept.nodes["/long"])
+    assert plan(one, there, if_="changed", ttl="remaining", prune=False, now=later).steps == ()
+    (step,) = plan(one, there, if_="changed", ttl="drop", prune=False, now=later).steps
+    assert (step.ttl, step.prev_index) == (None, 5)
+
+    load(client, kept, ttl="original")
+    ttl = client.keys.get("/long").node.ttl
+    assert ttl is not None
+    assert 400 < ttl <= 500
+
+
+def test_below_a_file_that_stays_nothing_is_written() -> None:
+    there = tree(DumpNode("/app", "a file", 5, 5))
+    for if_ in ("absent", "changed"):
+        found = plan(WANTED, there, if_=if_, ttl="drop", prune=False, now=NOW)
+        assert [step.key for step in found.steps] == ["/_root"]
+    assert [str(step) for step in plan(WANTED, there, if_="always", ttl="drop", prune=False, now=NOW).steps][:3] == [
+        "set /_root",
+        "delete /app",
+        "make-dir /app",
+    ]
+    assert moved(WANTED) is WANTED
+
+
+def test_a_tree_goes_from_one_cluster_to_another(etcd_binary: Path, client: Client) -> None:
+    """And what has a value of any length and any text arrives as it was."""
+    client.keys.set("/t/a", "x" * 100_000)
+    client.keys.set("/t/b", "", ttl=1000)
+    source = read_tree(client)
+    with Server(etcd_binary, fsync=False) as other, Client(other.url, timeout=PATIENT) as target:
+        load(target, source)
+        assert list(compare(source, read_tree(target), within=5)) == []
