@@ -211,7 +211,7 @@ class _Reader:
         if any(header):
             raise _Broken("the length of a record is cut off", torn=True)
         while chunk := stream.read(1 << 20):
-            if any(chunk):
+            if chunk.count(0) != len(chunk):  # any(chunk) takes a second for the 64 MiB that etcd reserves
                 raise _Broken("there are bytes behind the end of the log", torn=not _has_records(chunk))
 
 
