@@ -129,7 +129,7 @@ def test_tree_deeper_than_the_json_parser_goes_is_read(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", [400, 5000, 100_000])
 def test_tree_too_deep_to_be_read_is_refused_with_advice(depth: int) -> None:
-    with pytest.raises(UndescribedAnswer, match="read a sub-tree"):
+    with pytest.raises(UndescribedAnswer, match="read it level by level"):
         read(200, nested(depth))
 
 
