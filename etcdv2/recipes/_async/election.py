@@ -60,7 +60,12 @@ class AsyncCampaign(AsyncWait):
                     await self.change_of(self._key, error.index)
                 else:
                     self._keeping.hold(held)
-                    return held
+                    if held.state.held(clock.now()):
+                        return held
+
+                    # It stood still for so long that the leadership was over before it was known.
+                    self.check()
+                    self._keeping.clean_up(held)
         except BaseException:
             if self._creation.may_come:
                 self._keeping.hunt(self._creation)
