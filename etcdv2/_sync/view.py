@@ -191,11 +191,21 @@ class View:
         key_path(full)  # refuses now what the worker would send later
         asked = self._spellings(key, recursive=True)[0] if recursive else full
 
-        def make(*, snapshots: bool) -> F:
-            cursor = Cursor(asked, recursive=recursive, wait_index=wait_index)
-            return kind(self._dispatcher, self._monitor, asked, cursor, patience, buffer, snapshots=snapshots)
+        return partial(self._feed, kind, asked, recursive, wait_index, patience, buffer)
 
-        return make
+    def _feed(
+        self,
+        kind: type[F],
+        key: str,
+        recursive: bool,
+        wait_index: int | None,
+        patience: float | None,
+        buffer: int,
+        *,
+        snapshots: bool,
+    ) -> F:
+        cursor = Cursor(key, recursive=recursive, wait_index=wait_index)
+        return kind(self._dispatcher, self._monitor, key, cursor, patience, buffer, snapshots=snapshots)
 
     def _absolute(self, key: str) -> str:
         return key_calls.absolute(key, self._prefix)
