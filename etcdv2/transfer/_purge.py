@@ -55,8 +55,8 @@ def purge(
         role root and an empty directory. observe: seconds in which nobody may write.
 
     Afterwards no quorum read and no /health, with v2 on, until `Purged.recipe` is done: each writes a v2
-    request into the log. Raises NotPurged where it is another cluster, somebody writes, or something is
-    there again; and the errors of a call.
+    request into the log. Raises NotPurged where it is another cluster, somebody writes (which the store's
+    index shows at each deletion, too), or something is there again; and the errors of a call.
     """
     # 1. The right cluster, at rest.
     kept, named = {"/" + key.strip("/") for key in keep}, ["/" + key.strip("/") for key in hidden]
@@ -76,8 +76,7 @@ def purge(
         return Purged(doomed, users, roles, True)
 
     # 2. Keys, then users and roles.
-    for key in doomed:
-        client.keys.delete(key, recursive=True, missing_ok=True)
+    _delete_keys(client, doomed, tree.index)
     if tree.auth_enabled:
         client.auth.disable()
     for name in users:
@@ -90,6 +89,21 @@ def purge(
     if left:
         raise NotPurged(f"somebody writes: {', '.join(left)} is there again")
     return Purged(doomed, users, roles, False)
+
+
+def _delete_keys(client: Client, doomed: Iterable[str], index: int) -> None:
+    """Each deletion has to be the next change of the store: then nothing goes that is not in the dump.
+
+    Raises NotPurged at the first that is not.
+    """
+    for key in doomed:
+        index += 1
+        gone = client.keys.delete(key, recursive=True, missing_ok=True)
+        if gone is None or gone.node.modified_index != index:
+            raise NotPurged(
+                f"somebody wrote, or a key expired, when {key} was deleted: what is below it may have gone"
+                " without being in the dump; the rest is still there"
+            )
 
 
 def _tops(tree: Tree, named: list[str], kept: set[str]) -> tuple[str, ...]:

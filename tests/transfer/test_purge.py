@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from etcdv2 import Client
+from etcdv2 import AttemptInfo, Client
 from etcdv2.testing import Cluster, Server
 from etcdv2.transfer import (
     DataDirectory,
@@ -116,6 +116,23 @@ def purge_while_somebody_writes(client: Client) -> None:
     finally:
         ended.set()
         writer.join()
+
+
+def test_a_write_between_the_dump_and_a_deletion_ends_the_purge(etcd_binary: Path, tmp_path: Path) -> None:
+    """It would go without being in the dump."""
+    with Server(etcd_binary) as server, Client(server.url, timeout=PATIENT) as other:
+        other.keys.set("/a/x", "1")
+        other.keys.set("/b/x", "1")
+
+        def write(info: AttemptInfo) -> None:
+            if info.method == "DELETE" and info.path.endswith("/b"):
+                other.keys.set("/b/new", "1")
+
+        with Client(server.url, timeout=PATIENT, before_attempt=write) as client:
+            cluster_id, dump = other.keys.get("/").cluster_id, tmp_path / "all.jsonl"
+            with pytest.raises(NotPurged, match="when /b was deleted"):
+                purge(client, cluster_id=cluster_id, dump=dump, dry_run=False, observe=0.1)
+        assert [node.key for node in read_dump(dump)] == ["/a", "/a/x", "/b", "/b/x"]
 
 
 def test_after_purge_and_recipe_every_member_starts_without_v2(etcd_binary: Path, tmp_path: Path) -> None:
