@@ -16,7 +16,7 @@ from etcdv2._async.auto_sync import AsyncAutoSync
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._async.leader import AsyncLeaderPreference
-from etcdv2._async.probes import async_health_of_all, async_not_in_dns, async_readiness
+from etcdv2._async.probes import async_health_of_all, async_is_member, async_not_in_dns, async_readiness
 from etcdv2._async.settings import AsyncClientSettings
 from etcdv2._async.srv import AsyncSrvDiscovery
 from etcdv2._async.transports import (
@@ -31,8 +31,7 @@ from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
 from etcdv2._core.deadline import Deadline, shorter
-from etcdv2._core.endpoints import Endpoint, parse_advertised, parse_endpoint, parse_endpoints
-from etcdv2._core.wire import CLUSTER_ID, TransportFailure
+from etcdv2._core.endpoints import parse_advertised, parse_endpoint, parse_endpoints
 from etcdv2._runtime.primitives import async_check_loop
 from etcdv2._types.environment import settings_from_env
 from etcdv2._types.hooks import Hook
@@ -226,10 +225,7 @@ class AsyncClient:
         self._parts.add(part)
 
     async def close(self) -> None:
-        """End all watches and close all connections. Calls after it raise ValueError.
-
-        What was attached is closed first.
-        """
+        """Close what was attached, end all watches and close all connections. Calls after it raise ValueError."""
         async_check_loop()
         try:
             for part in tuple(self._parts):
@@ -393,23 +389,10 @@ class AsyncClient:
             share = deadline.share(len(strangers), time.monotonic())
             within = shorter(times.attempt, None if share is None else max(LEAST_SECONDS, share))
             stranger = strangers.pop(0)
-            if await self._is_member(stranger, within):
+            if await async_is_member(self._dispatcher, stranger, within):
                 usable.append(stranger)
         self._dispatcher.pool.discovered(usable)
         return self.endpoints
 
     async def _sync_again(self) -> None:
         await self._sync()
-
-    async def _is_member(self, endpoint: Endpoint, within: float | None) -> bool:
-        if all(known.tls != endpoint.tls for known in self._dispatcher.endpoints):
-            return False
-        call = operations.list_members()
-        try:
-            # Without the password, which a stranger could only get to know; members answer this to everybody.
-            reply = await self._dispatcher.ask(endpoint, call, within, anonymous=True)
-            answer = call.decode(reply.status, reply.body)
-        except (TransportFailure, ValueError):
-            return False
-        same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.cluster_id
-        return same and not isinstance(answer, Message)

@@ -1,4 +1,4 @@
-"""What all endpoints say when each is asked by itself: their health, and whether a client can work.
+"""What endpoints say when each is asked by itself: their health, whether a client can work, whose member one is.
 
 Owns which requests are asked and what their answers mean for that. All endpoints at once, without
 failover: what is asked is the endpoint.
@@ -14,7 +14,7 @@ from typing import Any
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.wire import TransportFailure
+from etcdv2._core.wire import CLUSTER_ID, TransportFailure
 from etcdv2._runtime.first_of import async_first_of
 from etcdv2._runtime.primitives import async_check_loop
 from etcdv2._types.call_errors import ClusterUnavailable
@@ -43,6 +43,21 @@ async def async_health_of_all(dispatcher: AsyncDispatcher) -> ClusterHealth:
     """Raises nothing of one endpoint."""
     asks = [partial(_judged, endpoint, partial(_unhealthy, dispatcher, endpoint)) for endpoint in dispatcher.endpoints]
     return ClusterHealth(tuple(await async_first_of(asks, lambda _: False)))
+
+
+async def async_is_member(dispatcher: AsyncDispatcher, endpoint: Endpoint, within: float | None) -> bool:
+    """Whether an endpoint that is new answers for the cluster of the others."""
+    if all(known.tls != endpoint.tls for known in dispatcher.endpoints):
+        return False
+    call = operations.list_members()
+    try:
+        # Without the password, which a stranger could only get to know; members answer this to everybody.
+        reply = await dispatcher.ask(endpoint, call, within, anonymous=True)
+        answer = call.decode(reply.status, reply.body)
+    except (TransportFailure, ValueError):
+        return False
+    same = reply.headers.get(CLUSTER_ID, "") == dispatcher.cluster_id
+    return same and not isinstance(answer, Message)
 
 
 async def async_readiness(dispatcher: AsyncDispatcher, key: str | None, timeout: TimeoutLike | Unset) -> Readiness:

@@ -85,11 +85,24 @@ async def async_write_settled(
             certain = settled.outcome.final  # what the server says now is the truth
 
         # 3. None was, or that could not be read: again, after a pause.
-        over = number >= TRIES_WITHOUT_TOTAL if deadline == NEVER else time.monotonic() >= deadline
-        if over:
-            raise lost from (lost.__cause__ if problem is lost else problem)
-        pause = backoff(number, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        await async_sleep(deadline.cut(pause, time.monotonic()) or 0.0)
+        if _is_over(number, deadline):
+            raise lost from _why(problem, lost)
+        await _pause(number, deadline)
+
+
+def _why(problem: EtcdError, lost: OutcomeUnknown) -> BaseException | None:
+    """What kept it from being settled, besides what `lost` says itself."""
+    return lost.__cause__ if problem is lost else problem
+
+
+def _is_over(tries: int, deadline: Deadline) -> bool:
+    """Whether there is no time for another try."""
+    return tries >= TRIES_WITHOUT_TOTAL if deadline == NEVER else time.monotonic() >= deadline
+
+
+async def _pause(tries: int, deadline: Deadline) -> None:
+    pause = backoff(tries, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    await async_sleep(deadline.cut(pause, time.monotonic()) or 0.0)
 
 
 async def async_settle(

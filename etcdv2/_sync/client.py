@@ -16,15 +16,14 @@ from etcdv2._core.call.endpoint_pool import EndpointPool
 from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
 from etcdv2._core.deadline import Deadline, shorter
-from etcdv2._core.endpoints import Endpoint, parse_advertised, parse_endpoint, parse_endpoints
-from etcdv2._core.wire import CLUSTER_ID, TransportFailure
+from etcdv2._core.endpoints import parse_advertised, parse_endpoint, parse_endpoints
 from etcdv2._runtime.primitives import check_loop
 from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
 from etcdv2._sync.auto_sync import AutoSync
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.keys import KeysAPI
 from etcdv2._sync.leader import LeaderPreference
-from etcdv2._sync.probes import health_of_all, not_in_dns, readiness
+from etcdv2._sync.probes import health_of_all, is_member, not_in_dns, readiness
 from etcdv2._sync.settings import ClientSettings
 from etcdv2._sync.srv import SrvDiscovery
 from etcdv2._sync.transports import (
@@ -227,10 +226,7 @@ class Client:
         self._parts.add(part)
 
     def close(self) -> None:
-        """End all watches and close all connections. Calls after it raise ValueError.
-
-        What was attached is closed first.
-        """
+        """Close what was attached, end all watches and close all connections. Calls after it raise ValueError."""
         check_loop()
         try:
             for part in tuple(self._parts):
@@ -394,23 +390,10 @@ class Client:
             share = deadline.share(len(strangers), time.monotonic())
             within = shorter(times.attempt, None if share is None else max(LEAST_SECONDS, share))
             stranger = strangers.pop(0)
-            if self._is_member(stranger, within):
+            if is_member(self._dispatcher, stranger, within):
                 usable.append(stranger)
         self._dispatcher.pool.discovered(usable)
         return self.endpoints
 
     def _sync_again(self) -> None:
         self._sync()
-
-    def _is_member(self, endpoint: Endpoint, within: float | None) -> bool:
-        if all(known.tls != endpoint.tls for known in self._dispatcher.endpoints):
-            return False
-        call = operations.list_members()
-        try:
-            # Without the password, which a stranger could only get to know; members answer this to everybody.
-            reply = self._dispatcher.ask(endpoint, call, within, anonymous=True)
-            answer = call.decode(reply.status, reply.body)
-        except (TransportFailure, ValueError):
-            return False
-        same = reply.headers.get(CLUSTER_ID, "") == self._dispatcher.cluster_id
-        return same and not isinstance(answer, Message)

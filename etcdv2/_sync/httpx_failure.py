@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import httpx
 
-from etcdv2._core.wire import TransportFailure
+from etcdv2._core.wire import Phase, TransportFailure
 from etcdv2._sync.httpx_trace import HttpxTrace
 from etcdv2._transport.failures import handshake_text, refusal
 from etcdv2._transport.handlers import of_handler
@@ -31,20 +31,30 @@ def httpx_failure(trace: HttpxTrace, error: Exception, *, tls: bool) -> Transpor
         if refused is not None:
             return refused
 
-    phase = trace.phase
-    if isinstance(error, httpx.PoolTimeout):
-        phase = "pool"
-    elif isinstance(error, _CONNECTING):
-        phase = "connect"
-    timed_out = isinstance(error, (httpx.TimeoutException, TimeoutError))
-    reason = "timed out" if timed_out else str(root) or type(root).__name__
-    if phase == "connect" and tls and not timed_out:
+    phase = _phase(trace, error)
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+        return TransportFailure("timed out", phase, trace.sent, timed_out=True)
+    reason = str(root) or type(root).__name__
+    if phase == "connect" and tls:
         reason = handshake_text(root) or reason
-    if isinstance(error, httpx.RemoteProtocolError) and reason.startswith("illegal"):
-        reason = f"not HTTP/1.1 ({reason}): is it a TLS port, or one for gRPC only (--listen-client-http-urls)?"
-    elif isinstance(error, httpx.RemoteProtocolError) and phase == "wait" and "disconnected" in reason:
-        reason = OR_HTTPS if trace.fresh and not tls else NO_ANSWER
-    return TransportFailure(reason, phase, trace.sent, timed_out=timed_out)
+    if isinstance(error, httpx.RemoteProtocolError):
+        reason = _protocol_text(reason, phase, may_be_https=trace.fresh and not tls)
+    return TransportFailure(reason, phase, trace.sent)
+
+
+def _phase(trace: HttpxTrace, error: Exception) -> Phase:
+    if isinstance(error, httpx.PoolTimeout):
+        return "pool"
+    return "connect" if isinstance(error, _CONNECTING) else trace.phase
+
+
+def _protocol_text(reason: str, phase: Phase, *, may_be_https: bool) -> str:
+    """What an answer that is no HTTP/1.1, or none at all, may mean."""
+    if reason.startswith("illegal"):
+        return f"not HTTP/1.1 ({reason}): is it a TLS port, or one for gRPC only (--listen-client-http-urls)?"
+    if phase == "wait" and "disconnected" in reason:
+        return OR_HTTPS if may_be_https else NO_ANSWER
+    return reason
 
 
 def _root(error: BaseException) -> BaseException:

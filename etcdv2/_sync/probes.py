@@ -1,5 +1,5 @@
 # Derived from etcdv2/_async/probes.py by scripts/unasync.py: change that file, make generate.
-"""What all endpoints say when each is asked by itself: their health, and whether a client can work.
+"""What endpoints say when each is asked by itself: their health, whether a client can work, whose member one is.
 
 Owns which requests are asked and what their answers mean for that. All endpoints at once, without
 failover: what is asked is the endpoint.
@@ -14,7 +14,7 @@ from typing import Any
 
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
-from etcdv2._core.wire import TransportFailure
+from etcdv2._core.wire import CLUSTER_ID, TransportFailure
 from etcdv2._runtime.first_of import first_of
 from etcdv2._runtime.primitives import check_loop
 from etcdv2._sync.dispatcher import Dispatcher
@@ -44,6 +44,21 @@ def health_of_all(dispatcher: Dispatcher) -> ClusterHealth:
     """Raises nothing of one endpoint."""
     asks = [partial(_judged, endpoint, partial(_unhealthy, dispatcher, endpoint)) for endpoint in dispatcher.endpoints]
     return ClusterHealth(tuple(first_of(asks, lambda _: False)))
+
+
+def is_member(dispatcher: Dispatcher, endpoint: Endpoint, within: float | None) -> bool:
+    """Whether an endpoint that is new answers for the cluster of the others."""
+    if all(known.tls != endpoint.tls for known in dispatcher.endpoints):
+        return False
+    call = operations.list_members()
+    try:
+        # Without the password, which a stranger could only get to know; members answer this to everybody.
+        reply = dispatcher.ask(endpoint, call, within, anonymous=True)
+        answer = call.decode(reply.status, reply.body)
+    except (TransportFailure, ValueError):
+        return False
+    same = reply.headers.get(CLUSTER_ID, "") == dispatcher.cluster_id
+    return same and not isinstance(answer, Message)
 
 
 def readiness(dispatcher: Dispatcher, key: str | None, timeout: TimeoutLike | Unset) -> Readiness:

@@ -33,6 +33,7 @@ _REFUSALS = (
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+"""OpenSSL's reasons, by version, where what came is no TLS."""
 
 
 class LimitReached(TimeoutError):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from etcdv2 import Client, ManyFailed, Unauthorized
+from etcdv2 import Client, Unauthorized
 from etcdv2.transfer._data_directory import DataDirectory, MemberState, RequestCount
 from etcdv2.transfer._online import read_tree
 from etcdv2.transfer._snapfile import read_snap, store_of
@@ -138,7 +138,7 @@ def check_cluster(client: Client, *, observe: float = 2.0) -> ClusterCheck:
     after = read_tree(client)
     try:
         used = bool(client.auth.users.list()) or any(role.role != "root" for role in client.auth.roles.list())
-    except (Unauthorized, ManyFailed):
+    except Unauthorized:
         used = None
     expiring = sum(node.expires_at is not None for node in after)
     return ClusterCheck(version, len(after), expiring, used, after.index - before.index)

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from etcdv2.transfer._tree import DumpNode, Tree, same_text, sort_key
-
-SECOND = 1_000_000_000
+from etcdv2.transfer._tree import SECOND, DumpNode, Tree, same_text, sort_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ class MemberState:
 
 
 class DataDirectory:
-    """The data directory of a member, stopped or running, of etcd 2.3 to 3.6.
+    """The data directory of a member, stopped or running: of etcd 3.4 and 3.5.
+
+    Those of 2.3 and 3.3 have the same formats by etcd's source, and those of 3.6 what is left of v2: not tried.
 
     path: what `--data-dir` names, or the folder `member` in it.
     wal_dir: what `--wal-dir` names, where the log is elsewhere.

@@ -22,10 +22,9 @@ from typing import IO, Any, cast
 
 from etcdv2.transfer._errors import DamagedFile
 from etcdv2.transfer._text import bytes_of, is_exact, text_of
-from etcdv2.transfer._tree import AuthEntry, DumpNode, Tree, tree_from
+from etcdv2.transfer._tree import SECOND, AuthEntry, DumpNode, Tree, tree_from
 
 FORMAT, VERSION = "etcdv2-dump", 1
-SECOND = 1_000_000_000
 
 
 def write_dump(tree: Tree, path: str | os.PathLike[str]) -> None:

@@ -13,12 +13,11 @@ from typing import Literal
 
 from etcdv2.transfer._errors import TransferError
 from etcdv2.transfer._text import is_exact
-from etcdv2.transfer._tree import DumpNode, Tree, same_text, sort_key
+from etcdv2.transfer._tree import SECOND, DumpNode, Tree, same_text, sort_key
 
 If = Literal["absent", "changed", "always"]
 TTL = Literal["remaining", "original", "drop"]
 Reason = Literal["exists", "equal", "expired", "not UTF-8"]
-SECOND = 1_000_000_000
 CLOSE = 2.0
 """Seconds that two moments of expiry may lie apart and count as one."""
 
@@ -111,8 +110,10 @@ def _left_out(
         return "expired"
 
     # 2. What need not be.
-    if found is None:
-        return None
+    return None if found is None else _left_as_it_is(node, found, if_, seconds, now)
+
+
+def _left_as_it_is(node: DumpNode, found: DumpNode, if_: If, seconds: int | None, now: int) -> Reason | None:
     if found.dir and node.dir:
         return "equal"
     if if_ == "absent" or (if_ == "changed" and found.dir != node.dir):

@@ -1,7 +1,7 @@
 """A v2 request as a raft log carries it, and what it does to a store.
 
 Owns which operation of the store a request means (`applyV2Request` in `etcdserver/apply_v2.go`; 2.3 to
-3.5 agree) and the two requests by which members say who they are. Reads no bytes: `_raftfiles` does.
+3.5 agree) and the two requests by which members say who they are. Reads no bytes: `_raftlog` does.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from etcdv2.transfer._text import as_etcd_shows, bytes_of
 Hidden = Literal["none", "named", "all"]
 SourceKind = Literal["http", "data-dir"]
 REPLACEMENT = "\ufffd"
+SECOND = 1_000_000_000
+"""In nanoseconds, as moments of expiry are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class DumpNode:
 
     def ttl(self, now: int) -> int | None:
         """Seconds left at `now` (nanoseconds since 1970), rounded up; None for what does not expire."""
-        return None if self.expires_at is None else -((now - self.expires_at) // 1_000_000_000)
+        return None if self.expires_at is None else -((now - self.expires_at) // SECOND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ Second = TypeVar("Second", bound=Model)
 
 LARGE = 64 * 1024
 """Bytes. From here on the garbage collector pauses: it took most of a 50,000-key read."""
-TOO_DEEP = "the tree is too deep to be read at once (254 directories at most); read it level by level"
+TOO_DEEP = "the tree is too deep to be read at once (about 250 directories at most); read it level by level"
+"""253 or 254, by the order in which the models were completed; fewer where the caller's own stack is deep."""
 
 
 def read(model: type[First], status: int, body: bytes) -> First:

@@ -64,9 +64,8 @@ class AsyncFeed:
         self._pending = AsyncPendingStream()
         self._reader = AsyncEventReader(dispatcher, self._polls, self._pending, key)
         self._worker: AsyncWorker | None = None
-        self._ready = AsyncPulse()
+        self._ready, self._back = AsyncPulse(), AsyncPulse()
         self._short_polls = 0
-        self._back = AsyncPulse()
         self._is_back = self._has_brought = False
         """Whether its reader has asked for a second event, and whether there was a first one."""
         self.items: AsyncChannel[Any] = AsyncChannel(buffer)
@@ -306,8 +305,7 @@ class AsyncFeed:
             if not await self._polls.member_is_known(held.poll.endpoint):
                 await self._ended_early(began, broken=True)
                 return None  # not delivered: it is asked for again, and found in the history of whoever answers
-            # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
-            # meanwhile.
+            # The next poll is asked for first: its headers say whether a snapshot has caught the member up meanwhile.
             after = await self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
             if after is None:
                 return None  # not delivered: it is asked for again, from the index before, and found in the history
@@ -346,10 +344,9 @@ class AsyncFeed:
 
         A poll has brought an event later than the stream's registration, so nothing between them can be missing.
         """
-        buffer = EventBuffer()
+        buffer, asked_at = EventBuffer(), -inf
         polls, poll = self._polls, stream.poll
         changes: list[KeysEvent] = []
-        asked_at = -inf
         try:
             polls.begin_stream(stream)
             sound = True
@@ -368,9 +365,7 @@ class AsyncFeed:
                     asked_at = time.monotonic()
                     if not await polls.is_clear(stream):
                         return
-                for change in changes:
-                    await self._accept(change)
-                changes.clear()
+                await self._accept_all(changes)
         except ClusterUnavailable:
             return  # nobody would look after it: polls go on
         except TransportFailure as failure:
@@ -379,6 +374,11 @@ class AsyncFeed:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
             await polls.finish(stream)
+
+    async def _accept_all(self, changes: list[KeysEvent]) -> None:
+        for change in changes:
+            await self._accept(change)
+        changes.clear()
 
     async def _accept(self, change: KeysEvent) -> bool:
         """Whether the change brought the watch on; an older one does not."""

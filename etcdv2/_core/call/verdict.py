@@ -266,8 +266,7 @@ def judge_undescribed(
     that a 404 is a page of a proxy.
     """
     # 1. Headers of another cluster, and no body.
-    is_other = cluster_id is not None and cluster_id.isalnum() and cluster_id != expected
-    if cluster_id is not None and is_other and expected and not policy.write:
+    if cluster_id is not None and expected and not policy.write and _is_another(cluster_id, expected):
         return (FOREIGN_REFUSAL if view.is_foreign(cluster_id) else SWITCHED).of(policy)
 
     # 2. No v2 API. /version and /health are served also where that is off.
@@ -278,6 +277,10 @@ def judge_undescribed(
     if 200 <= status < 300 or (status >= 500 and status != DONE_NOTHING_STATUS):
         return UNREADABLE.of(policy)
     return (ODD_AFTER_LOSS if lost else ODD).of(policy)
+
+
+def _is_another(cluster_id: str, expected: str) -> bool:
+    return cluster_id.isalnum() and cluster_id != expected
 
 
 def judge_headers(meta: Meta | None, view: ClusterView) -> Verdict:

@@ -65,9 +65,8 @@ class Feed:
         self._pending = PendingStream()
         self._reader = EventReader(dispatcher, self._polls, self._pending, key)
         self._worker: Worker | None = None
-        self._ready = Pulse()
+        self._ready, self._back = Pulse(), Pulse()
         self._short_polls = 0
-        self._back = Pulse()
         self._is_back = self._has_brought = False
         """Whether its reader has asked for a second event, and whether there was a first one."""
         self.items: Channel[Any] = Channel(buffer)
@@ -307,8 +306,7 @@ class Feed:
             if not self._polls.member_is_known(held.poll.endpoint):
                 self._ended_early(began, broken=True)
                 return None  # not delivered: it is asked for again, and found in the history of whoever answers
-            # The next poll is asked for first: its headers say whether the member was caught up by a snapshot
-            # meanwhile.
+            # The next poll is asked for first: its headers say whether a snapshot has caught the member up meanwhile.
             after = self._polls.open_at(held.poll.endpoint, change.node.modified_index + 1)
             if after is None:
                 return None  # not delivered: it is asked for again, from the index before, and found in the history
@@ -347,10 +345,9 @@ class Feed:
 
         A poll has brought an event later than the stream's registration, so nothing between them can be missing.
         """
-        buffer = EventBuffer()
+        buffer, asked_at = EventBuffer(), -inf
         polls, poll = self._polls, stream.poll
         changes: list[KeysEvent] = []
-        asked_at = -inf
         try:
             polls.begin_stream(stream)
             sound = True
@@ -369,9 +366,7 @@ class Feed:
                     asked_at = time.monotonic()
                     if not polls.is_clear(stream):
                         return
-                for change in changes:
-                    self._accept(change)
-                changes.clear()
+                self._accept_all(changes)
         except ClusterUnavailable:
             return  # nobody would look after it: polls go on
         except TransportFailure as failure:
@@ -380,6 +375,11 @@ class Feed:
                 self._dispatcher.endpoint_failed(poll.endpoint, failure)
         finally:
             polls.finish(stream)
+
+    def _accept_all(self, changes: list[KeysEvent]) -> None:
+        for change in changes:
+            self._accept(change)
+        changes.clear()
 
     def _accept(self, change: KeysEvent) -> bool:
         """Whether the change brought the watch on; an older one does not."""

@@ -59,16 +59,16 @@ class AsyncCampaign(AsyncWait):
                 except KeyExists as error:
                     await self.change_of(self._key, error.index)
                 else:
-                    self._keeping.hold(held)
+                    self._keeping.plan(held, held)
                     if held.state.held(clock.now()):
                         return held
 
                     # It stood still for so long that the leadership was over before it was known.
                     self.check()
-                    self._keeping.clean_up(held)
+                    self._keeping.look_at(held)
         except BaseException:
             if self._creation.may_come:
-                self._keeping.hunt(self._creation)
+                self._keeping.look_at(self._creation)
             raise
 
 

@@ -110,10 +110,6 @@ class AsyncKeeping:
         if self.closed:  # meanwhile
             raise ValueError("the session is closed")
 
-    def hold(self, held: AsyncHeldKey) -> None:
-        """An entry that waits: renewed as well."""
-        self.plan(held, held)
-
     def acquired(self, lease: AsyncKept, held: AsyncHeldKey, scope: str = "") -> None:
         """Somebody has it now. `scope`: what whoever runs this cannot acquire once more."""
         if scope:
@@ -154,19 +150,11 @@ class AsyncKeeping:
             gone = await held.delete(seconds)
         finally:
             if not gone or held.ghosts is not None:
-                self.keeper.put(held, clock.now())
+                self.look_at(held)
         return gone
 
-    def clean_up(self, held: AsyncHeldKey) -> None:
-        """An entry that was lost while it waited."""
-        self.keeper.put(held, clock.now())
-
-    def hunt(self, creation: AsyncWork) -> None:
-        """Creates that may be carried out though nobody waits for them."""
-        self.keeper.put(creation, clock.now())
-
-    def look_at(self, work: AsyncHeld) -> None:
-        """Do now what was due later: a read found the key gone, or it is to have another value."""
+    def look_at(self, work: AsyncWork) -> None:
+        """Have the background do now what there is to do for it: renew, give another value, delete, look for it."""
         self.keeper.put(work, clock.now())
 
     def forget(self, held: AsyncHeld) -> None:

@@ -77,7 +77,7 @@ class Contest(Wait):
                 logger.info(
                     "an entry of %s was lost while it waited (%s); it queues again", self._key, held.state.reason
                 )
-                self._keeping.clean_up(held)
+                self._keeping.look_at(held)
         except ClusterChanged:
             if self._held is not None:
                 self._held.abandon()
@@ -115,7 +115,7 @@ class Contest(Wait):
         self._creation = None
         if terms.tidy:
             held.parent = self._key
-        self._keeping.hold(held)
+        self._keeping.plan(held, held)
         return held
 
     def _turn(self, held: HeldKey, *, wait: bool) -> bool:
@@ -169,7 +169,7 @@ class Contest(Wait):
         """Delete the entry: briefly here, then in the background, late creates included."""
         creation, self._creation = self._creation, None
         if creation is not None and creation.may_come:
-            self._keeping.hunt(creation)
+            self._keeping.look_at(creation)
         held, self._held = self._held, None
         if held is not None:
             self._keeping.leave(held)

@@ -111,10 +111,6 @@ class Keeping:
         if self.closed:  # meanwhile
             raise ValueError("the session is closed")
 
-    def hold(self, held: HeldKey) -> None:
-        """An entry that waits: renewed as well."""
-        self.plan(held, held)
-
     def acquired(self, lease: Kept, held: HeldKey, scope: str = "") -> None:
         """Somebody has it now. `scope`: what whoever runs this cannot acquire once more."""
         if scope:
@@ -155,19 +151,11 @@ class Keeping:
             gone = held.delete(seconds)
         finally:
             if not gone or held.ghosts is not None:
-                self.keeper.put(held, clock.now())
+                self.look_at(held)
         return gone
 
-    def clean_up(self, held: HeldKey) -> None:
-        """An entry that was lost while it waited."""
-        self.keeper.put(held, clock.now())
-
-    def hunt(self, creation: Work) -> None:
-        """Creates that may be carried out though nobody waits for them."""
-        self.keeper.put(creation, clock.now())
-
-    def look_at(self, work: Held) -> None:
-        """Do now what was due later: a read found the key gone, or it is to have another value."""
+    def look_at(self, work: Work) -> None:
+        """Have the background do now what there is to do for it: renew, give another value, delete, look for it."""
         self.keeper.put(work, clock.now())
 
     def forget(self, held: Held) -> None:

@@ -189,9 +189,9 @@ class Session:
         except BaseException:
             if held is not None:
                 held.end()
-                self._keeping.clean_up(held)
+                self._keeping.look_at(held)
             elif creation.may_come:
-                self._keeping.hunt(creation)
+                self._keeping.look_at(creation)
             raise
 
     def _times_of(self, ttl: int | timedelta | None) -> LeaseTimes:
