@@ -174,8 +174,8 @@ class AsyncReconnect:
                 self._check_endurable(error, refusals, deadline)
 
                 if self.unreachable_since is None:
-                    self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
+                    self.unreachable_since = since  # whoever sees this finds the reason in the log
                 await self._pause_after(error, failures, deadline)
                 if time.monotonic() >= deadline:
                     raise

@@ -175,8 +175,8 @@ class Reconnect:
                 self._check_endurable(error, refusals, deadline)
 
                 if self.unreachable_since is None:
-                    self.unreachable_since = since
                     logger.warning("watch of %s is interrupted: %s", self._key, error)
+                    self.unreachable_since = since  # whoever sees this finds the reason in the log
                 self._pause_after(error, failures, deadline)
                 if time.monotonic() >= deadline:
                     raise
