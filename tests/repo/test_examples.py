@@ -49,6 +49,12 @@ All keys are kept below /turing_awards.
    delete  /turing_awards               and everything below it
 """
 
+# The interrupt can come within Python's own socket constructor; the socket that is lost there was never bound to
+# anything, let alone connected, and Python closes it at once and says so. Any other is a leak.
+NEVER_CONNECTED = re.compile(
+    r"Exception ignored in: (<socket\.socket fd=\d+, [^\n]*laddr=\('0\.0\.0\.0', 0\)>)\nResourceWarning: unclosed \1\n"
+)
+
 
 def start(example: str, *arguments: str, etcd: str | Path = "no-etcd-is-started-here") -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -136,7 +142,7 @@ def test_an_interrupted_tour_cleans_up(example: str, etcd: Server) -> None:
             break
     program.send_signal(signal.SIGINT)
     code, out, err = outcome(program)
-    assert (code, err) == (1, "Interrupted.\n")
+    assert (code, NEVER_CONNECTED.sub("", err)) == (1, "Interrupted.\n")
     assert out.endswith("and everything below it\n")
     with etcdv2.Client(etcd.url) as client:
         assert not client.keys.exists("/turing_awards")
