@@ -18,6 +18,12 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 # The guard reads "ok" before its pipe closes when there is nothing left to do.
 GUARD = 'read -r word; [ "$word" = ok ] || { kill -KILL "$1" 2>/dev/null; sleep 0.1; rm -rf "$2"; }'
@@ -26,6 +32,7 @@ FIRST_PORT, LAST_PORT = 12_000, 32_000
 """Below Linux's range for outgoing connections, which could take a stopped server's port."""
 
 _given: set[int] = set()
+_reserved: BinaryIO | None = None
 _alive: set[Process] = set()
 
 
@@ -49,12 +56,28 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nobody listens, given to this process only once."""
-    for port in random.sample(range(FIRST_PORT, LAST_PORT), 500):
-        if port not in _given and is_free(port):
+    """A TCP port of 127.0.0.1 on which nobody listens, given only once: to this process, and to no
+    other that asks here while this one runs, also while its server is down.
+    """
+    for port in random.sample(range(FIRST_PORT, LAST_PORT), min(500, LAST_PORT - FIRST_PORT)):
+        if port not in _given and is_free(port) and _reserve(port):
             _given.add(port)
             return port
     raise StartFailed(f"no free port between {FIRST_PORT} and {LAST_PORT} on 127.0.0.1")
+
+
+def _reserve(port: int) -> bool:
+    """Whether no other process has this port: each holds a lock on that byte of one file till its end."""
+    global _reserved  # noqa: PLW0603 - opened once: closing any descriptor of the file would end the locks
+    if fcntl is None:
+        return True
+    try:
+        if _reserved is None:
+            _reserved = (Path(tempfile.gettempdir()) / f"etcdv2-testing-ports-{os.getuid()}").open("ab")
+        fcntl.lockf(_reserved, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # POSIX permits either
+        return False
+    return True
 
 
 class Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import signal
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from etcdv2 import testing
 from etcdv2.testing import Certificates, Cluster, PortTaken, Server, ServerNotFound, StartFailed
+from etcdv2.testing import _process as process_module
 from etcdv2.testing import _server as server_module
 from etcdv2.testing._binary import packaged_binary
 from etcdv2.testing._http import Door, ask
@@ -466,3 +468,29 @@ def test_fixtures_give_ready_clients_and_servers_with_tls_and_authentication(pyt
         """
     )
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=7)
+
+
+def test_port_of_a_server_that_is_down_is_given_to_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test runs beside one another took the ports of each other's members while these were killed."""
+    first = 12_000 + random.randrange(10_000)
+    monkeypatch.setattr(process_module, "FIRST_PORT", first)
+    monkeypatch.setattr(process_module, "LAST_PORT", first + 40)
+    mine = {free_port() for _ in range(10)}
+    others = subprocess.run(
+        [sys.executable, "-c", TAKE_ALL, str(first)], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    assert others, "the other process has found some"
+    assert not mine & {int(port) for port in others}
+
+
+TAKE_ALL = """
+import sys
+from etcdv2.testing import StartFailed, _process
+_process.FIRST_PORT = int(sys.argv[1])
+_process.LAST_PORT = _process.FIRST_PORT + 40
+try:
+    while True:
+        print(_process.free_port())
+except StartFailed:
+    pass
+"""
