@@ -26,8 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TREES = {
     "etcdv2/_async": "etcdv2/_sync",
     "etcdv2/recipes/_async": "etcdv2/recipes/_sync",
+    "etcdv2/transfer/_async": "etcdv2/transfer/_sync",
     "tests/facade/_async": "tests/facade/_sync",
     "tests/recipes/_async": "tests/recipes/_sync",
+    "tests/transfer/_async": "tests/transfer/_sync",
 }
 
 # Files of the derived trees that are written by hand; a source of the same name is not derived.
@@ -41,6 +43,7 @@ PREFIX_IN_TEXT = re.compile(rf"(?<!\w){PREFIXED.pattern}")
 RULES = {
     "etcdv2._async": "etcdv2._sync",
     "etcdv2.recipes._async": "etcdv2.recipes._sync",
+    "etcdv2.transfer._async": "etcdv2.transfer._sync",
     "etcdv2._transport.loop": "etcdv2._transport.threads",
     "Awaitable[None]": "None",
     "Awaitable[bool]": "bool",

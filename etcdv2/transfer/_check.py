@@ -1,19 +1,16 @@
 """Whether a member, or a cluster, is ready for etcd 3.6, which has no v2.
 
 Owns the rules (spec/protocol.md section 19.3) and what is said about each. A data directory shows all of it;
-HTTP shows neither hidden nodes nor the log, and says so.
+HTTP (`_async/check.py`) shows neither hidden nodes nor the log, and says so.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from etcdv2 import Client, Unauthorized
 from etcdv2.transfer._data_directory import DataDirectory, MemberState, RequestCount
-from etcdv2.transfer._online import read_tree
 from etcdv2.transfer._snapfile import read_snap, store_of
 from etcdv2.transfer._store import V2Store
 
@@ -128,17 +125,3 @@ class ClusterCheck:
     def empty(self) -> bool:
         """Whether nothing that HTTP shows is in the way."""
         return not (self.nodes or self.auth_used or self.written)
-
-
-def check_cluster(client: Client, *, observe: float = 2.0) -> ClusterCheck:
-    """Look at a cluster over HTTP, for `observe` seconds. Raises the errors of a call."""
-    version = client.version().etcdserver
-    before = read_tree(client)
-    time.sleep(observe)
-    after = read_tree(client)
-    try:
-        used = bool(client.auth.users.list()) or any(role.role != "root" for role in client.auth.roles.list())
-    except Unauthorized:
-        used = None
-    expiring = sum(node.expires_at is not None for node in after)
-    return ClusterCheck(version, len(after), expiring, used, after.index - before.index)

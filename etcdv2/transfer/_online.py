@@ -1,56 +1,21 @@
-"""A tree read over HTTP, sync and async.
+"""Answers of a server as a tree.
 
-Owns what is asked: one read with quorum, which is one moment, and one more for each hidden root that is
-named. What HTTP cannot show stays out: hidden nodes below other names, and bytes that are no UTF-8, of
-which the node says `damaged`.
+Owns what HTTP cannot show and how the tree says so: hidden nodes below names that were not asked for, and bytes
+that are no UTF-8, of which the node says `damaged`. Asks nothing: `_async/online.py` does.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from etcdv2 import AsyncClient, Client, Node, NotDir, Response, Role, User
+from etcdv2 import Node, NotDir, Response, Role, User
 from etcdv2.transfer._tree import REPLACEMENT, AuthEntry, DumpNode, Tree, tree_from
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def read_tree(client: Client, root: str = "/", *, hidden: Iterable[str] = (), auth: bool = False) -> Tree:
-    """The keys below `root`, read with quorum.
-
-    hidden: keys of hidden files and directories to be read as well; what is not there is left out. Each
-        is a read of its own, so they are of a later moment than the rest. auth: with users and roles,
-        for which root's credentials are needed.
-
-    Raises KeyNotFound, NotDir where the root is a file, and the errors of a call.
-    """
-    made = time.time_ns()
-    first = client.keys.get(root, recursive=True, quorum=True)
-    named = list(hidden)
-    found = [client.keys.get(key, recursive=True, quorum=True, default=None) for key in named]
-    if not auth:
-        return _tree(made, first, named, found, None, ())
-    entries = _entries(client.auth.roles.list(), client.auth.users.list())
-    return _tree(made, first, named, found, client.auth.enabled(), entries)
-
-
-async def async_read_tree(
-    client: AsyncClient, root: str = "/", *, hidden: Iterable[str] = (), auth: bool = False
-) -> Tree:
-    """The same as `read_tree`, with an AsyncClient."""
-    made = time.time_ns()
-    first = await client.keys.get(root, recursive=True, quorum=True)
-    named = list(hidden)
-    found = [await client.keys.get(key, recursive=True, quorum=True, default=None) for key in named]
-    if not auth:
-        return _tree(made, first, named, found, None, ())
-    entries = _entries(await client.auth.roles.list(), await client.auth.users.list())
-    return _tree(made, first, named, found, await client.auth.enabled(), entries)
-
-
-def _tree(
+def tree_of_answers(
     made: int,
     first: Response,
     named: Sequence[str],
@@ -58,6 +23,7 @@ def _tree(
     enabled: bool | None,
     auth: tuple[AuthEntry, ...],
 ) -> Tree:
+    """One read of the root, and one for each hidden key that was named (None: not there). Raises NotDir."""
     if not first.node.dir:
         raise NotDir("Not a directory", code=104, cause=first.node.key, index=first.index)
     nodes = [*_nodes(first.node, whole=False)]
@@ -93,7 +59,7 @@ def _nanoseconds(moment: dt.datetime | None) -> int | None:
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
-def _entries(roles: Iterable[Role], users: Iterable[User]) -> tuple[AuthEntry, ...]:
+def entries_of(roles: Iterable[Role], users: Iterable[User]) -> tuple[AuthEntry, ...]:
     """Over HTTP etcd shows the role `root`, which is in no store, and of a user only roles that exist."""
     entries = [
         AuthEntry("role", role.role, {"permissions": role.permissions.model_dump(mode="json")})

@@ -36,6 +36,8 @@ class Step:
     condition (`unconditional`, and deletions of directories).
     """
     unconditional: bool = False
+    expires_at: int | None = None
+    """The moment of expiry (nanoseconds since 1970) where that decides: `ttl` is what was left when it was planned."""
 
     def __str__(self) -> str:
         return f"{self.action} {self.key}" + ("" if self.ttl is None else f" ttl {self.ttl}")
@@ -94,7 +96,8 @@ def plan(wanted: Tree, there: Tree, *, if_: If, ttl: TTL, prune: bool, now: int)
             if node.dir and not (found is not None and found.dir):
                 above = skipped[-1]
         else:
-            steps.extend(_write(node, found, if_, seconds))
+            moment = node.expires_at if ttl == "remaining" else None
+            steps.extend(_write(node, found, if_, seconds, moment))
     if prune:
         steps.extend(_prune(wanted, there))
     return Plan(tuple(steps), tuple(skipped))
@@ -129,16 +132,16 @@ def _same_rest(seconds: int | None, found: DumpNode, now: int) -> bool:
     return abs(seconds - (found.expires_at - now) / SECOND) <= CLOSE
 
 
-def _write(node: DumpNode, found: DumpNode | None, if_: If, seconds: int | None) -> Iterator[Step]:
+def _write(node: DumpNode, found: DumpNode | None, if_: If, seconds: int | None, moment: int | None) -> Iterator[Step]:
     always = if_ == "always"
     if found is not None and found.dir != node.dir:
         yield Step("delete-dir", node.key) if found.dir else Step("delete", node.key, prev_index=found.modified_index)
         found = None
     prev_index = None if found is None or always else found.modified_index
     if node.value is None:
-        yield Step("make-dir", node.key, ttl=seconds)
+        yield Step("make-dir", node.key, ttl=seconds, expires_at=moment)
     else:
-        yield Step("set", node.key, node.value, seconds, prev_index, unconditional=always)
+        yield Step("set", node.key, node.value, seconds, prev_index, always, moment)
 
 
 def _prune(wanted: Tree, there: Tree) -> Iterator[Step]:

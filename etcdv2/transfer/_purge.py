@@ -1,21 +1,15 @@
-"""The v2 store of a cluster is emptied over HTTP.
+"""What a purge would delete, and why it may stop.
 
-Owns the safeguards: the cluster is named, nobody else writes, and a dump is kept. What is left to do on the
-members' hosts is `RECIPE`.
+Owns these decisions. What asks and deletes is `_async/purge.py`; what is left to do on the members' hosts is `RECIPE`.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from etcdv2 import Client
 from etcdv2.transfer._check import RECIPE
-from etcdv2.transfer._dumpfile import write_dump
 from etcdv2.transfer._errors import TransferError
-from etcdv2.transfer._online import read_tree
 from etcdv2.transfer._tree import Tree
 
 
@@ -36,77 +30,8 @@ class Purged:
     """What to do on each member's host afterwards, in this order."""
 
 
-def purge(
-    client: Client,
-    *,
-    cluster_id: str,
-    dump: str | os.PathLike[str] | None,
-    keep: Iterable[str] = (),
-    hidden: Iterable[str] = (),
-    auth: bool = False,
-    dry_run: bool = True,
-    observe: float = 2.0,
-) -> Purged:
-    """Delete everything from the v2 store of the cluster with this id. Nothing is deleted with `dry_run`.
-
-    dump: a file in which all that is deleted is kept first; None for none. keep: directly below the root,
-        what stays. hidden: hidden keys to be deleted as well; a member's data directory has their names
-        (`check_directory`). auth: users and roles as well, after auth was switched off; etcd keeps the
-        role root and an empty directory. observe: seconds in which nobody may write.
-
-    Afterwards no quorum read and no /health, with v2 on, until `Purged.recipe` is done: each writes a v2
-    request into the log. Raises NotPurged where it is another cluster, somebody writes (which the store's
-    index shows at each deletion, too), or something is there again; and the errors of a call.
-    """
-    # 1. The right cluster, at rest.
-    kept, named = {"/" + key.strip("/") for key in keep}, ["/" + key.strip("/") for key in hidden]
-    before = read_tree(client, hidden=named, auth=auth)
-    if before.source["cluster_id"] != cluster_id:
-        raise NotPurged(f"the cluster is {before.source['cluster_id']}, and not {cluster_id}")
-    time.sleep(observe)
-    tree = read_tree(client, hidden=named, auth=auth)
-    if tree.index != before.index:
-        raise NotPurged(f"somebody writes: the index grew from {before.index} to {tree.index} within {observe} s")
-    doomed = _tops(tree, named, kept)
-    users = tuple(entry.name for entry in tree.auth if entry.kind == "user")
-    roles = tuple(entry.name for entry in tree.auth if entry.kind == "role")
-    if dump is not None:
-        write_dump(tree, dump)
-    if dry_run:
-        return Purged(doomed, users, roles, True)
-
-    # 2. Keys, then users and roles.
-    _delete_keys(client, doomed, tree.index)
-    if tree.auth_enabled:
-        client.auth.disable()
-    for name in users:
-        client.auth.users.delete(name)
-    for name in roles:
-        client.auth.roles.delete(name)
-
-    # 3. Nothing has come back. Not by a read with quorum, which would be in the log.
-    left = [node.key for node in client.keys.get("/").node.nodes if node.key not in kept]
-    if left:
-        raise NotPurged(f"somebody writes: {', '.join(left)} is there again")
-    return Purged(doomed, users, roles, False)
-
-
-def _delete_keys(client: Client, doomed: Iterable[str], index: int) -> None:
-    """Each deletion has to be the next change of the store: then nothing goes that is not in the dump.
-
-    Raises NotPurged at the first that is not.
-    """
-    for key in doomed:
-        index += 1
-        gone = client.keys.delete(key, recursive=True, missing_ok=True)
-        if gone is None or gone.node.modified_index != index:
-            raise NotPurged(
-                f"somebody wrote, or a key expired, when {key} was deleted: what is below it may have gone"
-                " without being in the dump; the rest is still there"
-            )
-
-
-def _tops(tree: Tree, named: list[str], kept: set[str]) -> tuple[str, ...]:
+def tops(tree: Tree, named: Iterable[str], kept: set[str]) -> tuple[str, ...]:
+    """The keys whose deletion, with all below them, leaves only what is kept."""
     top = [node.key for node in tree if node.key.count("/") == 1 and node.key not in kept]
     below = [key for key in named if key in tree.nodes and not key.startswith(tuple(f"{one}/" for one in top))]
     return tuple(dict.fromkeys([*top, *(key for key in below if key not in kept)]))

@@ -19,6 +19,8 @@ ROOMS = {
     "etcdv2.__main__": "main",
     "etcdv2._cli": "cli",
     "etcdv2.compat": "compat",
+    "etcdv2.transfer._async": "transfer async",
+    "etcdv2.transfer._sync": "transfer sync",
     "etcdv2.transfer": "transfer",
     "etcdv2.recipes._async": "recipes async",
     "etcdv2.recipes._sync": "recipes sync",
@@ -50,7 +52,9 @@ MAY_IMPORT = {
     "main": {"cli"},
     "cli": {"cli", "recipes", "transfer", "face"},
     "compat": {"compat", "face"},
-    "transfer": {"transfer", "face"},
+    "transfer": {"transfer", "transfer async", "transfer sync", "face"},
+    "transfer async": {"transfer", "transfer async", "runtime", "face"},
+    "transfer sync": {"transfer", "transfer sync", "runtime", "face"},
     "recipes": {"recipes", "recipes async", "recipes sync", "runtime", "face"},
     "recipes async": {"recipes", "recipes async", "runtime", "face"},
     "recipes sync": {"recipes", "recipes sync", "runtime", "face"},
@@ -69,7 +73,10 @@ MAY_IMPORT = {
     "fixtures": {"testing", "face"},
     "generated": {"generated"},
 }
-PUBLIC_NAMES_ONLY = {"cli", "compat", "transfer", "recipes", "recipes async", "recipes sync", "fixtures"}
+PUBLIC_NAMES_ONLY = {
+    *("cli", "compat", "transfer", "transfer async", "transfer sync"),
+    *("recipes", "recipes async", "recipes sync", "fixtures"),
+}
 """What stands on the client uses nothing that its users cannot use: of `etcdv2` what `__all__` has, and of another of
 these rooms no name with an underscore.
 """
@@ -77,8 +84,8 @@ these rooms no name with an underscore.
 IO = {"httpx", "httpcore", "httptools", "socket", "select", "selectors", "http.client", "urllib.request", "subprocess"}
 WAITING = {"asyncio", "threading", "time", "concurrent", "anyio"}
 FORBIDDEN = {
-    **dict.fromkeys(("main", "cli", "transfer", "recipes", "recipes async"), IO | {"ssl"}),
-    "recipes sync": IO | {"ssl", "asyncio"},
+    **dict.fromkeys(("main", "cli", "transfer", "transfer async", "recipes", "recipes async"), IO | {"ssl"}),
+    **dict.fromkeys(("transfer sync", "recipes sync"), IO | {"ssl", "asyncio"}),
     "compat": IO | {"ssl", "asyncio"},
     "face": IO | {"ssl"},
     "async": IO,
@@ -381,6 +388,9 @@ def test_every_room_has_modules_or_is_to_come() -> None:
         ("etcdv2.recipes.election", "from etcdv2.transfer import dump"),
         ("etcdv2.recipes.election", "if TYPE_CHECKING:\n    from etcdv2._types.settings import TimeoutLike"),
         ("etcdv2.transfer.dump", "from etcdv2._runtime.primitives import async_sleep"),
+        ("etcdv2.transfer._async.load", "from etcdv2._async.client import AsyncClient"),
+        ("etcdv2.transfer._sync.load", "from etcdv2.transfer._async.load import async_load"),
+        ("etcdv2.transfer._sync.load", "import asyncio"),
         ("etcdv2.transfer.dump", "from etcdv2._types.results import Response"),
         ("etcdv2.compat.python_etcd", "from etcdv2.recipes import Lock"),
         ("etcdv2.compat.python_etcd", "def f():\n    from etcdv2._types import api_errors"),
@@ -417,6 +427,10 @@ def test_bad_import_is_noticed(module: str, source: str) -> None:
         (
             "etcdv2.recipes",
             "from etcdv2.recipes._async.lock import AsyncLock\nfrom etcdv2.recipes._sync.lock import Lock",
+        ),
+        (
+            "etcdv2.transfer._async.load",
+            "from etcdv2 import AsyncClient\nfrom etcdv2._runtime.spread import async_spread\nfrom .. import _plan",
         ),
         ("etcdv2.transfer.to_v3", "import some_v3_client\nfrom etcdv2 import Client\nfrom . import _formats"),
         ("etcdv2.compat.python_etcd", "import urllib3\nfrom etcdv2 import Client, EtcdError"),

@@ -1,18 +1,21 @@
+# Derived from tests/transfer/_async/test_load.py by scripts/unasync.py: change that file, make generate.
 """A tree written into a cluster: what is there is never lost silently, and a load can be done again."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from etcdv2 import AttemptInfo, Client
+from etcdv2 import Client
 from etcdv2.testing import Server
 from etcdv2.transfer import DumpNode, Loaded, TransferError, Tree, compare, load, read_tree
-from etcdv2.transfer._load import do_step
+from etcdv2.transfer._load import ttl_of
 from etcdv2.transfer._plan import Step, moved, plan
+from etcdv2.transfer._sync.load import do_step
 from etcdv2.transfer._tree import tree_from
 from tests.tools.waiting import PATIENT
 
@@ -60,29 +63,29 @@ def test_a_loaded_tree_is_equal_and_loading_again_does_nothing(client: Client) -
 
     again = load(client, WANTED, if_="changed")
     assert (again.done, again.raced) == ((), ())
-    assert read_tree(client).index == there.index
+    assert (read_tree(client)).index == there.index
 
 
 def test_what_is_there_is_overwritten_only_where_that_is_asked_for(client: Client) -> None:
     client.keys.set("/app/a", "mine")
     client.keys.set("/app/empty", "a file")
     load(client, WANTED)
-    assert client.keys.get("/app/a").value == "mine"
+    assert (client.keys.get("/app/a")).value == "mine"
 
     changed = load(client, WANTED, if_="changed")
     assert keys_of(changed) == ["/app/a"]
     assert ("/app/empty", "exists") in [(one.key, one.reason) for one in changed.skipped]
-    assert client.keys.get("/app/a").value == "1"
-    assert client.keys.get("/app/empty").value == "a file"
+    assert (client.keys.get("/app/a")).value == "1"
+    assert (client.keys.get("/app/empty")).value == "a file"
 
     load(client, WANTED, if_="always")
     assert [str(one) for one in compare(WANTED, read_tree(client, hidden=HIDDEN))] == ["- /bin"]
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(client: Client) -> None:
-    before = read_tree(client).index
+    before = (read_tree(client)).index
     would = load(client, WANTED, dry_run=True)
-    assert read_tree(client).index == before
+    assert (read_tree(client)).index == before
     assert keys_of(would) == keys_of(load(client, WANTED))
 
 
@@ -92,7 +95,7 @@ def test_what_is_not_wanted_is_pruned(client: Client) -> None:
     below = tree(DumpNode("/app/a", "1"), root="/app")
     pruned = load(client, below, if_="changed", prune=True)
     assert [str(step) for step in pruned.done] == ["set /app/a", "delete-dir /app/old"]
-    assert client.keys.get("/other").value == "old"
+    assert (client.keys.get("/other")).value == "old"
 
 
 def test_a_tree_can_be_loaded_below_another_root(client: Client) -> None:
@@ -106,17 +109,14 @@ def test_a_tree_can_be_loaded_below_another_root(client: Client) -> None:
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_load_that_was_interrupted_goes_on_where_it_was(etcd: Server, client: Client, concurrency: int) -> None:
     many = tree(*(DumpNode(f"/many/{number:03d}", str(number)) for number in range(100)))
-    written = 0
 
-    def fail_later(info: AttemptInfo) -> None:
-        nonlocal written
-        written += info.method == "PUT"
-        if written > 40:
-            raise KeyboardInterrupt
+    def interrupt(done: int, total: int) -> None:
+        assert total == 100
+        if done > 40:
+            raise InterruptedError
 
-    with Client(etcd.url, timeout=PATIENT, before_attempt=fail_later) as failing:
-        with pytest.raises(KeyboardInterrupt):
-            load(failing, many, concurrency=concurrency)
+    with pytest.raises(InterruptedError):
+        load(client, many, concurrency=concurrency, progress=interrupt)
     there = len(read_tree(client, "/many"))
     assert 0 < there < 100
 
@@ -128,11 +128,11 @@ def test_a_load_that_was_interrupted_goes_on_where_it_was(etcd: Server, client: 
 
 
 def test_somebody_who_was_faster_is_left_as_he_is(client: Client) -> None:
-    index = client.keys.set("/a", "his").index
+    index = (client.keys.set("/a", "his")).index
     assert not do_step(client, Step("set", "/a", "mine"))
     assert not do_step(client, Step("set", "/a", "mine", prev_index=index - 1))
     assert not do_step(client, Step("delete", "/a", prev_index=index - 1))
-    assert client.keys.get("/a").value == "his"
+    assert (client.keys.get("/a")).value == "his"
     assert do_step(client, Step("delete", "/a", prev_index=index))
     assert not do_step(client, Step("set", "/a", "mine", prev_index=index))
 
@@ -164,7 +164,7 @@ def test_times_to_live(client: Client) -> None:
     assert (step.ttl, step.prev_index) == (None, 5)
 
     load(client, kept, ttl="original")
-    ttl = client.keys.get("/long").node.ttl
+    ttl = (client.keys.get("/long")).node.ttl
     assert ttl is not None
     assert 400 < ttl <= 500
 
@@ -187,6 +187,27 @@ def test_a_tree_goes_from_one_cluster_to_another(etcd_binary: Path, client: Clie
     client.keys.set("/t/a", "x" * 100_000)
     client.keys.set("/t/b", "", ttl=1000)
     source = read_tree(client)
-    with Server(etcd_binary, fsync=False) as other, Client(other.url, timeout=PATIENT) as target:
-        load(target, source)
-        assert list(compare(source, read_tree(target), within=5)) == []
+    with Server(etcd_binary, fsync=False) as other:
+        with Client(other.url, timeout=PATIENT) as target:
+            load(target, source)
+            assert list(compare(source, read_tree(target))) == []
+
+
+def test_a_load_takes_as_long_as_it_takes_and_moments_of_expiry_stay(client: Client) -> None:
+    """What is left to live is counted when a key is written."""
+    moment = time.time_ns() + 1000 * SECOND
+    step = Step("set", "/late", "x", 2000, expires_at=moment)
+    assert ttl_of(step, moment - 400 * SECOND - 1) == 401
+    assert do_step(client, step)
+    ttl = (client.keys.get("/late")).node.ttl
+    assert ttl is not None
+    assert 900 < ttl <= 1001
+
+    # What has expired between the plan and its turn is not written.
+    assert do_step(client, Step("set", "/over", "x", 2000, expires_at=1)) is None
+    assert not client.keys.exists("/over")
+
+
+def test_a_concurrency_of_none_is_refused(client: Client) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        load(client, WANTED, concurrency=0)

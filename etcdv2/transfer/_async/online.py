@@ -1,0 +1,35 @@
+"""A tree read over HTTP.
+
+Owns what is asked: one read with quorum, which is one moment, and one more for each hidden root that is named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from etcdv2 import AsyncClient
+from etcdv2.transfer._online import entries_of, tree_of_answers
+from etcdv2.transfer._tree import Tree
+
+
+async def async_read_tree(
+    client: AsyncClient, root: str = "/", *, hidden: Iterable[str] = (), auth: bool = False
+) -> Tree:
+    """The keys below `root`, read with quorum.
+
+    hidden: keys of hidden files and directories to be read as well; what is not there is left out. Each
+        is a read of its own, so they are of a later moment than the rest. auth: with users and roles,
+        for which root's credentials are needed.
+
+    Raises KeyNotFound, NotDir where the root is a file, and the errors of a call.
+    """
+    made = time.time_ns()
+    first = await client.keys.get(root, recursive=True, quorum=True)
+    named = list(hidden)
+    found = [await client.keys.get(key, recursive=True, quorum=True, default=None) for key in named]
+    if not auth:
+        return tree_of_answers(made, first, named, found, None, ())
+
+    entries = entries_of(await client.auth.roles.list(), await client.auth.users.list())
+    return tree_of_answers(made, first, named, found, await client.auth.enabled(), entries)
