@@ -7,7 +7,7 @@
 #
 #   recipes/       locks, elections, registrations, on the client's public names
 #   _async/        the shell, which sends, waits and sleeps: client, dispatcher (one call), keys, view, admin, modify,
-#                  probes, resolve, mirror, the httpx transport; in watch/ what runs in the background of a watch
+#                  probes, resolve, mirror, raw, the httpx transport; in watch/ what runs in the background of a watch
 #   _sync/         the same, derived from _async/ by scripts/unasync.py
 #   _transport/    bytes: HTTP/1.1 over sockets, once for threads, once for an event loop
 #   _core/         decisions without I/O, clock and sleep
@@ -16,7 +16,7 @@
 #     watch/       one watch: its position and which events belong to it (cursor.py), when it is renewed (renewal.py)
 #     mirror/      what an event does to the tree of a mirror, and what a reader of its changes has missed
 #     wire.py      the seam between shell and transports; beside it etcd_headers.py, endpoints.py, deadline.py,
-#                  keys.py and admin.py (arguments into requests, and what is refused), outcome.py, curl.py
+#                  keys.py and admin.py (arguments into requests, and what is refused), outcome.py, curl.py, raw.py
 #   _types/        what users hold and give: results.py, mirror.py, settings.py, tls.py, hooks.py; the errors and their
 #                  texts are in api_errors.py (etcd says no) and call_errors.py (nobody gave a usable answer)
 #   _runtime/      what differs between threads and asyncio (sleep, lock, event, worker), and forks
@@ -61,6 +61,7 @@ from etcdv2._types.call_errors import (
 )
 from etcdv2._types.hooks import AttemptInfo
 from etcdv2._types.mirror import Change, MirrorState
+from etcdv2._types.raw import RawAnswer
 from etcdv2._types.results import Ack, ClusterHealth, EndpointHealth, Event, Outcome, Readiness, Response, Snapshot
 from etcdv2._types.settings import KEEP, Timeout
 from etcdv2._types.tls import TLS
@@ -72,11 +73,13 @@ if TYPE_CHECKING:
     from etcdv2._async.client import AsyncClient
     from etcdv2._async.keys import AsyncKeysAPI
     from etcdv2._async.mirror import AsyncMirror, AsyncMirrorChanges
+    from etcdv2._async.raw import AsyncRawAPI
     from etcdv2._async.watch.watcher import AsyncWatcher
     from etcdv2._sync.admin import AuthAPI, MembersAPI, RolesAPI, StatsAPI, UsersAPI
     from etcdv2._sync.client import Client
     from etcdv2._sync.keys import KeysAPI
     from etcdv2._sync.mirror import Mirror, MirrorChanges
+    from etcdv2._sync.raw import RawAPI
     from etcdv2._sync.watch.watcher import Watcher
 
 __all__ = [
@@ -90,6 +93,7 @@ __all__ = [
     "AsyncMembersAPI",
     "AsyncMirror",
     "AsyncMirrorChanges",
+    "AsyncRawAPI",
     "AsyncRolesAPI",
     "AsyncStatsAPI",
     "AsyncUsersAPI",
@@ -134,6 +138,8 @@ __all__ = [
     "OutcomeUnknown",
     "OutcomeUnknownTimeout",
     "RaftInternal",
+    "RawAPI",
+    "RawAnswer",
     "Readiness",
     "Response",
     "Role",
@@ -160,6 +166,7 @@ __all__ = [
 _MODULE_OF = {
     "AsyncAuthAPI": "etcdv2._async.admin",
     "AsyncMembersAPI": "etcdv2._async.admin",
+    "AsyncRawAPI": "etcdv2._async.raw",
     "AsyncRolesAPI": "etcdv2._async.admin",
     "AsyncStatsAPI": "etcdv2._async.admin",
     "AsyncUsersAPI": "etcdv2._async.admin",
@@ -177,6 +184,7 @@ _MODULE_OF = {
     "KeysAPI": "etcdv2._sync.keys",
     "Mirror": "etcdv2._sync.mirror",
     "MirrorChanges": "etcdv2._sync.mirror",
+    "RawAPI": "etcdv2._sync.raw",
     "Watcher": "etcdv2._sync.watch.watcher",
 }
 """What belongs to one of the two clients, imported when it is first used: a program uses one of them."""

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from etcdv2._async.admin import AsyncAuthAPI, AsyncMembersAPI, AsyncStatsAPI
@@ -17,7 +17,8 @@ from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._async.keys import AsyncKeysAPI
 from etcdv2._async.leader import AsyncLeaderPreference
 from etcdv2._async.probes import async_health_of_all, async_is_member, async_not_in_dns, async_readiness
-from etcdv2._async.settings import AsyncClientSettings
+from etcdv2._async.raw import AsyncRawAPI
+from etcdv2._async.settings import AsyncClientSettings, AsyncPart
 from etcdv2._async.srv import AsyncSrvDiscovery
 from etcdv2._async.transports import (
     AsyncHttpTransport,
@@ -58,12 +59,6 @@ Answer = TypeVar("Answer")
 
 LEAST_SECONDS = 0.001
 """For an endpoint that is new to `sync`, even when the deadline has passed."""
-
-
-class AsyncPart(Protocol):
-    """What can be attached to a client."""
-
-    async def close(self) -> None: ...
 
 
 class AsyncClient:
@@ -159,6 +154,7 @@ class AsyncClient:
         self._members = AsyncMembersAPI(self._dispatcher)
         self._stats = AsyncStatsAPI(self._dispatcher)
         self._auth = AsyncAuthAPI(self._dispatcher)
+        self._raw = AsyncRawAPI(self._dispatcher)
         self._parts: WeakSet[AsyncPart] = WeakSet()
 
     @classmethod
@@ -253,6 +249,11 @@ class AsyncClient:
     def auth(self) -> AsyncAuthAPI:
         """Authentication: the switch, `auth.users` and `auth.roles`."""
         return self._auth
+
+    @property
+    def raw(self) -> AsyncRawAPI:
+        """Requests of one's own, answered by bytes: what other clients' names are built on."""
+        return self._raw
 
     @property
     def endpoints(self) -> tuple[str, ...]:

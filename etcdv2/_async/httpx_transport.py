@@ -269,6 +269,8 @@ class AsyncHttpxTransport:
 class AsyncHttpxStream:
     """`AsyncStream` over an httpx response."""
 
+    keeps_time = False
+
     def __init__(
         self, response: httpx.Response, trace: AsyncHttpxTrace, endpoint: Endpoint, greetings: Greetings
     ) -> None:

@@ -120,6 +120,11 @@ class AsyncStream(Protocol):
     """An answer whose body is still arriving."""
 
     @property
+    def keeps_time(self) -> bool:
+        """Whether `read` returns when its `timeout` is over; else only `abort` ends a wait."""
+        ...
+
+    @property
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
@@ -187,6 +192,8 @@ class AsyncTransport(Protocol):
 class Stream(Protocol):
     """`AsyncStream`, blocking."""
 
+    @property
+    def keeps_time(self) -> bool: ...
     @property
     def status(self) -> int: ...
     @property

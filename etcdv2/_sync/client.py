@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from etcdv2._core.call.endpoint_pool import EndpointPool
@@ -24,7 +24,8 @@ from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.keys import KeysAPI
 from etcdv2._sync.leader import LeaderPreference
 from etcdv2._sync.probes import health_of_all, is_member, not_in_dns, readiness
-from etcdv2._sync.settings import ClientSettings
+from etcdv2._sync.raw import RawAPI
+from etcdv2._sync.settings import ClientSettings, Part
 from etcdv2._sync.srv import SrvDiscovery
 from etcdv2._sync.transports import (
     HttpTransport,
@@ -59,12 +60,6 @@ Answer = TypeVar("Answer")
 
 LEAST_SECONDS = 0.001
 """For an endpoint that is new to `sync`, even when the deadline has passed."""
-
-
-class Part(Protocol):
-    """What can be attached to a client."""
-
-    def close(self) -> None: ...
 
 
 class Client:
@@ -160,6 +155,7 @@ class Client:
         self._members = MembersAPI(self._dispatcher)
         self._stats = StatsAPI(self._dispatcher)
         self._auth = AuthAPI(self._dispatcher)
+        self._raw = RawAPI(self._dispatcher)
         self._parts: WeakSet[Part] = WeakSet()
 
     @classmethod
@@ -254,6 +250,11 @@ class Client:
     def auth(self) -> AuthAPI:
         """Authentication: the switch, `auth.users` and `auth.roles`."""
         return self._auth
+
+    @property
+    def raw(self) -> RawAPI:
+        """Requests of one's own, answered by bytes: what other clients' names are built on."""
+        return self._raw
 
     @property
     def endpoints(self) -> tuple[str, ...]:

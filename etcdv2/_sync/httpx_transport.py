@@ -270,6 +270,8 @@ class HttpxTransport:
 class HttpxStream:
     """`Stream` over an httpx response."""
 
+    keeps_time = False
+
     def __init__(self, response: httpx.Response, trace: HttpxTrace, endpoint: Endpoint, greetings: Greetings) -> None:
         self._response = response
         self._trace = trace

@@ -1,5 +1,5 @@
 # Derived from etcdv2/_async/settings.py by scripts/unasync.py: change that file, make generate.
-"""The settings of a client beside its endpoints, for what makes clients.
+"""What a client is given: its settings beside the endpoints, for what makes clients, and what is attached to it.
 
 Owns their names and types; checks nothing.
 """
@@ -7,12 +7,18 @@ Owns their names and types; checks nothing.
 from __future__ import annotations
 
 import ssl
-from typing import Literal, TypedDict
+from typing import Literal, Protocol, TypedDict
 
 from etcdv2._sync.transports import HttpTransport
 from etcdv2._types.hooks import Hook
 from etcdv2._types.settings import Consistency, TimeoutLike, Unset
 from etcdv2._types.tls import TLS
+
+
+class Part(Protocol):
+    """What can be attached to a client."""
+
+    def close(self) -> None: ...
 
 
 class ClientSettings(TypedDict, total=False):

@@ -17,6 +17,7 @@ class AsyncFastStream:
     """An answer whose body is still arriving. One task reads; any thread may `abort()`."""
 
     __slots__ = ("_aborted", "_connection", "_ended", "_give_back", "_loop", "greeting", "headers", "status")
+    keeps_time = True
 
     def __init__(
         self, connection: AsyncConnection, loop: asyncio.AbstractEventLoop, give_back: Callable[[], None]

@@ -19,6 +19,7 @@ class FastStream:
     """An answer whose body is still arriving. One thread reads; any may `abort()`."""
 
     __slots__ = ("_connection", "_end", "_ended", "_failure", "_lock", "greeting", "headers", "status")
+    keeps_time = True
 
     def __init__(self, connection: Connection, end: Callable[[Connection, bool], None]) -> None:
         """`end` takes the connection back, with whether it was read without failure."""

@@ -93,6 +93,7 @@ THEIR_TIMEOUT = keys_error(300, 500, "etcdserver: request timed out", cluster=TH
 THEIR_204 = Reply(204, headers(cluster=THEIRS), b"")
 
 LOSS = (NEXT, UNKNOWN, REMEMBER)
+AT_ONCE = Verdict(RAISE, LEADERLESS)
 NO_LEADER_THEN = (NEXT, Verdict(UNKNOWN, NOTHING), REMEMBER)
 
 TABLE: dict[str, Case] = {
@@ -200,6 +201,16 @@ def test_what_follows_for_a_session(
     assert verdict_on(came, policy, call) == expected
 
 
+@pytest.mark.parametrize("came", [NO_LEADER, STOPPED, NO_RESPONSE])
+@pytest.mark.parametrize("policy", [READ, QUORUM, WRITE])
+def test_a_missing_leader_ends_the_call_at_once_where_the_answer_itself_is_wanted(
+    came: Reply, policy: CallPolicy
+) -> None:
+    assert verdict_on(came, policy._replace(at_once=True)) == AT_ONCE
+    assert verdict_on(NO_MEMBER, policy._replace(at_once=True)) == AT_ONCE
+    assert verdict_on(DIRECTORY_TTL, policy._replace(at_once=True)).then is RAISE
+
+
 def test_headers_of_a_cluster_that_the_client_switched_to_meanwhile_show_nothing() -> None:
     view = our_view()
     view.switch_to(THEIRS)
@@ -226,7 +237,7 @@ def test_no_cluster_is_foreign_before_the_first_answer() -> None:
 
 def test_every_row_of_the_table_is_tested() -> None:
     every = [*TABLE.values(), *AFTER_LOSS.values(), *SESSION_READS.values()]
-    tested = {column for case in every for column in case.columns}
+    tested = {column for case in every for column in case.columns} | {AT_ONCE}
     rows = {name: value for name, value in vars(verdict).items() if isinstance(value, Row)}
     assert len(rows) > 15
     for name, row in rows.items():

@@ -58,6 +58,7 @@ def test_there_is_a_pair_for_every_async_class() -> None:
         "AsyncMembersAPI",
         "AsyncMirror",
         "AsyncMirrorChanges",
+        "AsyncRawAPI",
         "AsyncRolesAPI",
         "AsyncStatsAPI",
         "AsyncUsersAPI",
@@ -97,6 +98,7 @@ def test_what_waits_is_async_on_the_async_side_only(name: str) -> None:
         "AsyncKeysAPI": {"at", "watch", "mirror"},
         "AsyncMirror": {"keys", "values", "items", "get", "node", "children", "changes"},
         "AsyncMirrorChanges": {"close"},
+        "AsyncRawAPI": {"prefer", "expect_cluster"},
     }
     functions = {
         member: value
@@ -108,7 +110,7 @@ def test_what_waits_is_async_on_the_async_side_only(name: str) -> None:
 
 
 SECTIONS = {
-    "Client": {"keys": "KeysAPI", "members": "MembersAPI", "stats": "StatsAPI", "auth": "AuthAPI"},
+    "Client": {"keys": "KeysAPI", "members": "MembersAPI", "stats": "StatsAPI", "auth": "AuthAPI", "raw": "RawAPI"},
     "AuthAPI": {"users": "UsersAPI", "roles": "RolesAPI"},
 }
 

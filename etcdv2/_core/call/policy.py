@@ -23,6 +23,8 @@ class CallPolicy(NamedTuple):
     """Refuse answers older than what the client has seen."""
     commit: bool
     """Whether it goes through raft and so has `Timeout.commit` for one try."""
+    at_once: bool = False
+    """Hand over what a member without a leader says, instead of asking others and waiting for one."""
 
 
 LOCAL_READ = CallPolicy(write=False, repeat=False, session=False, commit=False)
@@ -34,6 +36,12 @@ READS: Mapping[Consistency, CallPolicy] = {
 WRITES: Mapping[bool, CallPolicy] = {
     repeat: CallPolicy(write=True, repeat=repeat, session=False, commit=True) for repeat in (False, True)
 }
+
+
+def raw_policy_for(call: Call[Any, Any]) -> CallPolicy:
+    """Of a call whose caller wants etcd's answer, whatever it says."""
+    quorum = ("quorum", "true") in call.query
+    return policy_for(call, repeat=False, quorum=quorum)._replace(at_once=True)
 
 
 def policy_for(call: Call[Any, Any], *, repeat: bool, quorum: bool) -> CallPolicy:

@@ -155,6 +155,9 @@ NO_LEADER = Row(
 (spec/protocol.md section 14). Where that ends the call its endpoint does not rest: it answered.
 """
 
+NO_LEADER_AT_ONCE = _any(Shows.LEADERLESS, Then.RAISE)
+"""The same where the caller wants the answer itself: the next call goes elsewhere."""
+
 NOTHING_FORWARDED = _any(Shows.LEADERLESS, Then.NEXT)
 """The same from a proxy that had no member to forward to."""
 
@@ -239,6 +242,8 @@ def judge_answer(
     # 3. The kinds of error.
     code, cause = (answer.error_code, answer.cause) if isinstance(answer, KeysError) else (0, "")
     if code in NO_LEADER_CODES or (code == 0 and status >= 500):
+        if policy.at_once and not (code == 300 and TTL_OF_DIRECTORY_TEXT in cause):
+            return NO_LEADER_AT_ONCE.of(policy)
         return _row_without_leader(code, cause, answer).of(policy)
     if status == NOT_THE_LEADER_STATUS and operation in LEADER_ONLY_OPERATIONS:
         return NOT_LEADING.of(policy)

@@ -198,6 +198,7 @@ def sections_of(client: Client) -> None:
     assert_type(client.members.add(["http://d:2380"]), etcdv2.Member)
     assert_type(client.stats.store(), etcdv2.StoreStats)
     assert_type(client.stats.leader(), etcdv2.LeaderStats)
+    assert_type(client.raw.send("PUT", "/v2/keys/a", form=[("value", "1")]), etcdv2.RawAnswer)
     assert_type(client.auth.enabled(), bool)
     assert_type(client.auth.users.create("u", "p", roles=["r"]), etcdv2.UserState)
     assert_type(client.auth.users.get("u"), etcdv2.User)
@@ -224,6 +225,7 @@ def sections_of(client: Client) -> None:
 async def async_sections_of(client: AsyncClient) -> None:
     assert_type(await client.members.list(), tuple[etcdv2.Member, ...])
     assert_type(await client.stats.self_(), etcdv2.SelfStats)
+    assert_type(await client.raw.poll("/v2/keys/a", timeout=None), etcdv2.RawAnswer | None)
     assert_type(await client.auth.users.list(), tuple[etcdv2.User, ...])
     assert_type(await client.version(), etcdv2.Version)
     assert_type((await client.health()).degraded, bool)

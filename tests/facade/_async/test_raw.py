@@ -1,0 +1,142 @@
+"""`client.raw`: requests of one's own, etcd's answers as they came, and one long poll at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from etcdv2 import AsyncClient, ClusterChanged, OutcomeUnknown, RawAnswer, UnexpectedAnswer, V2ApiDisabled
+from etcdv2.testing import Server
+from tests.facade._async.conftest import Connect
+from tests.recipes._async.background import AsyncBackground
+from tests.tools.fault_server import FaultServer, answer, close
+from tests.tools.scripted_store import ScriptedStore
+from tests.tools.waiting import PATIENT, SOON, async_until
+
+HEADERS = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "X-Raft-Index": "9", "X-Raft-Term": "2"}
+NO_LEADER = b'{"errorCode":300,"message":"Raft Internal Error","cause":"etcdserver: no leader","index":7}'
+
+
+async def test_answers_and_refusals_come_as_etcd_gave_them(client: AsyncClient, etcd: Server) -> None:
+    raw = client.raw
+    made = await raw.send("PUT", "/v2/keys/a%20b", form=[("value", "1 & 2")])
+    assert (made.status, json.loads(made.body)["node"]["key"]) == (201, "/a b")
+    assert (made.endpoint, made.cluster_id, made.index > 0, made.raft_term > 0) == (
+        etcd.url,
+        client.cluster_id,
+        True,
+        True,
+    )
+    assert (await client.keys.get("/a b")).value == "1 & 2"
+
+    read = await raw.send("GET", "/v2/keys/a b", query=[("quorum", "true")])
+    assert (read.status, json.loads(read.body)["action"]) == (200, "get")
+
+    missing = await raw.send("GET", "/v2/keys/none")
+    assert (missing.status, json.loads(missing.body)["errorCode"], missing.index) == (404, 100, made.index)
+    assert (await raw.send("DELETE", "/v2/auth/users/nobody")).status == 404
+    assert b"etcdserver" in (await raw.send("GET", "/version")).body
+
+
+async def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: AsyncClient) -> None:
+    first = await client.keys.set("/a/b", "1")
+    query = [("recursive", "true"), ("waitIndex", str(first.index))]
+    past = await client.raw.poll("/v2/keys/a", query=query, timeout=SOON)
+    assert past is not None
+    assert json.loads(past.body)["node"]["value"] == "1"
+    assert await client.raw.poll("/v2/keys/a", timeout=0.2) is None
+
+    waiting = AsyncBackground[Any](lambda: client.raw.poll("/v2/keys/c", timeout=None))
+    while not waiting.done():
+        await client.keys.set("/c", "2")
+    found = await waiting.result()
+    assert json.loads(found.body)["node"]["value"] == "2"
+
+    for _ in range(1001):
+        await client.keys.set("/c", "3")
+    old = await client.raw.poll("/v2/keys/a", query=query, timeout=SOON)
+    assert old is not None
+    assert (old.status, json.loads(old.body)["errorCode"]) == (400, 401)
+
+
+async def test_poll_goes_on_behind_the_first_one_where_its_connection_broke(connect: Connect) -> None:
+    with ScriptedStore() as store:
+        client = connect(store.endpoint.url, timeout=PATIENT)
+        waiting = AsyncBackground[Any](lambda: client.raw.poll("/v2/keys/k", timeout=None))
+        await async_until(lambda: any("wait=true" in target for target in store.asked))
+        store.hang_up()
+        store.happen()
+        found: RawAnswer = await waiting.result()
+        assert json.loads(found.body)["node"]["modifiedIndex"] == 101
+        assert [target for target in store.asked if "/k?" in target] == [
+            "/v2/keys/k?wait=true",
+            "/v2/keys/k?wait=true&waitIndex=101",
+        ]
+
+
+@pytest.mark.parametrize("transport", ["fast"])
+async def test_poll_leaves_a_member_that_is_silent(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etcdv2._async.raw.SILENCE_SECONDS", 0.1)
+    with ScriptedStore() as silent, ScriptedStore() as well:
+        client = connect([silent.endpoint.url, well.endpoint.url], timeout=replace(PATIENT, attempt=0.5))
+        client.raw.prefer(silent.endpoint.url)
+        assert client.raw.endpoint == silent.endpoint.url
+        waiting = AsyncBackground[Any](lambda: client.raw.poll("/v2/keys/k", timeout=None))
+        await async_until(lambda: silent.watching == 1)
+        silent.stalled = True
+        await async_until(lambda: any("waitIndex=101" in target for target in well.asked))
+        well.happen()
+        assert (await waiting.result()).endpoint == well.endpoint.url
+
+
+async def test_missing_leader_is_said_at_once_and_the_next_call_goes_elsewhere(connect: Connect) -> None:
+    no_leader = answer(500, HEADERS, NO_LEADER)
+    with FaultServer(default=no_leader) as one, FaultServer(default=answer(200, HEADERS, b'{"action":"get"}')) as two:
+        for method in ("GET", "PUT"):
+            client = connect([one.endpoint.url, two.endpoint.url], timeout=PATIENT)
+            client.raw.prefer(one.endpoint.url)
+            refused = await client.raw.send(method, "/v2/keys/a", query=[("quorum", "true")])
+            assert (refused.status, refused.body, refused.endpoint) == (500, NO_LEADER, one.endpoint.url)
+            assert (await client.raw.send("GET", "/v2/keys/a")).endpoint == two.endpoint.url
+        assert len(one.requests) == 2
+
+
+async def test_write_is_sent_once_and_what_no_etcd_says_is_an_error(connect: Connect) -> None:
+    with FaultServer(close(), default=answer(200, HEADERS, b"<html>")) as server:
+        client = connect(server.endpoint.url, timeout=PATIENT)
+        with pytest.raises(OutcomeUnknown):
+            await client.raw.send("PUT", "/v2/keys/a", form=[("value", "1")])
+        with pytest.raises(UnexpectedAnswer):
+            await client.raw.send("GET", "/v2/keys/a")
+        server.default = answer(404, {}, b"404 page not found\n")
+        with pytest.raises(V2ApiDisabled):
+            await client.raw.send("GET", "/v2/keys/a")
+        assert [one.method for one in server.requests].count("PUT") == 1
+
+
+async def test_another_cluster_than_the_expected_one_is_said_once(connect: Connect) -> None:
+    with FaultServer(default=answer(200, HEADERS, b'{"action":"get"}')) as server:
+        client = connect(server.endpoint.url, timeout=PATIENT)
+        client.raw.expect_cluster("bb")
+        with pytest.raises(ClusterChanged) as caught:
+            await client.raw.send("GET", "/v2/keys/a")
+        assert (caught.value.old, caught.value.new) == ("bb", "aa")
+        assert (await client.raw.send("GET", "/v2/keys/a")).cluster_id == "aa"
+
+        client.raw.expect_cluster("bb")
+        client.raw.expect_cluster("")
+        assert (await client.raw.send("GET", "/v2/keys/a")).cluster_id == client.cluster_id == "aa"
+
+
+async def test_what_is_no_request_is_refused(client: AsyncClient) -> None:
+    with pytest.raises(ValueError, match="method"):
+        await client.raw.send("PATCH", "/v2/keys/a")
+    with pytest.raises(ValueError, match="slash"):
+        await client.raw.send("GET", "v2/keys/a")
+    with pytest.raises(ValueError, match="one body"):
+        await client.raw.send("PUT", "/v2/keys/a", form=[], json={})
+    with pytest.raises(ValueError, match="poll"):
+        await client.raw.send("GET", "/v2/keys/a", query=[("wait", "true")])
