@@ -3,6 +3,7 @@
 `DataDirectory` reads a member's files, stopped or running; `V2Store` is the server's v2 store as pure
 Python, which replays them. `read_tree` reads over HTTP. Each makes a `Tree`, which `write_dump` and
 `read_dump` keep in a file, `compare` holds against another, and `load` writes into a cluster.
+`compare_members` holds the directories of a cluster's members against each other.
 `check_directory` and `check_cluster` say whether etcd 3.6 would start, and `purge` empties the v2 store.
 What asks a cluster is there for an AsyncClient as well: `async_read_tree`, `async_load`,
 `async_check_cluster`, `async_purge`. What reads and writes files is not: `asyncio.to_thread` runs it aside.
@@ -16,6 +17,7 @@ from etcdv2.transfer._async.online import async_read_tree
 from etcdv2.transfer._async.purge import async_purge
 from etcdv2.transfer._check import RECIPE, ClusterCheck, DirectoryCheck, check_directory
 from etcdv2.transfer._compare import Difference, compare
+from etcdv2.transfer._compare_members import MemberComparison, MembersCompared, compare_members
 from etcdv2.transfer._data_directory import DataDirectory, MemberState, RequestCount
 from etcdv2.transfer._dumpfile import read_dump, write_dump
 from etcdv2.transfer._errors import DamagedFile, NoDataDirectory, TransferError
@@ -41,7 +43,9 @@ __all__ = [
     "DirectoryCheck",
     "DumpNode",
     "Loaded",
+    "MemberComparison",
     "MemberState",
+    "MembersCompared",
     "NoDataDirectory",
     "NotPurged",
     "Purged",
@@ -62,6 +66,7 @@ __all__ = [
     "check_cluster",
     "check_directory",
     "compare",
+    "compare_members",
     "load",
     "purge",
     "read_dump",

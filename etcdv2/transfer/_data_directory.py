@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etcdv2.transfer._crc32c import Extend, find_extend
-from etcdv2.transfer._errors import DamagedFile, NoDataDirectory
+from etcdv2.transfer._errors import DamagedFile, NoDataDirectory, TransferError
 from etcdv2.transfer._members import VERSION_PATH, attributes_of, version_of
 from etcdv2.transfer._protobuf import Malformed
 from etcdv2.transfer._raftlog import Deed, MemberNews, carry_out, decode
@@ -119,17 +119,21 @@ class DataDirectory:
         source |= {"raft_index": str(state.raft_index)}
         return tree_of_store(state.store, root=root, made=made, source=source, auth=auth, secrets=secrets)
 
-    def read(self) -> MemberState:
-        """The v2 store in it, and how it was found."""
+    def read(self, *, until: int | None = None) -> MemberState:
+        """The v2 store in it, and how it was found.
+
+        until: the raft index of the last entry that counts, for a look at an earlier moment. Raises
+            TransferError where no snapshot is that old, and the log does not begin with the first entry.
+        """
         for left in reversed(range(LISTINGS)):
             try:
-                return self._read()
+                return self._read(until)
             except FileNotFoundError:
                 if not left:
                     raise
         raise AssertionError
 
-    def _read(self) -> MemberState:
+    def _read(self, until: int | None) -> MemberState:
         member = self.path if (self.path / "wal").is_dir() else self.path / "member"
         files = wal_files(self.wal_dir or member / "wal")
         if not files:
@@ -143,16 +147,20 @@ class DataDirectory:
             except DamagedFile as error:
                 notes.append(f"passed over: {error}")
                 continue
+            if until is not None and snap.index > until:
+                continue
             log, damage = self._read_log(_from(files, snap.index), snap.index)
             if (snap.index, snap.term) in log.snapshots and (snap.index <= log.commit or damage is not None):
-                return self._replay(snap, log, damage, notes)
+                return self._replay(snap, log, damage, notes, until)
             notes.append(f"passed over: {path}: the log does not name it")
 
         # 2. None: then the log has to begin with the first entry.
+        if files[0].index > 0 and until is not None:
+            raise TransferError(f"{self.path}: the files do not reach back to entry {until}")
         if files[0].index > 0:
             raise DamagedFile(files[0].path, f"the log begins behind entry {files[0].index}, and no snapshot is there")
         log, damage = self._read_log(files, 0)
-        return self._replay(None, log, damage, notes)
+        return self._replay(None, log, damage, notes, until)
 
     def _read_log(self, files: list[WalFile], after: int) -> tuple[WalContents, DamagedFile | None]:
         log = WalContents()
@@ -165,10 +173,16 @@ class DataDirectory:
         return log, None
 
     def _replay(
-        self, snap: SnapFile | None, log: WalContents, damage: DamagedFile | None, notes: list[str]
+        self,
+        snap: SnapFile | None,
+        log: WalContents,
+        damage: DamagedFile | None,
+        notes: list[str],
+        until: int | None,
     ) -> MemberState:
         start = 0 if snap is None else snap.index
         end = max(start, len(log.entries) + start if self._all_entries else log.commit)
+        end = end if until is None else min(end, until)
         if log.torn:
             notes.append(f"the end of the log was not written in full: {log.torn}")
 

@@ -1,7 +1,7 @@
 """A tree as a file: one line of JSON each for a header, roles and users, nodes, and the end.
 
 Owns the format `etcdv2-dump`, version 1. The last line has the number of nodes and the SHA-256 of all lines
-before it, so that a file that was cut off or changed is noticed. A name that ends in `.gz` is compressed.
+before it, so that a file that was cut off or changed is noticed. A name that ends in `.gz` or `.zst` is compressed.
 A file with hashes of passwords is for its owner alone (mode 0600).
 """
 
@@ -10,17 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
-import gzip
 import hashlib
 import json
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
 from etcdv2.transfer._errors import DamagedFile
+from etcdv2.transfer._packing import packing, unpacking
 from etcdv2.transfer._text import bytes_of, is_exact, text_of
 from etcdv2.transfer._tree import SECOND, AuthEntry, DumpNode, Tree, tree_from
 
@@ -30,17 +29,15 @@ FORMAT, VERSION = "etcdv2-dump", 1
 def write_dump(tree: Tree, path: str | os.PathLike[str]) -> None:
     """Write the tree to a file, which is there as a whole or not at all.
 
-    Raises OSError where it cannot be written.
+    Compressed where the name ends in `.gz`, or in `.zst`: then TransferError without the extra `zstd` (or Python
+    3.14). Raises OSError where it cannot be written.
     """
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as plain:
-            if target.suffix == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0) as packed:
-                    _write(tree, cast("IO[bytes]", packed))
-            else:
-                _write(tree, plain)
+            with packing(plain, target.suffix) as stream:
+                _write(tree, stream)
             plain.flush()
             os.fsync(plain.fileno())
         if not tree.has_secrets:
@@ -54,20 +51,18 @@ def write_dump(tree: Tree, path: str | os.PathLike[str]) -> None:
 
 
 def read_dump(path: str | os.PathLike[str]) -> Tree:
-    """The tree in a file. Raises DamagedFile where it is no whole dump, and OSError where it cannot be read."""
+    """The tree in a file. Raises DamagedFile where it is no whole dump, and OSError where it cannot be read.
+
+    TransferError for `.zst` without the extra `zstd` (or Python 3.14).
+    """
     source = Path(path)
-    packed = source.suffix == ".gz"
-    with cast("IO[bytes]", gzip.open(source) if packed else source.open("rb")) as stream:
+    with unpacking(source) as stream:
         try:
             return _tree(_documents(source, stream), source)
-        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-            raise DamagedFile(source, f"{error}") from None
         except (DamagedFile, OSError):
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
             raise DamagedFile(source, f"a line is not as it should be: {error!r:.200}") from None
-        except zlib.error as error:
-            raise DamagedFile(source, f"it cannot be unpacked: {error}") from None
 
 
 def _write(tree: Tree, stream: IO[bytes]) -> None:

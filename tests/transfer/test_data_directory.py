@@ -12,7 +12,7 @@ import pytest
 
 from etcdv2 import Client, KeyNotFound
 from etcdv2.testing import Cluster, Server
-from etcdv2.transfer import DamagedFile, DataDirectory, MemberState, NoDataDirectory, V2Store
+from etcdv2.transfer import DamagedFile, DataDirectory, NoDataDirectory, TransferError, V2Store, compare_members
 from etcdv2.transfer._protobuf import Fields
 from etcdv2.transfer._text import as_etcd_shows
 from tests.tools.waiting import PATIENT, until
@@ -118,24 +118,66 @@ def test_a_running_member_can_be_read_beside_it(etcd_binary: Path) -> None:
     assert indexes[-1] > indexes[0]
 
 
-def test_changes_of_members_take_their_indexes(etcd_binary: Path) -> None:
+def test_members_of_one_cluster_are_read_and_compared(etcd_binary: Path, tmp_path: Path) -> None:
+    """Changes of members take their indexes; a member that ended earlier is behind, and not different."""
     with Cluster(3, etcd_binary, args=["--strict-reconfig-check=false"]) as cluster:
+        early = cluster.followers()[0]
         with Client(cluster.endpoints, timeout=PATIENT) as client:
             client.keys.set("/a", "1")
             member = client.members.add("http://127.0.0.1:1")
             client.members.update(member.id, "http://127.0.0.1:2")
             client.members.remove(member.id)
-            client.keys.set("/b", "2")
+            client.keys.set("/b", "2", ttl=10_000)
+            early.stop()
+            for number in range(30):
+                client.keys.set("/c", str(number))
             index = client.keys.get("/", quorum=True).index
-        states: list[MemberState] = []
         for server in cluster.members:
             server.stop()
-            states.append(DataDirectory(server.data_dir, all_entries=True).read())
+        directories = [DataDirectory(server.data_dir, all_entries=True) for server in cluster.members]
+        found = compare_members(directories)
 
-    newest = max(states, key=lambda state: (state.term, state.last_index))
-    assert newest.store.index == index
-    assert len({state.cluster_id for state in states}) == 1
-    assert len({state.member_id for state in states}) == 3
+        # The newest has all of it.
+        assert found.state.store.index == index
+        assert found.newest.path != early.data_dir
+        states = [found.state, *(other.state for other in found.others)]
+        assert len({state.cluster_id for state in states}) == 1
+        assert len({state.member_id for state in states}) == 3
+
+        # One is behind; none is different.
+        behind = {other.directory.path: other.behind for other in found.others}
+        assert behind[early.data_dir] > 25
+        assert [str(one) for other in found.others for one in other.differences] == []
+        assert found.equal
+        assert "the same at entry" in str(found)
+
+        # One that is not what it was.
+        folder = tmp_path / "data"
+        shutil.copytree(early.data_dir, folder, ignore=shutil.ignore_patterns("db"))
+        log = log_of(folder)
+        log.write_bytes(log.read_bytes().replace(b"/1/b", b"/1/d"))
+        other = compare_members([found.newest, DataDirectory(folder, all_entries=True, check_crc=False)])
+        assert [str(one) for one in other.others[0].differences] == ["- /b", "+ /d"]
+        assert not other.equal
+        assert "differs at entry" in str(other)
+        with pytest.raises(TransferError, match="are of one member"):
+            compare_members([directories[0], directories[0]])
+    with pytest.raises(ValueError, match="no data directory"):
+        compare_members([])
+
+
+def test_an_earlier_moment_is_read_where_the_files_reach_back(etcd_binary: Path) -> None:
+    with start(etcd_binary, SNAPSHOTS) as server:
+        with Client(server.url, timeout=PATIENT) as client:
+            for number in range(25):
+                client.keys.set("/n", str(number))
+        server.stop()
+        directory = DataDirectory(server.data_dir, all_entries=True)
+        now = directory.read()
+        before = directory.read(until=now.raft_index - 20)
+        assert now.snapshot_index > before.raft_index == now.raft_index - 20
+        assert before.store.index == now.store.index - 20
+        assert before.store.get("/1/n").value == str(int(now.store.get("/1/n").value or "") - 20)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import json
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from etcdv2.transfer import (
     DamagedFile,
     DataDirectory,
     DumpNode,
+    TransferError,
     Tree,
     async_read_tree,
     compare,
@@ -48,11 +50,11 @@ def tree(*found: DumpNode, **about: object) -> Tree:
 
 
 @settings(deadline=None, max_examples=40)
-@given(found=st.lists(nodes, max_size=8), packed=st.booleans())
+@given(found=st.lists(nodes, max_size=8), suffix=st.sampled_from(["", ".gz", ".zst"]))
 def test_a_dump_read_back_is_the_tree(
-    tmp_path_factory: pytest.TempPathFactory, found: list[DumpNode], packed: bool
+    tmp_path_factory: pytest.TempPathFactory, found: list[DumpNode], suffix: str
 ) -> None:
-    path = tmp_path_factory.mktemp("dump") / ("d.jsonl.gz" if packed else "d.jsonl")
+    path = tmp_path_factory.mktemp("dump") / f"d.jsonl{suffix}"
     kept = tree(*found, hidden="all", auth=(AuthEntry("role", "r", {"permissions": {}}),), auth_enabled=True)
     write_dump(kept, path)
     assert read_dump(path) == kept
@@ -97,22 +99,37 @@ def test_lines_are_as_they_are_described(tmp_path: Path) -> None:
     assert (end["end"], end["nodes"], len(end["sha256"])) == (True, 4, 64)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_dump_that_was_cut_off_or_changed_is_noticed(tmp_path: Path, packed: bool) -> None:
-    path = tmp_path / ("d.gz" if packed else "d.jsonl")
-    write_dump(tree(DumpNode("/a", "1", 4, 4), DumpNode("/b", None, 5, 5)), path)
+@pytest.mark.parametrize("suffix", [".jsonl", ".gz", ".zst"])
+def test_a_dump_that_was_cut_off_or_changed_is_noticed(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"d{suffix}"
+    kept = tree(DumpNode("/a", "1", 4, 4), DumpNode("/b", None, 5, 5))
+    write_dump(kept, path)
     whole = path.read_bytes()
-    for size in range(len(whole) - 1):
+    unchecked = 4 if suffix == ".zst" else 1  # a checksum behind the last line, which has one itself
+    for size in range(len(whole) - unchecked):
         path.write_bytes(whole[:size])
         with pytest.raises(DamagedFile):
             read_dump(path)
-    if packed:  # the name, time and system in gzip's header say nothing
-        whole = gzip.decompress(whole)
-        path = tmp_path / "d.jsonl"
-    for at in range(len(whole) - 1):
+
+    # Of headers of compressed files some bits say nothing.
+    for at in range(len(whole) - unchecked):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(DamagedFile):
-            read_dump(path)
+        with pytest.raises(DamagedFile) if suffix == ".jsonl" else contextlib.suppress(DamagedFile):
+            assert read_dump(path) == kept
+
+
+def test_without_a_library_for_zst_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is left behind."""
+    for name in ("compression.zstd", "zstandard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(TransferError, match=r"pip install 'etcdv2\[zstd\]'"):
+        write_dump(tree(), tmp_path / "d.zst")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "d.zst").write_bytes(b"x")
+    with pytest.raises(TransferError, match="zstandard"):
+        read_dump(tmp_path / "d.zst")
 
 
 @pytest.mark.parametrize(

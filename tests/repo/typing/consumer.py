@@ -397,5 +397,8 @@ async def the_way_out(client: Client, asynchronous: AsyncClient) -> None:
     assert_type(transfer.purge(client, cluster_id="1", dump=None).recipe, tuple[str, ...])
     state = transfer.DataDirectory("/var/lib/etcd", wal_dir=None, check_crc=False).read()
     assert_type(state.store, transfer.V2Store)
+    members = transfer.compare_members([transfer.DataDirectory("/var/lib/etcd")])
+    assert_type(members.newest, transfer.DataDirectory)
+    assert_type(members.others[0].at, int | None)
     assert_type(state.store.get("/1/app"), transfer.StoreNode)
     assert_type(list(transfer.compare(tree, transfer.read_dump("a.gz"))), list[transfer.Difference])
