@@ -179,8 +179,8 @@ class LongRun:
         # One with snapshots reads the state again where another process has taken over, perhaps of another history.
         allowed = {one: self.faults if one.snapshots else 0 for one in self.everybody}
         assert not [f"{one!r}: {one.holes} holes" for one in self.everybody if one.holes > allowed[one]]
-        for key in ("/", "/long"):  # by polls, of which each brings one event, and by streams, in turn
-            assert 50 < opened[f"/v2/keys{key}"] < CHANGES / 2, opened
+        for key in ("/", "/long"):  # by polls and by streams in turn; by how many of each, the machine's speed decides
+            assert opened[f"/v2/keys{key}"] > 50, opened
 
 
 Reading = Callable[..., contextlib.AbstractContextManager[Counter[str]]]
