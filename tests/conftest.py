@@ -19,7 +19,7 @@ from etcdv2.testing import Certificates, Server, find_binary, make_certificates,
 from tests.tools import boxes, described
 from tests.tools.covering import Sides, covering
 
-pytest_plugins = ["etcdv2.testing.fixtures"]
+pytest_plugins = ["etcdv2.testing.fixtures", "tests.tools.thorough"]
 
 BINARIES = [Path(path).absolute() for path in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep) if path] or [
     find_binary(None)

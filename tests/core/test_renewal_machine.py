@@ -25,18 +25,18 @@ from tests.tools.watch_machine import (
     scaled,
 )
 
-RUNS = int(os.environ.get("ETCDV2_MACHINE_RUNS", "300"))
+RUNS = int(os.environ.get("ETCDV2_MACHINE_RUNS", "100"))
 ENOUGH = 20_000
 """Runs within which what is wrong is found; mostly some hundred are enough."""
 
 
-@pytest.mark.timeout(3600 if RUNS > 300 else 300)
+@pytest.mark.timeout(3600 if RUNS > 100 else 300)
 @pytest.mark.parametrize("name", DIRECT)
 def test_nothing_is_lost_silently_where_ends_are_answered(name: str) -> None:
     assert first_failure(DIRECT[name], RUNS) is None
 
 
-@pytest.mark.timeout(3600 if RUNS > 300 else 300)
+@pytest.mark.timeout(3600 if RUNS > 100 else 300)
 @pytest.mark.parametrize("name", WEAK)
 def test_nothing_is_lost_silently_where_ends_are_not_answered_and_one_of_two_polls_hears(name: str) -> None:
     assert first_failure(WEAK[name], RUNS) is None

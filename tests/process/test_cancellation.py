@@ -113,6 +113,7 @@ async def prepare(client: AsyncClient) -> None:
         await client.keys.set(f"/tree/{name}", value)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("work", WORKS + WATCHING)
 async def test_call_cancelled_at_any_await_leaves_the_client_sound(

@@ -65,6 +65,7 @@ def test_child_is_not_locked_by_what_another_thread_did_at_the_fork(etcd: Server
     goes_well(case, etcd)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["close", "client", "collect", "exit"])
 def test_child_that_ends_its_copy_of_a_watch_leaves_the_parents_alone(etcd: Server, transport: str, how: str) -> None:
     goes_well(f"watching-{how}", etcd, transport)

@@ -35,6 +35,7 @@ WORKS: dict[str, Callable[[Client], Any]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("only", [EVERYWHERE, SYSTEM_CALLS])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, Stop, Alarm])
 @pytest.mark.parametrize("name", WORKS)

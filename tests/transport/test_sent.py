@@ -146,6 +146,7 @@ def _elsewhere(work: Callable[[], None]) -> None:
     thread.join()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["threads", "httpx"])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_blocking_call_interrupted_at_any_system_call_claims_no_less_than_what_arrived(
@@ -206,6 +207,7 @@ async def steps(task: asyncio.Task[Any], number: int) -> int:
     return number
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ON_LOOP)
 @pytest.mark.parametrize("way", ["time is over", "closed", "cancelled"])
 def test_task_interrupted_at_any_step_claims_no_less_than_what_arrived(
