@@ -35,11 +35,30 @@ def check_margin(margin: object, ttl: int) -> float | None:
 
 def check_owner(owner: object) -> str:
     """Raises TypeError or ValueError unless it can be a part of a key that is seen in listings."""
-    if not isinstance(owner, str):
-        raise TypeError(f"owner {owner!r}: must be a str")
-    if not owner or "/" in owner or owner.startswith("_") or owner in (".", ".."):
-        raise ValueError(f"owner {owner!r}: must be one segment of a key, and not begin with '_', which hides it")
-    return owner
+    return check_segment("owner", owner)
+
+
+def check_segment(what: str, name: object) -> str:
+    """The same for any name, which `what` says in the error."""
+    if not isinstance(name, str):
+        raise TypeError(f"{what} {name!r}: must be a str")
+    if not name or "/" in name or name.startswith("_") or name in (".", ".."):
+        raise ValueError(f"{what} {name!r}: must be one segment of a key, and not begin with '_', which hides it")
+    return name
+
+
+def check_text(what: str, value: object) -> str:
+    """Raises TypeError unless it is a str."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what}: a {type(value).__name__}; must be a str")
+    return value
+
+
+def check_int(what: str, number: object) -> int:
+    """Raises TypeError unless it is an int."""
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{what} {number!r}: must be an int")
+    return number
 
 
 def check_timeout(timeout: object) -> None:
@@ -73,8 +92,7 @@ def recipe_key(key: object) -> str:
 
 def check_count(what: str, count: object) -> int:
     """Raises TypeError or ValueError unless it is 1 or more."""
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise TypeError(f"{what} {count!r}: must be an int")
-    if count < 1:
+    number = check_int(what, count)
+    if number < 1:
         raise ValueError(f"{what} {count!r}: must be at least 1")
-    return count
+    return number

@@ -80,6 +80,8 @@ class AsyncHeldKey:
         """Creates of this key that may be carried out after its deletion."""
         self.holder: tuple[ref[object], str] | None = None
         """Which task or thread has acquired it, and what it cannot acquire twice."""
+        self.bar = ""
+        """A value that it gets, and with it expires, instead of its deletion where one of `ghosts` may come."""
         self.parent = ""
         """A directory to remove with it, when it is empty."""
 
@@ -221,9 +223,7 @@ class AsyncHeldKey:
         until = clock.now() + seconds
         while self._to_delete and (left := until - clock.now()) > 0:
             try:
-                await self._client.keys.delete(
-                    self.key, prev_index=self.state.index, repeat_writes=False, timeout=within(left)
-                )
+                await self._end_key(within(left))
                 self._to_delete = False
             except (*NO_LONGER_OURS, ClusterChanged, ValueError):  # or the client was closed
                 self._to_delete = False
@@ -234,6 +234,15 @@ class AsyncHeldKey:
         if not self._to_delete and self.parent:
             await self._tidy(until)
         return not self._to_delete
+
+    async def _end_key(self, limit: Timeout) -> None:
+        """One try of its deletion; or of barring its name, so that no late create can make it again."""
+        keys, index = self._client.keys, self.state.index
+        if self.bar and self.ghosts is not None:
+            ttl = 2 * self.state.times.ttl
+            await keys.set(self.key, self.bar, ttl=ttl, prev_index=index, repeat_writes=False, timeout=limit)
+        else:
+            await keys.delete(self.key, prev_index=index, repeat_writes=False, timeout=limit)
 
     async def _tidy(self, until: float) -> None:
         """Remove the directory, where nobody else is in it: one try, as nothing depends on it."""

@@ -64,6 +64,8 @@ class AsyncKeeping:
         self.held: Registry[AsyncHeld] = Registry()
         self.leases: Registry[AsyncKept] = Registry()
         self.waits: Registry[AsyncStoppable] = Registry()
+        self.shared: dict[str, AsyncStoppable] = {}
+        """By the key of a queue: the live copy of it that all its consumers use."""
         client.attach(self)
         register_after_fork(self)
 

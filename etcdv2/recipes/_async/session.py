@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from etcdv2 import AsyncClient
-from etcdv2._runtime import clock
-from etcdv2.recipes._arguments import check_count, check_margin, check_owner, check_timeout, lease_ttl, recipe_key
+from etcdv2.recipes._arguments import check_count, check_int, check_margin, check_owner, lease_ttl, recipe_key
+from etcdv2.recipes._async.barrier import AsyncBarrier
 from etcdv2.recipes._async.contest import Terms
+from etcdv2.recipes._async.counter import AsyncCounter
+from etcdv2.recipes._async.double_barrier import AsyncDoubleBarrier
 from etcdv2.recipes._async.election import AsyncElection
-from etcdv2.recipes._async.ephemeral import AsyncCreation
-from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeping import AsyncKeeping
 from etcdv2.recipes._async.lease import AsyncLease
 from etcdv2.recipes._async.lock import AsyncLock, AsyncRWLock
-from etcdv2.recipes._async.registration import AsyncPresence, AsyncRegistration
+from etcdv2.recipes._async.making import async_make_lease, async_register
+from etcdv2.recipes._async.party import AsyncParty
+from etcdv2.recipes._async.queue import AsyncQueue
+from etcdv2.recipes._async.registration import AsyncRegistration
 from etcdv2.recipes._contest import Kind
 from etcdv2.recipes._lease import LeaseTimes
-
-R = TypeVar("R")
-
-CREATE_SECONDS = 20.0
 
 
 class AsyncSession:
@@ -89,13 +87,7 @@ class AsyncSession:
         the session deletes the key if it comes after all.
         """
 
-        def make(held: AsyncHeldKey) -> AsyncLease:
-            lease = AsyncLease(self._keeping, held)
-            self._keeping.plan(held, held)
-            self._keeping.acquired(lease, held)
-            return lease
-
-        return await self._create(recipe_key(key), value, self._times_of(ttl), timeout, make)
+        return await async_make_lease(self._keeping, recipe_key(key), value, self._times_of(ttl), timeout)
 
     async def register(
         self,
@@ -111,15 +103,9 @@ class AsyncSession:
         `takeover`: take the key from whoever has it, for example from this program's last run, whose
         key has not expired yet. Else KeyExists. The rest is as for `create`.
         """
-        times = self._times_of(ttl)
-
-        def make(held: AsyncHeldKey) -> AsyncRegistration:
-            presence = AsyncPresence(self._client, held, times, self._keeping.rng, takeover)
-            registration = AsyncRegistration(self._keeping, presence)
-            self._keeping.plan(presence, held)
-            return registration
-
-        return await self._create(recipe_key(key), value, times, timeout, make, takeover=takeover)
+        return await async_register(
+            self._keeping, recipe_key(key), value, self._times_of(ttl), timeout, takeover=takeover
+        )
 
     def lock(
         self, key: str, *, ttl: int | timedelta | None = None, owner: str | None = None, tidy: bool = False
@@ -149,6 +135,26 @@ class AsyncSession:
         """An election: one key, with the leader's value in it."""
         return AsyncElection(self._keeping, recipe_key(key), self._times_of(ttl))
 
+    def party(self, key: str, *, ttl: int | timedelta | None = None) -> AsyncParty:
+        """A directory in which each member has a key, and who is in it at the moment."""
+        return AsyncParty(self._keeping, recipe_key(key), self._times_of(ttl))
+
+    def queue(self, key: str, *, ttl: int | timedelta = 30) -> AsyncQueue:
+        """A queue of items that are given to one consumer at a time. `ttl`: of a claim."""
+        return AsyncQueue(self._keeping, recipe_key(key), self._times_of(ttl))
+
+    def barrier(self, key: str) -> AsyncBarrier:
+        """A key that holds up whoever waits for it to go."""
+        return AsyncBarrier(self._keeping, recipe_key(key), self._times_of)
+
+    def double_barrier(self, key: str, count: int, *, ttl: int | timedelta | None = None) -> AsyncDoubleBarrier:
+        """For `count` participants who begin together, and end together. All programs must name the same count."""
+        return AsyncDoubleBarrier(self._keeping, recipe_key(key), check_count("count", count), self._times_of(ttl))
+
+    def counter(self, key: str, *, default: int = 0) -> AsyncCounter:
+        """A number that is added to, each time exactly once. `default`: where there is no key yet."""
+        return AsyncCounter(self._keeping, recipe_key(key), check_int("default", default))
+
     async def close(self, *, release: bool = True) -> None:
         """End all leases and waits, for at most 2 s; keys that are not deleted by then expire.
 
@@ -165,33 +171,6 @@ class AsyncSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _create(
-        self,
-        key: str,
-        value: str,
-        times: LeaseTimes,
-        timeout: float | None,
-        make: Callable[[AsyncHeldKey], R],
-        *,
-        takeover: bool = False,
-    ) -> R:
-        """The key, and what `make` makes of it; on every other way out it is deleted."""
-        self._keeping.check_open()
-        check_timeout(timeout)
-        creation = AsyncCreation(self.client, key, value, times, self._keeping.rng, self._keeping.tokens)
-        held: AsyncHeldKey | None = None
-        try:
-            until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
-            held = await creation.create(until, self._keeping.check_open, takeover=takeover)
-            return make(held)
-        except BaseException:
-            if held is not None:
-                held.end()
-                self._keeping.look_at(held)
-            elif creation.may_come:
-                self._keeping.look_at(creation)
-            raise
 
     def _times_of(self, ttl: int | timedelta | None) -> LeaseTimes:
         return self._times if ttl is None else LeaseTimes.of(lease_ttl(ttl), check_margin(self._margin, lease_ttl(ttl)))

@@ -65,6 +65,8 @@ class Keeping:
         self.held: Registry[Held] = Registry()
         self.leases: Registry[Kept] = Registry()
         self.waits: Registry[Stoppable] = Registry()
+        self.shared: dict[str, Stoppable] = {}
+        """By the key of a queue: the live copy of it that all its consumers use."""
         client.attach(self)
         register_after_fork(self)
 

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from etcdv2 import Client
-from etcdv2._runtime import clock
-from etcdv2.recipes._arguments import check_count, check_margin, check_owner, check_timeout, lease_ttl, recipe_key
+from etcdv2.recipes._arguments import check_count, check_int, check_margin, check_owner, lease_ttl, recipe_key
 from etcdv2.recipes._contest import Kind
 from etcdv2.recipes._lease import LeaseTimes
+from etcdv2.recipes._sync.barrier import Barrier
 from etcdv2.recipes._sync.contest import Terms
+from etcdv2.recipes._sync.counter import Counter
+from etcdv2.recipes._sync.double_barrier import DoubleBarrier
 from etcdv2.recipes._sync.election import Election
-from etcdv2.recipes._sync.ephemeral import Creation
-from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeping import Keeping
 from etcdv2.recipes._sync.lease import Lease
 from etcdv2.recipes._sync.lock import Lock, RWLock
-from etcdv2.recipes._sync.registration import Presence, Registration
-
-R = TypeVar("R")
-
-CREATE_SECONDS = 20.0
+from etcdv2.recipes._sync.making import make_lease, register
+from etcdv2.recipes._sync.party import Party
+from etcdv2.recipes._sync.queue import Queue
+from etcdv2.recipes._sync.registration import Registration
 
 
 class Session:
@@ -90,13 +88,7 @@ class Session:
         the session deletes the key if it comes after all.
         """
 
-        def make(held: HeldKey) -> Lease:
-            lease = Lease(self._keeping, held)
-            self._keeping.plan(held, held)
-            self._keeping.acquired(lease, held)
-            return lease
-
-        return self._create(recipe_key(key), value, self._times_of(ttl), timeout, make)
+        return make_lease(self._keeping, recipe_key(key), value, self._times_of(ttl), timeout)
 
     def register(
         self,
@@ -112,15 +104,7 @@ class Session:
         `takeover`: take the key from whoever has it, for example from this program's last run, whose
         key has not expired yet. Else KeyExists. The rest is as for `create`.
         """
-        times = self._times_of(ttl)
-
-        def make(held: HeldKey) -> Registration:
-            presence = Presence(self._client, held, times, self._keeping.rng, takeover)
-            registration = Registration(self._keeping, presence)
-            self._keeping.plan(presence, held)
-            return registration
-
-        return self._create(recipe_key(key), value, times, timeout, make, takeover=takeover)
+        return register(self._keeping, recipe_key(key), value, self._times_of(ttl), timeout, takeover=takeover)
 
     def lock(
         self, key: str, *, ttl: int | timedelta | None = None, owner: str | None = None, tidy: bool = False
@@ -150,6 +134,26 @@ class Session:
         """An election: one key, with the leader's value in it."""
         return Election(self._keeping, recipe_key(key), self._times_of(ttl))
 
+    def party(self, key: str, *, ttl: int | timedelta | None = None) -> Party:
+        """A directory in which each member has a key, and who is in it at the moment."""
+        return Party(self._keeping, recipe_key(key), self._times_of(ttl))
+
+    def queue(self, key: str, *, ttl: int | timedelta = 30) -> Queue:
+        """A queue of items that are given to one consumer at a time. `ttl`: of a claim."""
+        return Queue(self._keeping, recipe_key(key), self._times_of(ttl))
+
+    def barrier(self, key: str) -> Barrier:
+        """A key that holds up whoever waits for it to go."""
+        return Barrier(self._keeping, recipe_key(key), self._times_of)
+
+    def double_barrier(self, key: str, count: int, *, ttl: int | timedelta | None = None) -> DoubleBarrier:
+        """For `count` participants who begin together, and end together. All programs must name the same count."""
+        return DoubleBarrier(self._keeping, recipe_key(key), check_count("count", count), self._times_of(ttl))
+
+    def counter(self, key: str, *, default: int = 0) -> Counter:
+        """A number that is added to, each time exactly once. `default`: where there is no key yet."""
+        return Counter(self._keeping, recipe_key(key), check_int("default", default))
+
     def close(self, *, release: bool = True) -> None:
         """End all leases and waits, for at most 2 s; keys that are not deleted by then expire.
 
@@ -166,33 +170,6 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _create(
-        self,
-        key: str,
-        value: str,
-        times: LeaseTimes,
-        timeout: float | None,
-        make: Callable[[HeldKey], R],
-        *,
-        takeover: bool = False,
-    ) -> R:
-        """The key, and what `make` makes of it; on every other way out it is deleted."""
-        self._keeping.check_open()
-        check_timeout(timeout)
-        creation = Creation(self.client, key, value, times, self._keeping.rng, self._keeping.tokens)
-        held: HeldKey | None = None
-        try:
-            until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
-            held = creation.create(until, self._keeping.check_open, takeover=takeover)
-            return make(held)
-        except BaseException:
-            if held is not None:
-                held.end()
-                self._keeping.look_at(held)
-            elif creation.may_come:
-                self._keeping.look_at(creation)
-            raise
 
     def _times_of(self, ttl: int | timedelta | None) -> LeaseTimes:
         return self._times if ttl is None else LeaseTimes.of(lease_ttl(ttl), check_margin(self._margin, lease_ttl(ttl)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from etcdv2 import AsyncClient
 from etcdv2._runtime.primitives import async_sleep
@@ -17,6 +17,15 @@ async def async_comes(condition: Callable[[], Awaitable[bool]]) -> None:
     while not await condition():
         assert time.monotonic() < ends, "it never came true"
         await async_sleep(0.01)
+
+
+async def async_waits(session: AsyncSession, before: Collection[object]) -> None:
+    """Waits until one more of the session waits than `before`, which was `_keeping.waits.all()`."""
+
+    async def one_more() -> bool:
+        return any(wait not in before for wait in session._keeping.waits.all())
+
+    await async_comes(one_more)
 
 
 async def async_is_gone(client: AsyncClient, key: str) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from etcdv2 import Client
 from etcdv2._runtime.primitives import sleep
@@ -18,6 +18,15 @@ def comes(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < ends, "it never came true"
         sleep(0.01)
+
+
+def waits(session: Session, before: Collection[object]) -> None:
+    """Waits until one more of the session waits than `before`, which was `_keeping.waits.all()`."""
+
+    def one_more() -> bool:
+        return any(wait not in before for wait in session._keeping.waits.all())
+
+    comes(one_more)
 
 
 def is_gone(client: Client, key: str) -> None:

@@ -107,11 +107,11 @@ def play(
         with virtual(loop):
             loop.run_until_complete(_run(loop, rng, faults, book, contenders, seconds, limit, margin))
     finally:
-        _end_all(loop)
+        end_all(loop)
     return book
 
 
-def _end_all(loop: VirtualLoop) -> None:
+def end_all(loop: VirtualLoop) -> None:
     """Requests that nobody waits for any more."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:

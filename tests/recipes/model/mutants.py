@@ -12,10 +12,16 @@ from math import inf
 from typing import Any
 from unittest.mock import patch
 
+from etcdv2 import EtcdError, Node
+from etcdv2.recipes import AsyncItem, AsyncLease, LeaseLost, _double_barrier
 from etcdv2.recipes._async.contest import AsyncContest
+from etcdv2.recipes._async.double_barrier import AsyncGathering
 from etcdv2.recipes._async.held_key import AsyncHeldKey
+from etcdv2.recipes._async.putting import AsyncPutting
+from etcdv2.recipes._async.taking import AsyncTaking
 from etcdv2.recipes._async.waiting import AsyncWait
 from etcdv2.recipes._lease import LeaseState
+from etcdv2.recipes._queue import items_of
 from tests.recipes.model.store import ModelKeys, ModelWatcher
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -103,6 +109,88 @@ def cancelled_waits_go_on() -> AbstractContextManager[Any]:
     return patch.object(AsyncWait, "check", lambda self: None)
 
 
+@contextlib.contextmanager
+def no_look_at_the_created_index() -> Iterator[None]:
+    """A key with our value is taken for ours."""
+    real = AsyncHeldKey._settle
+
+    async def settle(self: AsyncHeldKey) -> None:
+        with contextlib.suppress(EtcdError):
+            node = (await self._client.keys.get(self.key, quorum=True)).node
+            self.token = node.created_index
+        await real(self)
+
+    with patch.object(AsyncHeldKey, "_settle", settle):
+        yield
+
+
+def claim_without_a_look_at_the_item() -> AbstractContextManager[Any]:
+    """It is given as the mirror has it, where it may have been done since."""
+
+    async def look_at(self: AsyncTaking, name: str, held: AsyncHeldKey, until: float) -> AsyncItem:
+        del until
+        node = self._copy.state().node(f"{items_of(self._key)}/{name}")
+        assert node is not None
+        lease = AsyncLease(self._keeping, held)
+        self._keeping.acquired(lease, held)
+        return AsyncItem(self._client, node.key, node.value or "", 0, node.modified_index, lease, self._rng)
+
+    return patch.object(AsyncTaking, "_look_at", look_at)
+
+
+def put_again_under_the_same_name() -> AbstractContextManager[Any]:
+    """A put that was given up is carried out after its item was done."""
+
+    async def unnamed(self: AsyncPutting) -> str:
+        return await self.named(self._new_name())
+
+    return patch.object(AsyncPutting, "unnamed", unnamed)
+
+
+def claim_ended_before_the_item() -> AbstractContextManager[Any]:
+    """In between another consumer gets what was done."""
+
+    async def ack(self: AsyncItem) -> None:
+        self._lease.check()
+        await self._lease.release()
+        with contextlib.suppress(LeaseLost):
+            await self._delete()
+
+    return patch.object(AsyncItem, "ack", ack)
+
+
+def count_without_nonce() -> AbstractContextManager[Any]:
+    """Another program's 42 is taken for ours."""
+    return patch("etcdv2.recipes._async.counter.with_nonce", lambda number, _: str(number))
+
+
+def ready_for_everybody() -> AbstractContextManager[Any]:
+    """A late one lets those pass who came after its time."""
+    real = _double_barrier.ready_of
+
+    def ready_of(node: Node | None) -> _double_barrier.Ready | None:
+        ready = real(node)
+        return None if ready is None else _double_barrier.Ready(10**9, ready.index)
+
+    return patch.object(_double_barrier, "ready_of", ready_of)
+
+
+def entries_that_come_again() -> AbstractContextManager[Any]:
+    """A late create of one who has left counts in the next round."""
+    return patch.object(AsyncGathering, "_enter", AsyncContest._enter)
+
+
+CAUGHT_IN_WORK: dict[str, tuple[str, Mutant]] = {
+    mutant.__name__: (course, mutant)
+    for course, mutant in (
+        ("queue", claim_without_a_look_at_the_item),
+        ("queue", put_again_under_the_same_name),
+        ("queue", claim_ended_before_the_item),
+        ("counter", count_without_nonce),
+        ("barrier", ready_for_everybody),
+        ("barrier", entries_that_come_again),
+    )
+}
 CAUGHT_BY_RUNS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (

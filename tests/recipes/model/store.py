@@ -9,26 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from etcdv2 import (
     ClusterUnavailable,
     CompareFailed,
+    EtcdError,
     Event,
     HistoryCleared,
     KeyExists,
     KeyNotFound,
     Node,
+    Outcome,
     OutcomeUnknown,
     Response,
     Timeout,
 )
 from tests.recipes.model.virtual_loop import ACTOR, VirtualLoop
 
+T = TypeVar("T")
+
 CLUSTER = "model"
+PATIENT = Timeout(total=20.0)
+"""Of calls that name none."""
 SWEEP_SECONDS = 0.5
 
 
@@ -146,7 +154,14 @@ class Store:
     def _node(self, key: str, file: File) -> Node:
         ttl = None if file.expires is None else max(0, -int(-(file.expires - self.loop.time()) // 1))
         return Node.model_validate(
-            {"key": key, "value": file.value, "createdIndex": file.created, "modifiedIndex": file.modified, "ttl": ttl}
+            {
+                "key": key,
+                "value": file.value,
+                "createdIndex": file.created,
+                "modifiedIndex": file.modified,
+                "ttl": ttl,
+                "expiration": None if file.expires is None else "2026-11-26T12:00:00Z",
+            }
         )
 
     def _response(self, key: str, file: File | None, index: int | None = None) -> Response:
@@ -154,10 +169,10 @@ class Store:
         return Response("get", node, None, self.index if index is None else index, 0, 0, CLUSTER)
 
 
-def unknown(index: int) -> OutcomeUnknown:
+def unknown(index: int, key: str, value: str | None) -> OutcomeUnknown:
     """As a call raises it that has lost its answer."""
     error = OutcomeUnknown.__new__(OutcomeUnknown, "no answer")
-    error.args, error.index = ("no answer",), index
+    error.args, error.index = ("no answer", key, value), index
     return error
 
 
@@ -210,6 +225,71 @@ class ModelWatcher:
             self._changed.set()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One state of what is below a key, as a mirror has it."""
+
+    store: Store
+    index: int
+    files: dict[str, File]
+
+    def node(self, key: str) -> Node | None:
+        return self.store._node(key, self.files[key]) if key in self.files else None
+
+    def children(self, key: str) -> tuple[Node, ...]:
+        return tuple(self.store._node(name, file) for name, file in self.files.items() if name.startswith(key + "/"))
+
+
+class ModelMirror:
+    """A live copy that is a little behind."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._changed = asyncio.Event()
+        self.state = ModelState(store, 0, {})
+        self.closed = False
+
+    async def open(self) -> None:
+        await asyncio.sleep(self._store.rng.uniform(0, 0.1))
+        if not self.closed:
+            self._store.changed.append(self._changed)
+
+    async def wait_for(self, predicate: Callable[[ModelState], T], timeout: float | None) -> T:
+        store = self._store
+        if self.closed:
+            raise ValueError("the mirror is closed")
+        ends = inf if timeout is None else store.loop.time() + timeout
+        while True:
+            self._changed.clear()
+            self._read()
+            value = predicate(self.state)
+            wait = min(SWEEP_SECONDS, ends - store.loop.time())
+            if value or wait <= 0 or self.closed:
+                return value
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            await asyncio.sleep(store.rng.uniform(0, 0.1))
+
+    def _read(self) -> None:
+        """Some newer state, unless it is cut off."""
+        store = self._store
+        store.sweep()
+        if ACTOR.get() in store.faults.cut:
+            return
+        states = [state for state in store.states if state[0] >= self.state.index]
+        index, files = store.rng.choice(states[-3:])
+        below = {name: file for name, file in files.items() if name.startswith(self._key + "/")}
+        self.state = ModelState(store, index, below)
+
+    async def close(self) -> None:
+        if self._changed in self._store.changed:
+            self._store.changed.remove(self._changed)
+        self.closed = True
+        self._changed.set()
+
+
 class ModelKeys:
     """What the recipes use of `client.keys`."""
 
@@ -217,7 +297,9 @@ class ModelKeys:
         self._store = store
         self._seen = 0
 
-    async def create(self, key: str, value: str, *, timeout: Timeout, ttl: int, repeat_writes: bool) -> Response:
+    async def create(
+        self, key: str, value: str, *, timeout: Timeout, repeat_writes: bool, ttl: int | None = None
+    ) -> Response:
         return await self._write("create", key, timeout, {"value": value, "ttl": ttl})
 
     async def set(self, key: str, value: str, *, timeout: Timeout, ttl: int, **rest: Any) -> Response:
@@ -230,11 +312,19 @@ class ModelKeys:
         return await self._write("delete", key, timeout, rest)
 
     async def get(
-        self, key: str, *, timeout: Timeout, quorum: bool = False, consistency: str | None = None
+        self,
+        key: str,
+        *,
+        timeout: Timeout = PATIENT,
+        quorum: bool = False,
+        consistency: str | None = None,
+        recursive: bool = False,
     ) -> Response:
+        """A listing has all below the key, flat."""
+        del recursive
         store, states = self._store, self._store.states
         await self._sent(timeout)
-        if quorum:
+        if quorum or consistency == "quorum":
             answer = store.read(key)
         else:  # whatever state this client may see
             store.sweep()
@@ -247,6 +337,63 @@ class ModelKeys:
     def watch(self, key: str, *, after_index: int, recursive: bool = False) -> ModelWatcher:
         return ModelWatcher(self._store, key, after_index, recursive)
 
+    def mirror(self, key: str) -> ModelMirror:
+        return ModelMirror(self._store, key)
+
+    async def resolve(self, error: OutcomeUnknown, *, timeout: float = 20.0) -> Outcome:
+        """By a history that has everything."""
+        await self._travels(Timeout(total=timeout))
+        self._store.sweep()
+        _, key, value = error.args
+        for index, event in self._store.events:
+            if index > error.index and event.key == key and event.node.value == value and not event.deleted:
+                return Outcome("applied", True, index, event.node, "")
+        return Outcome("not applied", False, self._store.index, None, "")
+
+    async def modify(self, key: str, change: Callable[[str], str], *, default: str, unique: bool) -> Response:
+        """What `unique=True` of the client promises: a lost answer is settled by the value, and sent again."""
+        assert unique
+        ends = self._store.loop.time() + 20.0
+        while True:
+            try:
+                node = (await self.get(key, quorum=True)).node
+            except ClusterUnavailable:
+                continue
+            except KeyNotFound:
+                method, conditions, value = "create", {}, change(default)
+            else:
+                method, conditions, value = "set", {"prev_index": node.modified_index}, change(node.value or "")
+            try:
+                return await self._settled(method, key, {"value": value, **conditions}, ends)
+            except (CompareFailed, KeyExists, ClusterUnavailable):
+                if self._store.loop.time() > ends:
+                    raise
+
+    async def _settled(self, method: str, key: str, arguments: dict[str, Any], ends: float) -> Response:
+        lost: OutcomeUnknown | None = None
+        while True:
+            try:
+                return await self._write(method, key, Timeout(total=1.0), arguments)
+            except OutcomeUnknown as error:
+                lost = lost or error
+                problem: EtcdError = error
+            except (CompareFailed, KeyExists, ClusterUnavailable) as error:
+                if lost is None:
+                    raise
+                problem = error
+            try:
+                outcome = await self.resolve(lost, timeout=1.0)
+            except ClusterUnavailable:
+                problem = lost
+            else:
+                if outcome.state == "applied":
+                    assert outcome.node is not None
+                    return Response("set", outcome.node, None, outcome.index, 0, 0, CLUSTER)
+            if isinstance(problem, (CompareFailed, KeyExists)):
+                raise problem
+            if self._store.loop.time() > ends:
+                raise lost
+
     async def _write(self, method: str, key: str, timeout: Timeout, arguments: dict[str, Any]) -> Response:
         """Sent now, carried out whenever: also when nobody waits for it any more."""
         store, faults, rng, loop = self._store, self._store.faults, self._store.rng, self._store.loop
@@ -254,7 +401,7 @@ class ModelKeys:
         index = store.index
         if rng.random() < faults.lose or ACTOR.get() in faults.cut:
             await asyncio.sleep(timeout.total or 0)
-            raise unknown(index) if rng.random() < 0.7 else ClusterUnavailable("lost")
+            raise unknown(index, key, arguments.get("value")) if rng.random() < 0.7 else ClusterUnavailable("lost")
 
         async def carry_out() -> None:
             await asyncio.sleep(rng.uniform(0.001, 0.05))
@@ -284,7 +431,7 @@ class ModelKeys:
                     await asyncio.sleep(1000)
         except TimeoutError:
             answer.cancel()
-            raise unknown(index) from None
+            raise unknown(index, key, arguments.get("value")) from None
         self._seen = max(self._seen, found.index)
         return found
 

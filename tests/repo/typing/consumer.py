@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import assert_type
 
@@ -26,9 +26,11 @@ from etcdv2 import (
     transfer,
 )
 from etcdv2.recipes import (
+    AsyncItem,
     AsyncLease,
     AsyncSession,
     Contender,
+    Item,
     Leader,
     Leadership,
     Lease,
@@ -370,6 +372,22 @@ def recipes(client: Client) -> None:
         leadership.on_lost(lambda lost: lost.proclaim("x"))
         for leader in session.election("/leader").observe():
             assert_type(leader, Leader | None)
+        queue = session.queue("/jobs", ttl=timedelta(seconds=30))
+        assert_type(queue.put("v", id="a"), str)
+        if (item := queue.get(timeout=1)) is not None:
+            with item as taken:
+                assert_type(taken, Item)
+                assert_type(taken.lease, Lease)
+        assert_type((len(queue), queue.pending(), queue.claimed()), tuple[int, int, int])
+        with session.party("/workers") as party, party.join("a") as member:
+            assert_type(member, Registration)
+            assert_type(party.wait_for(lambda members: [*members, "x"]), list[str])
+        assert_type(session.barrier("/gate").close(ttl=15), Lease)
+        assert_type(session.barrier("/gate").wait(1), bool)
+        assert_type(session.double_barrier("/start", 3).enter(), Lease)
+        assert_type(session.double_barrier("/start", 3).leave(1), bool)
+        assert_type(session.counter("/count").value, int)
+        assert_type(session.counter("/count").add(-2), int)
 
 
 async def recipes_async(client: AsyncClient) -> None:
@@ -378,6 +396,10 @@ async def recipes_async(client: AsyncClient) -> None:
         assert_type(guarded, AsyncLease)
         assert_type(await lease.lost.wait(1), bool)
         assert_type(await session.lock("/locks/db").try_acquire(), AsyncLease | None)
+        assert_type(await session.queue("/jobs").get(), AsyncItem | None)
+        assert_type(await session.counter("/count").value, int)
+        async with session.party("/workers") as party:
+            assert_type(party.members, Mapping[str, Node])
         async for leader in session.election("/leader").observe():
             assert_type(leader, Leader | None)
 

@@ -1,0 +1,77 @@
+# Derived from etcdv2/recipes/_async/making.py by scripts/unasync.py: change that file, make generate.
+"""The making of a key that is kept by a session: as a lease, or as a registration.
+
+Owns what becomes of it when the making is interrupted. Its requests are those of `ephemeral`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from etcdv2._runtime import clock
+from etcdv2.recipes._arguments import check_timeout
+from etcdv2.recipes._lease import LeaseTimes
+from etcdv2.recipes._sync.ephemeral import Creation
+from etcdv2.recipes._sync.held_key import HeldKey
+from etcdv2.recipes._sync.keeping import Keeping
+from etcdv2.recipes._sync.lease import Lease
+from etcdv2.recipes._sync.registration import Presence, Registration
+
+R = TypeVar("R")
+
+CREATE_SECONDS = 20.0
+
+
+def make_lease(keeping: Keeping, key: str, value: str, times: LeaseTimes, timeout: float | None) -> Lease:
+    """See `Session.create`."""
+
+    def make(held: HeldKey) -> Lease:
+        lease = Lease(keeping, held)
+        keeping.plan(held, held)
+        keeping.acquired(lease, held)
+        return lease
+
+    return _make(keeping, key, value, times, timeout, make)
+
+
+def register(
+    keeping: Keeping, key: str, value: str, times: LeaseTimes, timeout: float | None, *, takeover: bool
+) -> Registration:
+    """See `Session.register`."""
+
+    def make(held: HeldKey) -> Registration:
+        presence = Presence(keeping.client, held, times, keeping.rng, takeover)
+        registration = Registration(keeping, presence)
+        keeping.plan(presence, held)
+        return registration
+
+    return _make(keeping, key, value, times, timeout, make, takeover=takeover)
+
+
+def _make(
+    keeping: Keeping,
+    key: str,
+    value: str,
+    times: LeaseTimes,
+    timeout: float | None,
+    make: Callable[[HeldKey], R],
+    *,
+    takeover: bool = False,
+) -> R:
+    """The key, and what `make` makes of it; on every other way out it is deleted."""
+    keeping.check_open()
+    check_timeout(timeout)
+    creation = Creation(keeping.client, key, value, times, keeping.rng, keeping.tokens)
+    held: HeldKey | None = None
+    try:
+        until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
+        held = creation.create(until, keeping.check_open, takeover=takeover)
+        return make(held)
+    except BaseException:
+        if held is not None:
+            held.end()
+            keeping.look_at(held)
+        elif creation.may_come:
+            keeping.look_at(creation)
+        raise

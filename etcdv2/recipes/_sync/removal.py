@@ -1,0 +1,46 @@
+# Derived from etcdv2/recipes/_async/removal.py by scripts/unasync.py: change that file, make generate.
+"""The deletion of a key that is not renewed, until it is certain; and no later one of the same name.
+
+Owns that loop. Keys that are renewed are deleted by `held_key`.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from etcdv2 import Client, CompareFailed, KeyNotFound, NotDir, NotFile
+from etcdv2._runtime import clock
+from etcdv2._runtime.primitives import sleep
+from etcdv2.recipes._lease import AGAIN_SECONDS, TRY_SECONDS
+from etcdv2.recipes._sync.ephemeral import PASSING
+from etcdv2.recipes._sync.held_key import within
+
+
+def remove(client: Client, key: str, rng: Random, until: float) -> None:
+    """Delete the key that is there now, whosever it is. At `until` raises what the last try ended in.
+
+    Each deletion names an index: one that was given up and is carried out late deletes no later key.
+    """
+    token: int | None = None
+    while True:
+        try:
+            left = min(TRY_SECONDS[1], until - clock.now())
+            node = (client.keys.get(key, quorum=True, timeout=within(left))).node
+            if token is not None and node.created_index != token:
+                return
+            token = node.created_index
+            left = min(TRY_SECONDS[1], until - clock.now())
+            client.keys.delete(key, prev_index=node.modified_index, repeat_writes=False, timeout=within(left))
+            return
+
+        # 1. It is gone: by one of our tries, or by somebody else.
+        except (KeyNotFound, NotDir):
+            return
+        except NotFile:
+            raise
+
+        # 2. It was changed or renewed meanwhile, or nobody says what became of it.
+        except (CompareFailed, *PASSING):
+            if clock.now() >= until:
+                raise
+        sleep(min(rng.uniform(*AGAIN_SECONDS), max(0.0, until - clock.now())))
