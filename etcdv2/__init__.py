@@ -5,6 +5,7 @@
 
 # Map of the house. A room imports from itself and from those below it: tests/repo/test_layers.py has the exact table.
 #
+#   compat/        python-etcd's names, for programs written for it
 #   recipes/       locks, elections, registrations, on the client's public names
 #   _async/        the shell, which sends, waits and sleeps: client, dispatcher (one call), keys, view, admin, modify,
 #                  probes, resolve, mirror, raw, the httpx transport; in watch/ what runs in the background of a watch

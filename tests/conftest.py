@@ -16,7 +16,7 @@ from etcdv2._transport.lookup import resolver
 from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
-from tests.tools import boxes, described
+from tests.tools import boxes, described, programs
 from tests.tools.covering import Sides, covering
 
 pytest_plugins = ["etcdv2.testing.fixtures", "tests.tools.thorough"]
@@ -41,7 +41,8 @@ def left_out() -> list[str]:
     """Which of the versions that the library is made for these tests do not run on, for want of a binary."""
     versions = ", ".join(LEFT_OUT)
     lines = [f"LEFT OUT: etcd {versions}, no binary is here (ETCDV2_TEST_BINARIES names them)"] if versions else []
-    return lines + [f"LEFT OUT: what goes through {box}: {why}" for box, why in boxes.missing().items()]
+    lines += [f"LEFT OUT: what goes through {box}: {why}" for box, why in boxes.missing().items()]
+    return lines + [f"LEFT OUT: the tests with {program}: {why}" for program, why in programs.missing().items()]
 
 
 def pytest_sessionstart() -> None:
@@ -83,6 +84,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         through = [item for item in items if item.get_closest_marker("boxes") is not None]
         config.hook.pytest_deselected(items=through)
         items[:] = [item for item in items if item not in through]
+
+    # So are programs that were written for python-etcd.
+    if lacking := programs.missing().keys():
+        without = [item for item in items if any(lacking & {*mark.args} for mark in item.iter_markers("programs"))]
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
 
     # What needs a cluster comes together: else four processes would have one each, and it is busy while it is idle.
     places = {item: _place(item) for item in items}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import io
 import re
@@ -98,7 +99,7 @@ def test_every_file_that_is_linked_or_named_exists(text: str) -> None:
 
 def test_every_public_name_that_is_mentioned_exists(etcd: Server) -> None:
     for text in (README, CONTRIBUTING):
-        modules = {"testing", "recipes", "_async", "_sync", "_keys", "_settings"}
+        modules = {"testing", "recipes", "compat", "_async", "_sync", "_keys", "_settings"}
         for name in set(re.findall(r"\betcdv2\.([A-Za-z_]\w*)", text)) - modules:
             assert hasattr(etcdv2, name), f"etcdv2.{name}"
     with etcdv2.Client(etcd.url) as client:
@@ -110,15 +111,18 @@ def test_every_public_name_that_is_mentioned_exists(etcd: Server) -> None:
 
 
 def test_the_mapping_names_only_what_exists(etcd: Server) -> None:
-    table = README[README.index("| python-etcd | etcdv2 |") : README.index("What else differs")]
+    page = (ROOT / "docs" / "python-etcd.md").read_text()
+    table = page[page.index("| python-etcd | etcdv2 |") :]
     errors = set(re.findall(r"`([A-Z]\w+)`", table)) - {"None"}
     ours = {name for name in errors if not name.startswith("Etcd")}
     assert len(ours) >= 6
     assert {name for name in ours if not hasattr(etcdv2, name)} == set()
     with etcdv2.Client(etcd.url) as client:
-        node = client.keys.set("/a", "1").node
-    for attribute in re.findall(r"node\.(\w+)", table):
-        assert hasattr(node, attribute), attribute
+        for place, name in re.findall(r"`(?:client\.)?(?:(keys|members|stats|auth)\.)?(\w+)\(", table):
+            if place:
+                assert hasattr(getattr(client, place), name), f"{place}.{name}"
+    compat = importlib.import_module("etcdv2.compat.python_etcd")
+    assert {name for name in errors - ours if not hasattr(compat, name)} == set()
 
 
 def test_the_error_tree_is_the_real_one() -> None:

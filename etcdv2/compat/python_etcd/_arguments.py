@@ -1,0 +1,59 @@
+"""What programs give to python-etcd's methods, as etcd takes it: keys into paths, parameters into pairs.
+
+Owns the cleaning of keys, by the server's rules. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from posixpath import normpath
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, quote, urlsplit
+
+Pairs: TypeAlias = list[tuple[str, str]]
+
+
+def uri(protocol: str, host: str, port: int) -> str:
+    """The URL of a member; an IPv6 address gets its brackets."""
+    written = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{protocol}://{written}:{int(port)}"
+
+
+def is_uri(text: str, protocol: str) -> bool:
+    """Whether a member can be asked there; some advertise a unix socket, or the other protocol."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == protocol and bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        return False
+
+
+def sanitized(key: str) -> str:
+    """A key with its slash in front, without empty, `.` and `..` segments, as the server cleans it.
+
+    One slash at the end stays: etcd's roles tell `/a/` from `/a`.
+    """
+    clean = "/" + normpath("/" + key).lstrip("/")
+    return clean + "/" if key.endswith("/") and clean != "/" else clean
+
+
+def quoted(key: str) -> str:
+    """Percent-encoded, so that the key may hold any character."""
+    return quote(key, safe="/")
+
+
+def target(path: str) -> tuple[str, Pairs]:
+    """The path of a request, and what stands behind a question mark in it."""
+    before, _, query = path.partition("?")
+    return before, parse_qsl(query, keep_blank_values=True)
+
+
+def flag(value: Any) -> Any:
+    """etcd's words for True and False."""
+    return ("true" if value else "false") if isinstance(value, bool) else value
+
+
+def pairs(params: Any) -> Pairs:
+    """Parameters as text: bytes are UTF-8, everything else is what `str` says."""
+    given = params.items() if isinstance(params, Mapping) else params or ()
+    return [(str(name), value.decode() if isinstance(value, bytes) else str(value)) for name, value in given]

@@ -1,0 +1,242 @@
+"""The etcdv2 client behind one python-etcd client: made with its first call, and kept in step with it.
+
+Owns what python-etcd's settings and errors are in etcdv2's words. Knows nothing of keys and results.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from etcdv2 import (
+    TLS,
+    ClusterChanged,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    EtcdError,
+    OutcomeUnknown,
+    RawAnswer,
+    Timeout,
+    UnexpectedAnswer,
+    V2ApiDisabled,
+)
+from etcdv2.compat.python_etcd import _errors
+
+if TYPE_CHECKING:
+    from etcdv2 import Client
+
+Pairs: TypeAlias = list[tuple[str, str]]
+
+LEAST_CONNECTIONS = 100
+"""To each endpoint: python-etcd opens as many as there are threads, and keeps `per_host_pool_size` of them."""
+
+
+class Owner(Protocol):
+    """What of a python-etcd client is looked at before each call, and changed after it."""
+
+    username: str | None
+    password: str | None
+    _base_uri: str
+    _machines_cache: list[str]
+    _allow_reconnect: bool
+    _read_timeout: float
+    _moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What python-etcd is given once, for https."""
+
+    cert: str | tuple[str, str] | None
+    ca_cert: str | None
+    connections: int
+
+    def tls(self) -> TLS:
+        if isinstance(self.cert, tuple):
+            return TLS(ca_file=self.ca_cert, cert_file=self.cert[0], key_file=self.cert[1])
+        return TLS(ca_file=self.ca_cert, cert_file=self.cert)
+
+
+class Engine:
+    """Sends the calls of `owner`, whose attributes may be changed at any time."""
+
+    def __init__(self, owner: Owner, security: Security) -> None:
+        self._owner = owner
+        self._security = security
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+        self._known: tuple[str, ...] = ()
+        """The endpoints of the client as the owner has written them."""
+        self._current = ""
+        """Where the client's calls went to last, as it writes it."""
+        self._credentials: tuple[str | None, str | None] = (None, None)
+        self._expected = ""
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    @property
+    def cluster_id(self) -> str:
+        """That of the cluster, or the expected one; "" when neither is known."""
+        return self._expected if self._client is None else self._client.cluster_id
+
+    @cluster_id.setter
+    def cluster_id(self, cluster_id: str) -> None:
+        self._expected = cluster_id
+        if self._client is not None:
+            self._client.raw.expect_cluster(cluster_id)
+
+    def send(
+        self, method: str, path: str, query: Pairs, form: Pairs | None, json: Mapping[str, Any] | None, seconds: Any
+    ) -> RawAnswer:
+        """One call. `seconds`: as python-etcd has them. Raises python-etcd's errors."""
+        client = self._ready()
+        try:
+            answer = client.raw.send(method, path, query=query, form=form, json=json, timeout=self._times(seconds))
+        except EtcdError as error:
+            raise self._translated(error) from error
+        finally:
+            self._follow(client)
+        return answer
+
+    def poll(self, path: str, query: Pairs, seconds: Any) -> RawAnswer:
+        """One event of a key. Raises EtcdWatchTimedOut when none comes in time."""
+        client = self._ready()
+        times = self._times(seconds)
+        try:
+            answer = client.raw.poll(path, query=query, timeout=times)
+        except DeadlineExceeded as error:
+            raise _timed_out(times, error) from error
+        except EtcdError as error:
+            raise self._translated(error) from error
+        finally:
+            self._follow(client)
+        if answer is None:
+            raise _timed_out(times, None)
+        return answer
+
+    # --- in step with its owner ------------------------------------------------------------------------------------
+
+    @property
+    def _wanted(self) -> tuple[str, ...]:
+        owner = self._owner
+        return (owner._base_uri, *owner._machines_cache) if owner._allow_reconnect else (owner._base_uri,)
+
+    def _ready(self) -> Client:
+        """The client, with the endpoints and credentials that its owner has by now."""
+        owner, client = self._owner, self._client
+        if client is None or self._wanted != self._known:
+            with self._lock:
+                client = self._pointed_at(self._wanted)
+
+        both = (owner.username, owner.password) if owner.username and owner.password else (None, None)
+        if both != self._credentials:
+            client.set_credentials(*both)
+            self._credentials = both
+        return client
+
+    def _pointed_at(self, wanted: tuple[str, ...]) -> Client:
+        """The client with these endpoints, the first of which is to be used first."""
+        client = self._client
+        if client is None:
+            from etcdv2 import Client  # takes longer than all the rest
+
+            https = wanted[0].startswith("https:")
+            client = Client(
+                wanted,
+                tls=self._security.tls() if https else None,
+                timeout=self._times(None),
+                max_connections=max(LEAST_CONNECTIONS, self._security.connections),
+                trust_env=False,
+            )
+            if self._expected:
+                client.raw.expect_cluster(self._expected)
+        else:
+            client.set_endpoints(wanted)
+        client.raw.prefer(wanted[0])
+        self._client, self._known, self._current = client, wanted, client.raw.endpoint
+        return client
+
+    def _follow(self, client: Client) -> None:
+        """Calls go to another member by now: so says the owner's `base_uri`."""
+        current = client.raw.endpoint
+        if current == self._current:
+            return
+        with self._lock:
+            others = [uri for uri in self._known if uri != current]
+            self._owner._base_uri, self._owner._machines_cache = current, others
+            self._known, self._current = (current, *others), current
+        self._owner._moved = True
+
+    def _times(self, seconds: Any) -> Timeout:
+        """The limits of one call. `seconds`: None for `read_timeout`, 0 for none, a number or a urllib3.Timeout."""
+        if seconds is None:
+            seconds = self._owner._read_timeout
+        parts = [seconds]
+        connect = None
+        if not isinstance(seconds, (int, float)):
+            connect = _number(getattr(seconds, "_connect", None))
+            parts = [getattr(seconds, "total", None), getattr(seconds, "_read", None)]
+        total = min((found for part in parts if (found := _number(part))), default=None)
+
+        # One member has all the time; of several a silent one must leave some to the others.
+        if not self._owner._allow_reconnect or not self._owner._machines_cache:
+            return Timeout(connect=connect or total, attempt=total, commit=total, total=total)
+        usual = Timeout(total=total)
+        return usual if connect is None else Timeout(connect=connect, total=total)
+
+    # --- errors ----------------------------------------------------------------------------------------------------
+
+    def _translated(self, error: EtcdError) -> Exception:
+        """The same in python-etcd's words."""
+        match error:
+            case ClusterChanged():
+                self._expected = error.new
+                return _errors.EtcdClusterIdChanged(f"The UUID of the cluster changed from {error.old} to {error.new}.")
+            case UnexpectedAnswer():
+                return _bad_response(error.body.decode(errors="replace"))
+            case V2ApiDisabled():
+                return _bad_response(str(error))
+            case ClusterUnavailable() | OutcomeUnknown():
+                cause = _cause(error)
+                hint = self._hint(error)
+                return _errors.EtcdConnectionFailed(f"Connection to etcd failed due to {error}{hint}", cause=cause)
+            case _:
+                return _errors.EtcdException(str(error))
+
+    def _hint(self, error: EtcdError) -> str:
+        if self._security.ca_cert is None and "certificate was not accepted" in str(error):
+            return "; certificates are verified against the system's authorities: give ca_cert= for another one"
+        return ""
+
+
+def _number(seconds: Any) -> float | None:
+    """None for what is no limit."""
+    return float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
+
+
+def _bad_response(cause: str) -> _errors.EtcdException:
+    payload = {"message": "Bad response", "cause": cause}
+    return _errors.EtcdException(f"Bad response : {cause}", payload)
+
+
+def _cause(error: Exception) -> Exception:
+    """Programs look for urllib3's error of a time that is over: where they have imported it, they find it."""
+    return _time_over(str(error), error) if isinstance(error, DeadlineExceeded) else error
+
+
+def _timed_out(times: Timeout, error: Exception | None) -> _errors.EtcdWatchTimedOut:
+    text = f"timed out: nothing happened within {times.total:.6g} s"
+    return _errors.EtcdWatchTimedOut(f"Watch {text}", cause=_time_over(f"Read {text}", error))
+
+
+def _time_over(text: str, error: Exception | None) -> Exception:
+    exceptions = sys.modules.get("urllib3.exceptions")
+    over: Exception = TimeoutError(text) if exceptions is None else exceptions.ReadTimeoutError(None, None, text)
+    over.__cause__ = error
+    return over
