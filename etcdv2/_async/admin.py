@@ -8,6 +8,7 @@ from typing import TypeVar
 from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._core import admin as bodies
 from etcdv2._core.call.policy import policy_for
+from etcdv2._runtime.primitives import async_gives_way
 from etcdv2._types.api_errors import Conflict, NotFound
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 from etcdv2_api import (
@@ -38,6 +39,7 @@ class AsyncSection:
         return (await self._dispatcher.perform(call, policy, timeout)).answer
 
 
+@async_gives_way
 class AsyncMembersAPI(AsyncSection):
     """The members of the cluster. Changing them needs the root user where auth is on."""
 
@@ -67,6 +69,7 @@ class AsyncMembersAPI(AsyncSection):
         await self._send(operations.remove_member(id), timeout)
 
 
+@async_gives_way
 class AsyncStatsAPI(AsyncSection):
     """Statistics, of whichever member answers (`leader`: of the leader)."""
 
@@ -86,6 +89,7 @@ class AsyncStatsAPI(AsyncSection):
         return await self._send(operations.get_store_stats(), timeout)
 
 
+@async_gives_way
 class AsyncUsersAPI(AsyncSection):
     """Users. Everything here needs the root user where auth is on."""
 
@@ -151,6 +155,7 @@ class AsyncUsersAPI(AsyncSection):
         return True
 
 
+@async_gives_way
 class AsyncRolesAPI(AsyncSection):
     """Roles: key patterns to read and write.
 
@@ -211,6 +216,7 @@ class AsyncRolesAPI(AsyncSection):
         await self._send(operations.delete_role(name), timeout)
 
 
+@async_gives_way
 class AsyncAuthAPI(AsyncSection):
     """Authentication: on or off, users, roles."""
 

@@ -33,7 +33,7 @@ from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import parse_advertised, parse_endpoint, parse_endpoints
-from etcdv2._runtime.primitives import async_check_loop
+from etcdv2._runtime.primitives import async_check_loop, async_gives_way
 from etcdv2._types.environment import settings_from_env
 from etcdv2._types.hooks import Hook
 from etcdv2._types.results import ClusterHealth, Readiness
@@ -61,6 +61,7 @@ LEAST_SECONDS = 0.001
 """For an endpoint that is new to `sync`, even when the deadline has passed."""
 
 
+@async_gives_way
 class AsyncClient:
     """A client for a cluster's v2 API.
 

@@ -9,8 +9,8 @@ import httpx
 
 from etcdv2._async.httpx_trace import AsyncHttpxTrace
 from etcdv2._core.wire import Phase, TransportFailure
+from etcdv2._runtime.handlers import of_handler
 from etcdv2._transport.failures import handshake_text, refusal
-from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import NO_ANSWER, OR_HTTPS
 
 _CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)

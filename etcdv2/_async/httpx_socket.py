@@ -6,7 +6,6 @@ reads and writes nothing.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from etcdv2._runtime.handlers import suppress_own
 from etcdv2._runtime.primitives import AsyncSocketThread
 from etcdv2._transport.sockets import shut_down
 
@@ -37,7 +37,7 @@ class AsyncHttpxSocket:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._shown: Any = None
-        with contextlib.suppress(ConnectionResetError):
+        with suppress_own(ConnectionResetError):
             self._shown = async_shown_socket(response.extensions.get("network_stream"))
         self._thread = AsyncSocketThread()
         self._process = os.getpid()

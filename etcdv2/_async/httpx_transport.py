@@ -56,6 +56,7 @@ from etcdv2._core.wire import (
     Sent,
     TransportFailure,
 )
+from etcdv2._runtime.handlers import of_handler
 from etcdv2._runtime.primitives import async_check_loop, async_deadline, async_see_through
 from etcdv2._transport.greetings import Greetings
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
@@ -325,8 +326,10 @@ class AsyncHttpxStream:
             return
         try:
             await self._response.aclose()
-        except (httpx.HTTPError, RuntimeError, OSError):
-            return
+        except (httpx.HTTPError, RuntimeError, OSError) as error:
+            foreign = of_handler(error)
+            if foreign is not None:
+                raise foreign from None
 
 
 def _parts(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -21,12 +21,14 @@ from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import TTL
 from etcdv2._core.modify import Change, NewTTL, check_new_ttl, with_node
+from etcdv2._runtime.primitives import async_gives_way
 from etcdv2._types.api_errors import KeyNotFound, NotDir
 from etcdv2._types.call_errors import OutcomeUnknown
 from etcdv2._types.results import Outcome, Response
 from etcdv2._types.settings import KEEP, UNSET, TimeoutLike, Unset
 
 
+@async_gives_way
 class AsyncKeysAPI(AsyncWrites):
     """`client.keys`, or a view below a prefix made by `at`.
 

@@ -11,7 +11,7 @@ from etcdv2._async.dispatcher import AsyncDispatcher
 from etcdv2._core.call.policy import CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.keys import KeysCall
-from etcdv2._runtime.primitives import async_at_once
+from etcdv2._runtime.primitives import async_at_once, async_checkpoint
 from etcdv2._types.api_errors import EtcdError
 from etcdv2._types.call_errors import ManyFailed
 from etcdv2._types.results import Response
@@ -29,6 +29,9 @@ async def async_write_many(
 
     After a failure none is begun any more, and those under way are waited for. Raises ManyFailed.
     """
+    await dispatcher.check_open()
+    if not calls:
+        await async_checkpoint()
     work = enumerate(calls)
     done: dict[int, Response] = {}
     failed: dict[int, EtcdError] = {}

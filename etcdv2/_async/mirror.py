@@ -17,7 +17,7 @@ from etcdv2._async.watch.mirror_feed import AsyncMirrorWatcher
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer, check_index
 from etcdv2._core.mirror.change_queue import ChangeQueue
-from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint, async_gives_way
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
 from etcdv2._types.settings import check_batch, check_wait
 from etcdv2_api import Node
@@ -25,6 +25,7 @@ from etcdv2_api import Node
 T = TypeVar("T")
 
 
+@async_gives_way
 class AsyncMirror(Mapping[str, Node]):
     """A live local copy of a tree: its files by absolute key, in a state that the server had.
 
@@ -239,6 +240,7 @@ class AsyncMirror(Mapping[str, Node]):
         await self._copy.close()
 
 
+@async_gives_way
 class AsyncMirrorChanges:
     """The changes of a mirror, for one thread or task: iterate, or call `next`.
 
@@ -273,6 +275,7 @@ class AsyncMirrorChanges:
         """
         check_wait(timeout)
         had_ended = self._closed or self._copy.has_ended
+        await async_checkpoint()
         change = await self._next(timeout)
         if change is None and had_ended:
             raise self._copy.is_closed()
@@ -289,6 +292,7 @@ class AsyncMirrorChanges:
         """
         check_batch(timeout, gather, limit)
         had_ended = self._closed or self._copy.has_ended
+        await async_checkpoint()
         first = await self._next(timeout)
         if first is None:
             if had_ended:

@@ -18,6 +18,7 @@ from etcdv2._core.call.policy import READS, CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._runtime.primitives import async_gives_way
 from etcdv2._types.api_errors import KeyNotFound
 from etcdv2._types.results import Event, Response, Snapshot
 from etcdv2._types.settings import UNSET, Consistency, TimeoutLike, Unset, check_consistency, check_seconds
@@ -27,6 +28,7 @@ Default = TypeVar("Default")
 F = TypeVar("F", bound=AsyncFeed)
 
 
+@async_gives_way
 class AsyncView:
     """What `AsyncKeysAPI` is built on."""
 

@@ -13,12 +13,14 @@ from etcdv2._core.call.policy import WRITES, CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import TTL, KeysCall
+from etcdv2._runtime.primitives import async_gives_way
 from etcdv2._types.api_errors import KeyNotFound
 from etcdv2._types.call_errors import OutcomeUnknown
 from etcdv2._types.results import Ack, Response
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 
 
+@async_gives_way
 class AsyncWrites(AsyncView):
     """What `AsyncKeysAPI` is built on."""
 

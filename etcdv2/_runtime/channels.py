@@ -12,6 +12,7 @@ from collections import deque
 from typing import Generic, TypeVar
 
 from etcdv2._runtime.errors import fresh
+from etcdv2._runtime.waiters import Waiters
 
 Item = TypeVar("Item")
 
@@ -102,7 +103,11 @@ class Channel(Generic[Item]):
     def __init__(self, size: int) -> None:
         self._items: deque[Item] = deque()
         self._size = size
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        """Reentrant, as the garbage collector ends forgotten watches. Only ever held by a `with` of its own: no
+        exception of a signal handler leaves it taken.
+        """
+        self._waiters = Waiters()
         self._ended = False
         self._error: BaseException | None = None
 
@@ -121,11 +126,14 @@ class Channel(Generic[Item]):
         return self._error
 
     def put(self, item: Item) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
-            if not self._ended:
+        while not self._ended:
+            self._waiters.wait_for(lambda: self._ended or len(self._items) < self._size, None)
+            with self._lock:
+                if self._ended or len(self._items) >= self._size:
+                    continue
                 self._items.append(item)
-                self._changed.notify_all()
+            self._waiters.wake()
+            return
 
     def __len__(self) -> int:
         return len(self._items)
@@ -133,36 +141,35 @@ class Channel(Generic[Item]):
     def fill(self, count: int | None, timeout: float | None) -> None:
         """Wait until so many items are there, or no more can come: it is full, or has ended. Takes none."""
         count = self._size if count is None else min(count, self._size)
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._items) >= count or self._ended, timeout)
+        self._waiters.wait_for(lambda: len(self._items) >= count or self._ended, timeout)
 
     def take(self, count: int | None) -> list[Item]:
         """At most so many of the items that are there, None for all."""
-        with self._changed:
+        with self._lock:
             items = self._items
             taken = [items.popleft() for _ in range(len(items) if count is None else min(count, len(items)))]
-            if taken:
-                self._changed.notify_all()
-            return taken
+        if taken:
+            self._waiters.wake()
+        return taken
 
     def get(self, timeout: float | None) -> Item | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or bool(self._items), timeout)
-            if self._items:
-                self._changed.notify_all()
-                return self._items.popleft()
-        if self._error is not None:
+        self._waiters.wait_for(lambda: self._ended or bool(self._items), timeout)
+        with self._lock:
+            item = self._items.popleft() if self._items else None
+        if item is not None:
+            self._waiters.wake()
+        elif self._error is not None:
             raise fresh(self._error)
-        return None
+        return item
 
     def end(self, error: BaseException | None = None) -> None:
-        with self._changed:
+        with self._lock:
             if not self._ended:
                 self._ended = True
                 self._error = error
-                self._changed.notify_all()
+        self._waiters.wake()
 
     def discard(self) -> None:
-        with self._changed:
+        with self._lock:
             self._items.clear()
         self.end()

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import inspect
+import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from math import inf
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from etcdv2._runtime.event_loop import running_loop
+from etcdv2._runtime.handlers import hidden_behind
+from etcdv2._runtime.waiters import Waiters
 
 R = TypeVar("R")
 A = TypeVar("A")
+C = TypeVar("C")
+P = ParamSpec("P")
 
 AT_ONCE = 50
 """Of `call_each`."""
@@ -38,6 +45,31 @@ def checkpoint() -> None:
     """Threads need no help with that."""
 
 
+def async_gives_way(made: type[C]) -> type[C]:
+    """Have the calls of this class let others run when they refuse their arguments, which needs no waiting."""
+    for name, call in list(vars(made).items()):
+        if not name.startswith("_") and inspect.iscoroutinefunction(call):
+            setattr(made, name, _giving_way(call))
+    return made
+
+
+def _giving_way(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    @functools.wraps(call)
+    async def carry_out(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await call(*args, **kwargs)
+        except (TypeError, ValueError):
+            await async_checkpoint()
+            raise
+
+    return carry_out
+
+
+def gives_way(made: type[C]) -> type[C]:
+    """Threads need none."""
+    return made
+
+
 def async_check_loop() -> None:
     """Raises RuntimeError that says what to do where no event loop of asyncio runs, as in trio."""
     running_loop()
@@ -55,6 +87,19 @@ async def async_settle() -> None:
 
 def settle() -> None:
     """Threads read for themselves; what they have not read yet outlasts an `abort`."""
+
+
+def async_untearable(pool: Any) -> None:
+    """No signal handler interrupts a task."""
+    del pool
+
+
+def untearable(pool: Any) -> None:
+    """Give a pool of httpcore a lock of C: its own is taken by a function in Python, and who is interrupted there by a
+    signal handler would keep it for ever, so that every later call, and `close`, would hang.
+    """
+    if hasattr(pool, "_optional_thread_lock"):
+        pool._optional_thread_lock = threading.Lock()
 
 
 def sleep(seconds: float) -> None:
@@ -123,9 +168,15 @@ async def async_at_once(count: int, run: Callable[[], Awaitable[None]]) -> None:
     async def body() -> None:
         await run()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(count):
-            group.create_task(body())
+    first: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(body())
+    except BaseExceptionGroup as several:
+        first = several.exceptions[0]
+    if first is not None:
+        raise first
 
 
 def at_once(count: int, run: Callable[[], None]) -> None:
@@ -184,25 +235,23 @@ class AsyncPulse:
 class Pulse:
     """Unlike `threading.Event` it may be set by the thread that is just using it.
 
-    The garbage collector does that: it ends forgotten watches, in whatever thread and at whatever moment.
+    The garbage collector does that: it ends forgotten watches, in whatever thread and at whatever moment. So may a
+    signal handler raise there.
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.RLock())
+        self._waiters = Waiters()
         self._is_set = False
 
     def set(self) -> None:
-        with self._changed:
-            self._is_set = True
-            self._changed.notify_all()
+        self._is_set = True
+        self._waiters.wake()
 
     def clear(self) -> None:
-        with self._changed:
-            self._is_set = False
+        self._is_set = False
 
     def wait(self, timeout: float | None) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self._is_set, timeout)
+        return self._waiters.wait_for(lambda: self._is_set, timeout)
 
 
 class AsyncSocketThread:
@@ -272,7 +321,15 @@ class Worker:
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
         self._thread = threading.Thread(target=run, name=name, daemon=True)
-        self._thread.start()
+        before = sys.exception()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            # A lock of Python's own that a signal handler has torn apart says that it is not taken.
+            hidden = hidden_behind(error, before)
+            if hidden is not None:
+                raise hidden from None
+            raise
 
     def cancel(self) -> None:
         pass

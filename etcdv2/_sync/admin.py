@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from etcdv2._core import admin as bodies
 from etcdv2._core.call.policy import policy_for
+from etcdv2._runtime.primitives import gives_way
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._types.api_errors import Conflict, NotFound
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
@@ -39,6 +40,7 @@ class Section:
         return (self._dispatcher.perform(call, policy, timeout)).answer
 
 
+@gives_way
 class MembersAPI(Section):
     """The members of the cluster. Changing them needs the root user where auth is on."""
 
@@ -68,6 +70,7 @@ class MembersAPI(Section):
         self._send(operations.remove_member(id), timeout)
 
 
+@gives_way
 class StatsAPI(Section):
     """Statistics, of whichever member answers (`leader`: of the leader)."""
 
@@ -87,6 +90,7 @@ class StatsAPI(Section):
         return self._send(operations.get_store_stats(), timeout)
 
 
+@gives_way
 class UsersAPI(Section):
     """Users. Everything here needs the root user where auth is on."""
 
@@ -152,6 +156,7 @@ class UsersAPI(Section):
         return True
 
 
+@gives_way
 class RolesAPI(Section):
     """Roles: key patterns to read and write.
 
@@ -212,6 +217,7 @@ class RolesAPI(Section):
         self._send(operations.delete_role(name), timeout)
 
 
+@gives_way
 class AuthAPI(Section):
     """Authentication: on or off, users, roles."""
 

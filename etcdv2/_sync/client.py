@@ -17,7 +17,7 @@ from etcdv2._core.call.policy import LOCAL_READ, policy_for
 from etcdv2._core.curl import curl_command
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import parse_advertised, parse_endpoint, parse_endpoints
-from etcdv2._runtime.primitives import check_loop
+from etcdv2._runtime.primitives import check_loop, gives_way
 from etcdv2._sync.admin import AuthAPI, MembersAPI, StatsAPI
 from etcdv2._sync.auto_sync import AutoSync
 from etcdv2._sync.dispatcher import Dispatcher
@@ -62,6 +62,7 @@ LEAST_SECONDS = 0.001
 """For an endpoint that is new to `sync`, even when the deadline has passed."""
 
 
+@gives_way
 class Client:
     """A client for a cluster's v2 API.
 

@@ -7,7 +7,6 @@ reads and writes nothing.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from etcdv2._runtime.handlers import suppress_own
 from etcdv2._runtime.primitives import SocketThread
 from etcdv2._transport.sockets import shut_down
 
@@ -38,7 +38,7 @@ class HttpxSocket:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._shown: Any = None
-        with contextlib.suppress(ConnectionResetError):
+        with suppress_own(ConnectionResetError):
             self._shown = shown_socket(response.extensions.get("network_stream"))
         self._thread = SocketThread()
         self._process = os.getpid()

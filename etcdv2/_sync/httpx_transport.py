@@ -52,6 +52,7 @@ from etcdv2._core.wire import (
     Stream,
     TransportFailure,
 )
+from etcdv2._runtime.handlers import of_handler
 from etcdv2._runtime.primitives import check_loop, deadline, see_through
 from etcdv2._sync.httpx_addresses import use_addresses
 from etcdv2._sync.httpx_failure import httpx_failure
@@ -324,8 +325,10 @@ class HttpxStream:
             return
         try:
             self._response.close()
-        except (httpx.HTTPError, RuntimeError, OSError):
-            return
+        except (httpx.HTTPError, RuntimeError, OSError) as error:
+            foreign = of_handler(error)
+            if foreign is not None:
+                raise foreign from None
 
 
 def _parts(response: httpx.Response) -> Iterator[bytes]:

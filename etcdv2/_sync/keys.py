@@ -16,6 +16,7 @@ from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import TTL
 from etcdv2._core.modify import Change, NewTTL, check_new_ttl, with_node
+from etcdv2._runtime.primitives import gives_way
 from etcdv2._sync.directory import as_permitted
 from etcdv2._sync.make_dir import make_dir
 from etcdv2._sync.many import write_many
@@ -28,6 +29,7 @@ from etcdv2._types.results import Outcome, Response
 from etcdv2._types.settings import KEEP, UNSET, TimeoutLike, Unset
 
 
+@gives_way
 class KeysAPI(Writes):
     """`client.keys`, or a view below a prefix made by `at`.
 

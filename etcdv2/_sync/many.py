@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from etcdv2._core.call.policy import CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.keys import KeysCall
-from etcdv2._runtime.primitives import at_once
+from etcdv2._runtime.primitives import at_once, checkpoint
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._types.api_errors import EtcdError
 from etcdv2._types.call_errors import ManyFailed
@@ -30,6 +30,9 @@ def write_many(
 
     After a failure none is begun any more, and those under way are waited for. Raises ManyFailed.
     """
+    dispatcher.check_open()
+    if not calls:
+        checkpoint()
     work = enumerate(calls)
     done: dict[int, Response] = {}
     failed: dict[int, EtcdError] = {}

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import check_buffer, check_index
 from etcdv2._core.mirror.change_queue import ChangeQueue
-from etcdv2._runtime.primitives import check_loop, checkpoint
+from etcdv2._runtime.primitives import check_loop, checkpoint, gives_way
 from etcdv2._sync.mirror_copy import MirrorCopy
 from etcdv2._sync.watch.mirror_feed import MirrorWatcher
 from etcdv2._types.mirror import Change, MirrorState, Subtree, without_slash
@@ -26,6 +26,7 @@ from etcdv2_api import Node
 T = TypeVar("T")
 
 
+@gives_way
 class Mirror(Mapping[str, Node]):
     """A live local copy of a tree: its files by absolute key, in a state that the server had.
 
@@ -240,6 +241,7 @@ class Mirror(Mapping[str, Node]):
         self._copy.close()
 
 
+@gives_way
 class MirrorChanges:
     """The changes of a mirror, for one thread or task: iterate, or call `next`.
 
@@ -274,6 +276,7 @@ class MirrorChanges:
         """
         check_wait(timeout)
         had_ended = self._closed or self._copy.has_ended
+        checkpoint()
         change = self._next(timeout)
         if change is None and had_ended:
             raise self._copy.is_closed()
@@ -288,6 +291,7 @@ class MirrorChanges:
         """
         check_batch(timeout, gather, limit)
         had_ended = self._closed or self._copy.has_ended
+        checkpoint()
         first = self._next(timeout)
         if first is None:
             if had_ended:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from weakref import WeakSet
+from weakref import ref
 
 from etcdv2._core.mirror.change_queue import ChangeQueue
 from etcdv2._core.mirror.tree import MirrorTree
@@ -45,7 +45,8 @@ class MirrorCopy:
         self._worker: Worker | None = None
         self._lock = threading.Lock()
         """For the tree and its readers; held for single steps, never while waiting or comparing."""
-        self._readers: WeakSet[ChangeQueue] = WeakSet()
+        self._readers: set[ref[ChangeQueue]] = set()
+        """Those that were forgotten leave it by themselves, in C, where a signal handler cannot interrupt."""
         register_after_fork(self)
 
     def __repr__(self) -> str:
@@ -85,6 +86,7 @@ class MirrorCopy:
                 checkpoint()
                 raise self.why_ended()
             if begun:
+                checkpoint()
                 return
             changed.wait(None)
 
@@ -143,7 +145,7 @@ class MirrorCopy:
         """From the returned state on, the reader gets what changes."""
         with self._lock:
             state = self._newest()
-            self._readers.add(reader)
+            self._readers.add(ref(reader, self._readers.discard))
         return state
 
     def take(self, reader: ChangeQueue) -> tuple[Change | None, tuple[MirrorState, MirrorState] | None]:
@@ -155,7 +157,7 @@ class MirrorCopy:
     def forget(self, reader: ChangeQueue) -> None:
         """The reader gets nothing more; whoever waits for it wakes up."""
         with self._lock:
-            self._readers.discard(reader)
+            self._readers.discard(ref(reader))
             self._notify()
 
     def _run(self) -> None:
@@ -179,8 +181,10 @@ class MirrorCopy:
             if step is not None:
                 self.tree.carry_out(step)
                 self.begun = True
-                for reader in self._readers:
-                    reader.offer(step.changes, self.tree)
+                for known in self._readers.copy():
+                    reader = known()
+                    if reader is not None:
+                        reader.offer(step.changes, self.tree)
             # A snapshot may be of an older store, or of another one.
             self._known_to = item.index if isinstance(item, Snapshot) else max(self._known_to, item.index)
             self._notify()

@@ -16,7 +16,7 @@ from etcdv2._core.endpoints import parse_endpoint
 from etcdv2._core.raw import Pairs, raw_call
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import TransportFailure
-from etcdv2._runtime.primitives import later, sleep
+from etcdv2._runtime.primitives import gives_way, later, sleep
 from etcdv2._sync.dispatcher import Dispatcher, Poll
 from etcdv2._types.api_errors import ApiError
 from etcdv2._types.call_errors import DeadlineExceeded
@@ -31,6 +31,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 """Before a poll is opened again that ended without an answer, as behind some proxies: doubled each time."""
 
 
+@gives_way
 class RawAPI:
     """What a library with other names, or a tool, is built on: `client.raw`.
 

@@ -12,6 +12,7 @@ from etcdv2._core.call.policy import READS, CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.watch.cursor import Cursor
+from etcdv2._runtime.primitives import gives_way
 from etcdv2._sync.directory import as_permitted
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._sync.mirror import Mirror
@@ -28,6 +29,7 @@ Default = TypeVar("Default")
 F = TypeVar("F", bound=Feed)
 
 
+@gives_way
 class View:
     """What `KeysAPI` is built on."""
 

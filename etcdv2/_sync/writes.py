@@ -11,6 +11,7 @@ from etcdv2._core.call.policy import WRITES, CallPolicy
 from etcdv2._core.call.steps import response_of
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.keys import TTL, KeysCall
+from etcdv2._runtime.primitives import gives_way
 from etcdv2._sync.directory import as_permitted
 from etcdv2._sync.settle import write_settled
 from etcdv2._sync.view import View
@@ -20,6 +21,7 @@ from etcdv2._types.results import Ack, Response
 from etcdv2._types.settings import UNSET, TimeoutLike, Unset
 
 
+@gives_way
 class Writes(View):
     """What `KeysAPI` is built on."""
 

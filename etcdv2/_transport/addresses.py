@@ -13,7 +13,7 @@ from itertools import zip_longest
 from time import monotonic
 from typing import Final, TypeVar
 
-from etcdv2._transport.handlers import of_handler
+from etcdv2._runtime.handlers import of_handler
 from etcdv2._transport.lookup import Address
 
 Made = TypeVar("Made")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 
 from etcdv2._core.wire import Phase, Sent, TransportFailure
-from etcdv2._transport.handlers import of_handler
+from etcdv2._runtime.handlers import of_handler
 
 _DOING: dict[Phase, str] = {
     "pool": "waiting for a free connection",
@@ -51,7 +51,10 @@ def failure(error: BaseException, phase: Phase, sent: Sent) -> TransportFailure:
     """To be raised `from error`. Raises instead what a signal handler has raised."""
     foreign = of_handler(error)
     if foreign is not None:
-        raise foreign
+        try:
+            raise foreign
+        finally:
+            del error, foreign  # in a circle with its traceback it would keep the connection of the call
     if isinstance(error, Aborted):
         return TransportFailure(f"aborted while {_DOING[phase]}", phase, sent, aborted=True)
     if isinstance(error, LimitReached):

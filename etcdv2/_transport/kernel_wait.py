@@ -20,6 +20,8 @@ import struct
 import sys
 from collections.abc import Callable
 
+from etcdv2._runtime.handlers import of_handler
+
 SLICE_SECONDS = 0.1
 """Most answers come within it.
 
@@ -108,8 +110,9 @@ def kernel_wait(sock: socket.socket) -> KernelWait | None:
             return _TLS(sock)
         if type(sock) is socket.socket and socket.socket.__module__ == "socket":
             return _Plain(sock, _receive)
-    except OSError:
-        pass
+    except OSError as error:
+        if of_handler(error) is not None:
+            raise
     return None
 
 

@@ -8,6 +8,7 @@ of the program or of an event loop.
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import contextlib
 import logging
@@ -22,6 +23,7 @@ from typing import Any, Final, TypeAlias
 
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.forks import register_after_fork
+from etcdv2._runtime.handlers import of_handler
 from etcdv2._transport.failures import Aborted, LimitReached
 
 logger = logging.getLogger("etcdv2")
@@ -158,9 +160,14 @@ def numeric(host: str, port: int) -> Sequence[Address] | None:
     if ":" not in host and not host.replace(".", "").isdigit():
         return None
     try:
-        return socket.getaddrinfo(_bytes(host), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
+        # Not `socket.getaddrinfo`, whose making of enums swallows a ValueError that a signal handler raises meanwhile.
+        found: Any = _socket.getaddrinfo(_bytes(host), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError) as error:
+        if of_handler(error) is not None:
+            raise
         return None
+    addresses: Sequence[Address] = found
+    return addresses
 
 
 class Lookup:

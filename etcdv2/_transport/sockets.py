@@ -5,11 +5,12 @@ Owns the numbers; opens and closes no connection.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 import sys
 from typing import Protocol
+
+from etcdv2._runtime.handlers import of_handler, suppress_own
 
 KEEPALIVE_IDLE = 20
 KEEPALIVE_INTERVAL = 5
@@ -42,7 +43,7 @@ def tune(sock: socket.socket) -> None:
     for name, value in _TCP_OPTIONS:
         option: int | None = getattr(socket, name, None)
         if option is not None:
-            with contextlib.suppress(OSError):
+            with suppress_own(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
@@ -52,7 +53,7 @@ def reset_on_close(sock: ShownSocket, on: bool = True) -> None:
     After an ordinary close the kernel goes on sending for minutes: when a line that dropped packets
     is mended, the server gets a request that has timed out for its caller long ago.
     """
-    with contextlib.suppress(OSError, ValueError):  # it may be closed; uvloop says so by the latter
+    with suppress_own(OSError, ValueError):  # it may be closed; uvloop says so by the latter
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, on, 0))
 
 
@@ -72,6 +73,8 @@ def shut_down(sock: ShownSocket, how: int) -> bool:
             # A second descriptor of the same connection: what uvloop shows refuses to be shut down.
             with sock.dup() as second:
                 second.shutdown(how)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if of_handler(error) is not None:
+            raise
         return False  # it is closed, by the peer or here
     return True

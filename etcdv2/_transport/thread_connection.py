@@ -8,15 +8,14 @@ up; knows no pool, and leaves the socket to `thread_socket`. One thread uses a c
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 from math import inf
 
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Phase, TransportFailure
+from etcdv2._runtime.handlers import of_handler, suppress_own
 from etcdv2._transport.failures import Aborted, LimitReached, failure, refusal
-from etcdv2._transport.handlers import of_handler
 from etcdv2._transport.http1 import AnswerReader, BadAnswer
 from etcdv2._transport.kernel_wait import BUFFER_BYTES
 from etcdv2._transport.limits import go_on
@@ -132,13 +131,14 @@ class Connection(ThreadSocket):
             # An error of send(2) itself took nothing. Under TLS a record may be out, which `how_much_sent` allows for.
             if self._tls is not None or is_from_system_call(error):
                 self._unsent = unsent
+            if of_handler(error) is not None:
+                raise
             if isinstance(error, NOT_YET):
                 return
 
-            if of_handler(error) is None:
-                self._receive_now(sock)  # perhaps the server has said why
-                if self.reader.done:
-                    return
+            self._receive_now(sock)  # perhaps the server has said why
+            if self.reader.done:
+                return
             raise
 
     def _send_rest(self, sock: socket.socket, data: bytes, ends: float) -> None:
@@ -158,7 +158,7 @@ class Connection(ThreadSocket):
 
     def _receive_now(self, sock: socket.socket) -> None:
         self._switch(in_kernel=False)
-        with contextlib.suppress(*NOT_YET):
+        with suppress_own(*NOT_YET):
             self._take_in(sock.recv(RECEIVE_BYTES))
 
     def _take_in(self, data: bytes) -> None:
@@ -214,7 +214,7 @@ class Connection(ThreadSocket):
     def _arrived(self) -> bytes:
         """After an abort, what had come before it: a shutdown leaves that in the kernel's buffer."""
         sock = self._sock
-        with contextlib.suppress(OSError, BadAnswer, ValueError):
+        with suppress_own(OSError, BadAnswer, ValueError):
             while sock is not None and (data := sock.recv(RECEIVE_BYTES)):
                 self.reader.feed(data)
         return self.reader.take()
@@ -265,7 +265,10 @@ class Connection(ThreadSocket):
             if refused is not None:
                 return refused
         sent = how_much_sent(self._stage, self._total, self._unsent, tls=tls is not None)
-        return failure(self._cause(error) or Aborted(), self._phase, sent)
+        try:
+            return failure(self._cause(error) or Aborted(), self._phase, sent)
+        finally:
+            del error  # as there
 
     def _cause(self, error: BaseException) -> BaseException | None:
         return None if self._aborted or isinstance(error, Aborted) else error

@@ -6,7 +6,6 @@ HTTP. One thread uses a socket; any may `abort()` it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import ssl
@@ -15,6 +14,7 @@ from math import inf
 from time import monotonic
 
 from etcdv2._core.endpoints import Endpoint
+from etcdv2._runtime.handlers import of_handler, suppress_own
 from etcdv2._transport.addresses import first_of
 from etcdv2._transport.failures import Aborted, LimitReached
 from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
@@ -88,7 +88,9 @@ class ThreadSocket:
         tune(sock)
         try:
             sock.connect(address)
-        except BlockingIOError:
+        except BlockingIOError as begun:
+            if of_handler(begun) is not None:
+                raise
             self._poll.register(sock, WRITABLE)
             self._wait_for(WRITABLE, ends)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -141,7 +143,9 @@ class ThreadSocket:
         except ssl.SSLWantWriteError:
             self._wait_for(WRITABLE, ends)
             return None
-        except NOT_YET:
+        except NOT_YET as error:
+            if of_handler(error) is not None:
+                raise
             return None
         return data
 
@@ -200,7 +204,9 @@ class ThreadSocket:
             try:
                 # The plain socket's own method, as in `abort`: TLS records can still be read.
                 socket.socket.shutdown(self._sock, socket.SHUT_WR)
-            except OSError:
+            except OSError as error:
+                if of_handler(error) is not None:
+                    raise
                 return False
             return True
 
@@ -229,17 +235,19 @@ class ThreadSocket:
 
     def _forget_socket(self) -> None:
         with _ending:
-            sock, self._sock, self._tls = self._sock, None, None
-            self.opened.clear()
-            self._kernel, self._in_kernel = None, False
+            sock = self._sock
             if sock is not None:
-                with contextlib.suppress(KeyError, ValueError):
+                with suppress_own(KeyError, ValueError):
                     self._poll.unregister(sock)
                 sock.close()
+            # Known as open until it is closed, in case this is interrupted.
+            self.opened.clear()
+            self._sock = self._tls = self._kernel = None
+            self._in_kernel = False
 
 
 def _shut_down(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
+    with suppress_own(OSError):
         # The plain socket's own method: SSLSocket.shutdown would let the reader see ciphertext.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 

@@ -16,6 +16,7 @@ from weakref import ref
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import Limits, Reply, Request, Sent, TransportFailure
 from etcdv2._runtime.forks import register_after_fork
+from etcdv2._runtime.handlers import of_handler, suppress_own
 from etcdv2._transport.failures import Aborted, LimitReached, before_request, failure
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_HEADER_BYTES, AnswerReader, BadAnswer
 from etcdv2._transport.idle import IDLE_SECONDS, IDLE_SECONDS_OF_WRITES, UNPROBED_SECONDS
@@ -293,7 +294,7 @@ class FastTransport:
             return
 
         # Others may take any of them meanwhile.
-        with contextlib.suppress(IndexError, ValueError):
+        with suppress_own(IndexError, ValueError):
             oldest = idle[0]
             if now - oldest.idle_since >= IDLE_SECONDS:
                 idle.remove(oldest)
@@ -311,8 +312,8 @@ class FastTransport:
             self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
-        self._live.discard(ref(connection))
         connection.close()
+        self._live.discard(ref(connection))  # until then it is closed, too, when this is interrupted
 
 
 def _pop(idle: list[Connection]) -> Connection | None:
@@ -322,5 +323,7 @@ def _pop(idle: list[Connection]) -> Connection | None:
     """
     try:
         return idle.pop()
-    except IndexError:
+    except IndexError as error:
+        if of_handler(error) is not None:
+            raise
         return None

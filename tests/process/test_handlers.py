@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -27,6 +28,25 @@ class Alarm(TimeoutError):
 
 class Stop(Exception):
     """Of a handler: no error of the operating system."""
+
+
+def first_call(client: Client) -> None:
+    """Of a client of its own: it connects."""
+    with Client(client.endpoints[0]) as fresh:
+        fresh.keys.get("/a")
+
+
+KEPT: list[object] = []
+"""What a finalizer is interrupted in is lost in any case."""
+
+
+def watch(client: Client) -> None:
+    watcher = client.keys.watch("/a", after_index=1)
+    KEPT.append(watcher)
+    try:
+        watcher.next(timeout=60)
+    finally:
+        watcher.close()
 
 
 WORKS: dict[str, Callable[[Client], Any]] = {
@@ -71,3 +91,60 @@ def test_what_a_handler_raises_comes_out_at_whatever_moment(
             if transport == "fast":
                 assert len(sockets()) <= before.sockets + 1
     nothing_left(before)
+
+
+@pytest.mark.parametrize("name", ["first call", "watch"])
+def test_what_a_handler_raises_comes_out_of_a_beginning(etcd: Server, name: str) -> None:
+    work = {"first call": first_call, "watch": watch}[name]
+    before = held()
+
+    def alarm() -> None:
+        raise Alarm("of the handler")
+
+    with Client(etcd.url) as client:
+        for _ in range(3):
+            client.keys.set("/a", "1")
+        with Interrupt(only=EVERYWHERE) as counting:
+            work(client)
+        for at in range(0, counting.moments - 1, max(1, counting.moments // 200)):
+            interrupt = Interrupt(alarm, at, only=EVERYWHERE)
+            gc.disable()
+            try:
+                with interrupt:
+                    work(client)
+            except Alarm:
+                pass
+            else:
+                assert not interrupt.where, f"moment {at} of {counting.moments}, {interrupt.where}: it has vanished"
+            finally:
+                gc.enable()
+        work(client)
+    nothing_left(before)
+
+
+class Key(KeyboardInterrupt):
+    """One that can be referred to weakly."""
+
+
+@pytest.mark.parametrize("kind", [Key, Stop, Alarm])
+def test_what_a_handler_raised_keeps_nothing(etcd: Server, kind: type[BaseException]) -> None:
+    """In a circle with its traceback it would keep the connection until the garbage collector came."""
+
+    def alarm() -> None:
+        raise kind("of the handler")
+
+    def interrupted(client: Client) -> ref[BaseException]:
+        try:
+            with Interrupt(alarm, 2):
+                client.keys.get("/a")
+        except kind as error:
+            return ref(error)
+        raise AssertionError("it has vanished")
+
+    with Client(etcd.url) as client:
+        client.keys.set("/a", "1")
+        gc.disable()
+        try:
+            assert interrupted(client)() is None
+        finally:
+            gc.enable()

@@ -36,8 +36,8 @@ taken by a function in Python: who is interrupted at the end of that keeps it fo
 """
 
 
-def _is_under_test(module: str) -> bool:
-    return module.partition(".")[0] in LIBRARIES and not module.startswith(NOT_TESTED)
+def _is_under_test(module: str, libraries: frozenset[str]) -> bool:
+    return module.partition(".")[0] in libraries and not module.startswith(NOT_TESTED)
 
 
 class Interrupt:
@@ -46,12 +46,19 @@ class Interrupt:
     Each call has two moments. `moments` says how many there were, and `where` at which one it was.
     """
 
-    def __init__(self, action: Callable[[], None] | None = None, at: int = -1, only: str = SYSTEM_CALLS) -> None:
+    def __init__(
+        self,
+        action: Callable[[], None] | None = None,
+        at: int = -1,
+        only: str = SYSTEM_CALLS,
+        libraries: frozenset[str] = LIBRARIES,
+    ) -> None:
         self.moments = 0
         self.where = ""
         self._action = action
         self._at = at
         self._only = only
+        self._libraries = libraries
 
     def __enter__(self) -> Interrupt:
         sys.setprofile(self._hook)
@@ -63,7 +70,7 @@ class Interrupt:
     def _hook(self, frame: FrameType, event: str, called: Any) -> None:
         if self._only == EVERYWHERE:
             yields = event == "return" and frame.f_code.co_flags & inspect.CO_GENERATOR
-            if event == "c_call" or yields or not _is_under_test(frame.f_globals["__name__"]):
+            if event == "c_call" or yields or not _is_under_test(frame.f_globals["__name__"], self._libraries):
                 return
             name = getattr(called, "__name__", "") if event.startswith("c_") else frame.f_code.co_qualname
         elif event in ("c_call", "c_return"):

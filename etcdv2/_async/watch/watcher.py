@@ -10,13 +10,14 @@ from typing import Generic, Self, TypeVar, cast
 from etcdv2._async.watch.feed import AsyncFeed
 from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import async_check_loop, async_checkpoint
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint, async_gives_way
 from etcdv2._types.settings import check_batch, check_wait
 
 T = TypeVar("T")
 """What the overloads of `watch` say: Event, or with snapshots Event | Snapshot."""
 
 
+@async_gives_way
 class AsyncWatcher(Generic[T]):
     """The changes of a key or tree, in order: iterate, or call `next`. Begun by `with` or the first `next`.
 
@@ -58,9 +59,9 @@ class AsyncWatcher(Generic[T]):
 
     async def __aenter__(self) -> Self:
         feed = self._feed
-        if feed.items.exhausted:
+        if feed.items.exhausted or feed.registered:
             await async_checkpoint()
-        elif not feed.registered:
+        else:
             await self._begin(feed, None)
 
         feed = self._feed
@@ -95,6 +96,8 @@ class AsyncWatcher(Generic[T]):
         """
         check_wait(timeout)
         had_ended = self._feed.items.exhausted
+        if len(self._feed.items):  # nothing is waited for
+            await async_checkpoint()
         item = await self._next(timeout)
         if item is None and had_ended:
             raise self._is_closed()
@@ -112,6 +115,7 @@ class AsyncWatcher(Generic[T]):
         batch that is full does not wait. Raises as `next` does, after all events that came before.
         """
         check_batch(timeout, gather, limit)
+        await async_checkpoint()
         deadline, had_ended = Deadline.after(timeout, time.monotonic()), self._feed.items.exhausted
         items = (await self._begun(timeout)).items
 

@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar, cast
 
 from etcdv2._core.deadline import Deadline
 from etcdv2._runtime.errors import fresh
-from etcdv2._runtime.primitives import check_loop, checkpoint
+from etcdv2._runtime.primitives import check_loop, checkpoint, gives_way
 from etcdv2._sync.watch.feed import Feed
 from etcdv2._types.settings import check_batch, check_wait
 
@@ -18,6 +18,7 @@ T = TypeVar("T")
 """What the overloads of `watch` say: Event, or with snapshots Event | Snapshot."""
 
 
+@gives_way
 class Watcher(Generic[T]):
     """The changes of a key or tree, in order: iterate, or call `next`. Begun by `with` or the first `next`.
 
@@ -59,9 +60,9 @@ class Watcher(Generic[T]):
 
     def __enter__(self) -> Self:
         feed = self._feed
-        if feed.items.exhausted:
+        if feed.items.exhausted or feed.registered:
             checkpoint()
-        elif not feed.registered:
+        else:
             self._begin(feed, None)
 
         feed = self._feed
@@ -96,6 +97,8 @@ class Watcher(Generic[T]):
         """
         check_wait(timeout)
         had_ended = self._feed.items.exhausted
+        if len(self._feed.items):  # nothing is waited for
+            checkpoint()
         item = self._next(timeout)
         if item is None and had_ended:
             raise self._is_closed()
@@ -113,6 +116,7 @@ class Watcher(Generic[T]):
         batch that is full does not wait. Raises as `next` does, after all events that came before.
         """
         check_batch(timeout, gather, limit)
+        checkpoint()
         deadline, had_ended = Deadline.after(timeout, time.monotonic()), self._feed.items.exhausted
         items = (self._begun(timeout)).items
 
