@@ -3,7 +3,8 @@
     python scripts/check_wheel.py dist [--etcd BINARY]
 
 Fails when a file is missing or too many, a class exists twice, or the small program at the end does
-not work; that talks to a real etcd: BINARY, or else the one that this Python's environment has.
+not work; that talks to a real etcd: BINARY, or else the one that this Python's environment has. Then
+builds compat/etcd-for-etcdv2 and tries it there, too, alone and beside python-etcd.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ IN_WHEEL = [
 ]
 IN_SDIST = [
     *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),
+    *("docs/python-etcd.md", "compat/etcd-for-etcdv2/src/etcd/__init__.py"),
     *("bench/peers.txt", "scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed"),
 ]
 
@@ -61,6 +63,22 @@ with Server(sys.argv[1]) as server:
         assert node.value == "round"
     assert asyncio.run(with_async(server.url)) == "round"
     print(f"check_wheel: etcdv2 of the wheel works with etcd {server.version}")
+"""
+
+SECOND = ROOT / "compat" / "etcd-for-etcdv2"
+SECOND_PROGRAM = """
+import sys
+from etcdv2.testing import Server
+from etcd.lock import Lock
+import etcd, etcd.client
+
+assert etcd.client.Client is etcd.Client, "two clients"
+with Server(sys.argv[1]) as server:
+    client = etcd.Client(port=server.port)
+    with Lock(client, "wheel"):
+        assert client.write("/wheel", "round").value == "round"
+    client.http.clear()
+    print("check_wheel: etcd-for-etcdv2 works")
 """
 
 
@@ -96,6 +114,24 @@ def check_use(wheel: Path, etcd: Path) -> None:
             )
         subprocess.run([*pip, "check", "--quiet"], check=True)
         subprocess.run([python, "-I", "-W", "error", "-c", PROGRAM, etcd], check=True, cwd=place, timeout=60)
+        check_second(place, python, [*pip, "install", "--quiet", *constraints], etcd)
+
+
+def check_second(place: Path, python: Path, install: list[str], etcd: Path) -> None:
+    """The distribution that provides `etcd`, in the environment of the first."""
+    # 1. Alone.
+    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(place), str(SECOND)]
+    subprocess.run(build, check=True, capture_output=True)
+    subprocess.run([*install, str(next(place.glob("etcd_for_etcdv2-*.whl"))), "urllib3"], check=True)
+    subprocess.run([python, "-I", "-W", "error", "-c", SECOND_PROGRAM, etcd], check=True, cwd=place, timeout=60)
+
+    # 2. Where pip says that python-etcd is there, too.
+    site = next((place / "env" / "lib").glob("python3*")) / "site-packages"
+    (site / "python_etcd-0.4.5.dist-info").mkdir()
+    (site / "python_etcd-0.4.5.dist-info" / "METADATA").write_text("Name: python-etcd\nVersion: 0.4.5\n")
+    beside = subprocess.run([python, "-I", "-c", "import etcd"], check=False, capture_output=True, text=True)
+    if beside.returncode == 0 or "pip uninstall python-etcd" not in beside.stderr:
+        raise SystemExit(f"check_wheel: etcd-for-etcdv2 lives beside python-etcd: {beside.stderr}")
 
 
 def main() -> int:

@@ -99,7 +99,7 @@ def test_every_file_that_is_linked_or_named_exists(text: str) -> None:
 
 def test_every_public_name_that_is_mentioned_exists(etcd: Server) -> None:
     for text in (README, CONTRIBUTING):
-        modules = {"testing", "recipes", "compat", "_async", "_sync", "_keys", "_settings"}
+        modules = {"testing", "recipes", "transfer", "compat", "_async", "_sync", "_keys", "_settings"}
         for name in set(re.findall(r"\betcdv2\.([A-Za-z_]\w*)", text)) - modules:
             assert hasattr(etcdv2, name), f"etcdv2.{name}"
     with etcdv2.Client(etcd.url) as client:

@@ -42,6 +42,7 @@ def test_wheel_works_in_an_empty_environment_and_another_directory(dist: Path) -
     done = check(dist)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "works with etcd" in done.stdout
+    assert "etcd-for-etcdv2 works" in done.stdout
 
 
 @pytest.mark.parametrize("lost", ["etcdv2/py.typed", "etcdv2_api/models.py", "etcdv2_api/etcd-v2.yaml"])
