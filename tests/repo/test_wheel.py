@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import email
+import email.message
 import os
+import re
+import runpy
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +61,34 @@ def test_wheel_without_one_of_its_files_is_refused(dist: Path, tmp_path: Path, l
     done = check(tmp_path)
     assert done.returncode != 0
     assert lost in done.stderr
+
+
+def metadata(dist: Path) -> email.message.Message:
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
+        name = next(name for name in wheel.namelist() if name.endswith("/METADATA"))
+        return email.message_from_bytes(wheel.read(name))
+
+
+def test_description_on_an_index_page_has_no_link_into_the_checkout(dist: Path) -> None:
+    found = metadata(dist)
+    text = found.get_payload()
+    assert isinstance(text, str)
+    assert found["Description-Content-Type"] == "text/markdown"
+    assert found["Maintainer"]
+    outside_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"\]\((?!https?://|#)[^)]*\)", outside_code) == []
+    assert "CONTRIBUTING.md says how to change things" in text
+    assert text.count("```python") == (ROOT / "README.md").read_text().count("```python")
+
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as source:
+        name = next(name for name in source.getnames() if name.endswith("/PKG-INFO"))
+        packed = source.extractfile(name)
+        assert packed is not None
+        assert email.message_from_bytes(packed.read()).get_payload() == text
+
+
+def test_links_lead_to_the_source_where_there_is_an_address() -> None:
+    described: Any = runpy.run_path(str(ROOT / "scripts" / "metadata.py"))["described"]
+    text = "[a](b.md), ![c](d.svg), [e](https://f)\n\n```python\nx[0](1)\n```\n\n    y[0](1)\n"
+    assert described(text) == "a, c, [e](https://f)\n\n```python\nx[0](1)\n```\n\n    y[0](1)\n"
+    assert described(text, "https://g/tree/").startswith("[a](https://g/tree/b.md), ![c](https://g/tree/d.svg), [e]")
