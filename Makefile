@@ -26,7 +26,7 @@ $(shell rm -f .venv/.ready)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos chaos-locks demo bench build check
+.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos chaos-locks demo bench docs build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -43,7 +43,7 @@ setup: .venv/.ready ## make .venv with everything that development needs
 	echo "make setup: $$($$found --version) in .venv"; \
 	$$found -m venv --clear .venv
 	@$(PY) -m pip install --quiet --upgrade --constraint constraints.txt pip
-	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[server,testing]' --group dev
+	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[server,testing]' --group dev --group docs
 	@touch $@
 
 validate: setup ## check the description against the OpenAPI schema
@@ -95,6 +95,9 @@ demo: setup ## the example against a real etcd; ARGS="--endpoints ..." for a clu
 
 bench: setup ## this client against its peers, about ten minutes, the machine for itself; ARGS="--quick --only get"
 	$(PY) -m bench $(ARGS)
+
+docs: setup ## the site, into site/: to be read from there, without a network
+	@$(PY) scripts/docs.py
 
 build: setup ## wheel and sdist in dist/, the wheel tried in an empty environment (from a package index)
 	rm -rf dist

@@ -31,7 +31,7 @@ IN_WHEEL = [
 ]
 IN_SDIST = [
     *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),
-    *("docs/python-etcd.md", "compat/etcd-for-etcdv2/src/etcd/__init__.py"),
+    *("docs/coming-from/python-etcd.md", "compat/etcd-for-etcdv2/src/etcd/__init__.py"),
     *("bench/peers.txt", "scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed"),
 ]
 

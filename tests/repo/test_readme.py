@@ -1,4 +1,4 @@
-"""README.md and CONTRIBUTING.md keep their word: their Python runs on a real etcd, and the names in them exist."""
+"""README, CONTRIBUTING and the site keep their word: their Python runs on a real etcd, the names in them exist."""
 
 from __future__ import annotations
 
@@ -17,20 +17,10 @@ import pytest
 import etcdv2
 from etcdv2._types.environment import settings_from_env
 from etcdv2.testing import Certificates, Cluster, Server
+from tests.repo.documents import PAGES, ROOT, Block, name_of, python_blocks
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-
-
-def python_blocks() -> list[Any]:
-    """Every ```python block of the README, under the heading that it stands below and its line number."""
-    found: list[Any] = []
-    for match in re.finditer(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        heading = re.findall(r"^#+ (.*)$", README[: match.start()], re.MULTILINE)[-1]
-        line = README.count("\n", 0, match.start()) + 1
-        found.append(pytest.param(match[1], id=f"{heading.replace(' ', '-')}-{line}"))
-    return found
 
 
 @pytest.fixture
@@ -46,37 +36,45 @@ def in_a_directory_with_pem_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("in_a_directory_with_pem_files")
-@pytest.mark.parametrize("block", python_blocks())
-def test_a_block_runs_and_prints_what_its_comments_say(
-    block: str, etcd: Server, request: pytest.FixtureRequest
+@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name_of)
+def test_the_blocks_of_a_page_run_and_print_what_their_comments_say(
+    page: Path, etcd: Server, request: pytest.FixtureRequest
 ) -> None:
-    """A comment behind `print(...)` is the line that it prints."""
-    code = block.replace("http://127.0.0.1:2379", etcd.url)
+    """Each by itself, on an empty store. A comment behind `print(...)` is the line that it prints."""
+    for block in python_blocks(page):
+        etcd.clean()
+        assert run(block, etcd, request) == block.printed, str(block)
+
+
+def run(block: Block, etcd: Server, request: pytest.FixtureRequest) -> list[str]:
+    """What it prints."""
+    code = block.compiled_lines.replace("http://127.0.0.1:2379", etcd.url)
     if "http://10.0.0." in code:
         cluster: Cluster = request.getfixturevalue("etcd_cluster")
         for number, member in enumerate(cluster.members, start=1):
             code = code.replace(f"http://10.0.0.{number}:2379", member.url)
     if "https://10.0.0." in code:
         code = code.replace("https://10.0.0.1:2379", request.getfixturevalue("guarded").url)
+
     printed = io.StringIO()
     with etcdv2.Client(etcd.url) as client, contextlib.redirect_stdout(printed):
-        names: dict[str, Any] = {"etcdv2": etcdv2, "client": client, "keys": client.keys}
-        exec(compile(code, "README.md", "exec"), names)
+        names: dict[str, Any] = {"etcdv2": etcdv2, "client": client, "keys": client.keys, "__name__": "block"}
+        exec(compile(code, str(block.page), "exec"), names)
         for name, value in names.items():
             if name.startswith("test_"):
                 fixtures = {one: request.getfixturevalue(one) for one in inspect.signature(value).parameters}
                 made = value(**fixtures)
                 if inspect.iscoroutine(made):
                     asyncio.run(made)
-    expected = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
-    assert printed.getvalue().splitlines() == expected
+    return printed.getvalue().splitlines()
 
 
-def test_the_readme_has_blocks_for_both_clients() -> None:
-    code = "\n".join(str(param.values[0]) for param in python_blocks())
-    assert "etcdv2.Client(" in code
-    assert "etcdv2.AsyncClient(" in code
-    assert len(python_blocks()) >= 15
+def test_there_are_blocks_for_both_clients() -> None:
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        code = "\n".join(block.code for block in python_blocks(page))
+        assert "etcdv2.Client(" in code
+        assert "etcdv2.AsyncClient(" in code
+    assert sum(len(python_blocks(page)) for page in PAGES) >= 60
 
 
 @pytest.mark.parametrize(("document", "text"), [("README", README), ("CONTRIBUTING", CONTRIBUTING)])
@@ -111,7 +109,7 @@ def test_every_public_name_that_is_mentioned_exists(etcd: Server) -> None:
 
 
 def test_the_mapping_names_only_what_exists(etcd: Server) -> None:
-    page = (ROOT / "docs" / "python-etcd.md").read_text()
+    page = (ROOT / "docs" / "coming-from" / "python-etcd.md").read_text()
     table = page[page.index("| python-etcd | etcdv2 |") :]
     errors = set(re.findall(r"`([A-Z]\w+)`", table)) - {"None"}
     ours = {name for name in errors if not name.startswith("Etcd")}

@@ -1,4 +1,4 @@
-"""The README's Python passes the strict checkers of its readers: mypy --strict and pyright strict."""
+"""The Python of README and site passes the strict checkers of its readers: mypy --strict and pyright strict."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.test_readme import python_blocks
+from tests.repo.documents import PAGES, ROOT, python_blocks
 
-ROOT = Path(__file__).resolve().parents[2]
 BEFORE = """import etcdv2
 
 client = etcdv2.Client()
 keys = client.keys
 
 """
-"""What the README says that every block has."""
+"""What the pages say that every block has."""
 
 
 @pytest.fixture(scope="module")
 def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A module of each block."""
     place = tmp_path_factory.mktemp("readme")
-    for number, param in enumerate(python_blocks()):
-        code = str(param.values[0])
-        before = "" if "import etcdv2\n" in code else BEFORE
-        (place / f"block_{number}.py").write_text(f"# {param.id}\n{before}{code}")
+    for number, block in enumerate(block for page in PAGES for block in python_blocks(page)):
+        before = "" if "import etcdv2\n" in block.code else BEFORE
+        (place / f"block_{number}.py").write_text(f"# {block}\n{before}{block.code}")
     settings = {"typeCheckingMode": "strict", "reportUnusedExpression": False, "include": ["."]}
     (place / "pyrightconfig.json").write_text(json.dumps(settings))
     return place

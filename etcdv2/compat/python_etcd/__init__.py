@@ -4,7 +4,7 @@
     client = etcd.Client(host="127.0.0.1", port=2379)    # import etcd
 
 The API is that of python-etcd (https://github.com/jplana/python-etcd, MIT), written again from its
-behaviour. What differs, and how each call is named in etcdv2, is in docs/python-etcd.md. New
+behaviour. What differs, and how each call is named in etcdv2, is in docs/coming-from/python-etcd.md. New
 programs are better off with `etcdv2.Client`.
 """
 
