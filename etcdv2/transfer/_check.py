@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etcdv2.transfer._data_directory import DataDirectory, MemberState, RequestCount
+from etcdv2.transfer._members import version_of
 from etcdv2.transfer._snapfile import read_snap, store_of
 from etcdv2.transfer._store import V2Store
 
@@ -22,6 +23,8 @@ RECIPE = (
     "(2 seconds), and restart it with the value from before.",
     "3. On every member: check its data directory again. When all are ready, --v2-deprecation=write-only starts, "
     "and so does etcd 3.6.",
+    "4. Before etcd 3.7: with 3.6 on every member, let each make a snapshot once more as in step 2: 3.7 panics on what "
+    "members of 3.5 wrote of themselves behind the last one.",
 )
 """What an operator does after a purge."""
 
@@ -42,6 +45,10 @@ class DirectoryCheck:
     """Whether v2 auth was ever used: empty directories stay, and 3.5.1 to 3.5.21 and 3.6.0 to 3.6.2 will not start."""
     requests: Mapping[str, RequestCount]
     """The v2 requests behind the snapshot: on the first of them etcd 3.6 panics."""
+    own: RequestCount | None
+    """Those by which members of 3.5 and before say who they are: 3.6 lets them pass, 3.7 panics on these, too."""
+    etcd: str
+    """The version that all members of the cluster had at least, such as "3.5.0"; "" before they agreed on one."""
 
     @property
     def ready(self) -> bool:
@@ -52,6 +59,11 @@ class DirectoryCheck:
     def ready_for_earlier(self) -> bool:
         """For 3.6.0 to 3.6.2 as well, and `--v2-deprecation=write-only` of 3.5.1 to 3.5.21."""
         return self.ready and not self.auth_used
+
+    @property
+    def ready_for_3_7(self) -> bool:
+        """For 3.7, whose way is over 3.6: also behind a snapshot that 3.6 has made."""
+        return self.ready and self.own is None
 
     def __str__(self) -> str:
         lines: list[str] = []
@@ -72,6 +84,11 @@ class DirectoryCheck:
             lines.append(
                 'etcd 3.6 would panic: "detected disallowed v2 WAL for stage --v2-deprecation=write-only". '
                 "Start this member once with --snapshot-count=1 and without --enable-v2, then check again"
+            )
+        if self.own is not None and self.etcd.startswith("3.6."):
+            lines.append(
+                f"{where}: members of 3.5 said who they are behind it, entries {self.own.first} to {self.own.last}: "
+                "etcd 3.7 would panic. Start this member once with --snapshot-count=1 before"
             )
         return "\n".join([*lines, "ready" if self.ready else "not ready"])
 
@@ -95,6 +112,8 @@ def check_directory(directory: DataDirectory) -> DirectoryCheck:
         any(path.startswith(("/2/users/", "/2/roles/")) for path in auth),
         any(path.startswith("/2/") for path in auth),
         state.requests,
+        state.own,
+        version_of(state.store),
     )
 
 

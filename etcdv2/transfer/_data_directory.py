@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +62,14 @@ class MemberState:
     """What was met on the way and is no error, for people."""
     damage: DamagedFile | None
     """What ended the reading early, with `keep_damaged=True`."""
+    own: RequestCount | None
+    """The v2 requests behind the snapshot by which members of 3.5 and before say who they are."""
 
 
 class DataDirectory:
-    """The data directory of a member, stopped or running: of etcd 3.4 and 3.5.
+    """The data directory of a member, stopped or running: of etcd 3.3 to 3.5, and what 3.6 and 3.7 keep of v2.
 
-    Those of 2.3 and 3.3 have the same formats by etcd's source, and those of 3.6 what is left of v2: not tried.
+    That of 2.3 has the same formats by etcd's source: not tried.
 
     path: what `--data-dir` names, or the folder `member` in it.
     wal_dir: what `--wal-dir` names, where the log is elsewhere.
@@ -204,6 +206,7 @@ class DataDirectory:
         for deed in deeds[: end - start]:
             carry_out(store, deed)
 
+        numbered = [(at, deed) for at, deed in enumerate(deeds, start + 1) if isinstance(deed, StoreRequest)]
         return MemberState(
             store,
             f"{log.member_id:x}",
@@ -214,9 +217,10 @@ class DataDirectory:
             start + len(log.entries),
             None if snap is None else snap.path,
             start,
-            _counted(deeds, start),
+            _counted(one for one in numbered if not _is_own(one[1])),
             tuple(notes),
             damage,
+            _counted(one for one in numbered if _is_own(one[1])).get("PUT"),
         )
 
     def _directory_ttl(self, store: V2Store, deeds: list[Deed]) -> bool:
@@ -241,15 +245,18 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else (0,)
 
 
-def _counted(deeds: list[Deed], start: int) -> dict[str, RequestCount]:
+def _is_own(request: StoreRequest) -> bool:
+    """Whether it is what a member writes of itself, or of the cluster's version."""
+    own = attributes_of(request.path) is not None or request.path == VERSION_PATH
+    return request.method == "PUT" and own
+
+
+def _counted(requests: Iterable[tuple[int, StoreRequest]]) -> dict[str, RequestCount]:
+    """By method. `requests` have their raft indexes."""
     found: dict[str, RequestCount] = {}
-    for index, deed in enumerate(deeds, start + 1):
-        if not isinstance(deed, StoreRequest):
-            continue
-        if deed.method == "PUT" and (attributes_of(deed.path) is not None or deed.path == VERSION_PATH):
-            continue
-        before = found.get(deed.method)
-        found[deed.method] = (
+    for index, request in requests:
+        before = found.get(request.method)
+        found[request.method] = (
             RequestCount(1, index, index) if before is None else RequestCount(before.count + 1, before.first, index)
         )
     return found

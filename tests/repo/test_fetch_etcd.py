@@ -45,6 +45,15 @@ deb [arch=amd64] http://vendor.example/apt stable-vendor main
 deb http://mirror.example/debian-security bookworm-security main
 deb [signed-by=/k.gpg arch=amd64] http://mirror.example/debian bookworm main non-free
 """
+GO = """\
+#!/bin/sh
+echo "$@" >> "$(dirname "$0")/log"
+[ "$GOFLAGS" = "-mod=mod -p=1" ] || exit 1
+case "$1" in
+    get) echo "${2##*@v}" > version ;;
+    build) printf '#!/bin/sh\\necho etcd Version: %s\\n' "$(cat version)" > etcd; chmod +x etcd ;;
+esac
+"""
 
 
 @pytest.mark.parametrize(
@@ -73,6 +82,34 @@ def cached(cache: Path, version: str, suite: str) -> Path:
     binary.write_text("#!/bin/sh\n")
     (cache / f"{suite}.version").write_text(version + "\n")
     return binary
+
+
+@pytest.mark.parametrize("wanted", ["3.6", "3.6.16", "3.7"])
+def test_what_debian_does_not_have_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    """By go, of which there is a picture here: a build takes minutes."""
+    (tmp_path / "bin").mkdir()
+    go = tmp_path / "bin" / "go"
+    go.write_text(GO)
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    cache = tmp_path / "cache"
+    version, binary = fetch_etcd.fetch(wanted, cache)
+    assert version.startswith(wanted)
+    assert binary == cache / version / "usr" / "bin" / "etcd"
+    module = "go.etcd.io/etcd/server/v3"
+    assert (tmp_path / "bin" / "log").read_text().splitlines() == [
+        "mod init throwaway",
+        f"get {module}@v{version}",
+        f"build -trimpath -ldflags=-s -w -o etcd {module}",
+    ]
+    assert [path.name for path in cache.iterdir()] == [version]
+
+    # Now it is there, and needs no go.
+    monkeypatch.setenv("PATH", "")
+    assert fetch_etcd.fetch(wanted, cache) == (version, binary)
+    with pytest.raises(fetch_etcd.FetchError, match="go is missing"):
+        fetch_etcd.fetch(wanted, tmp_path / "other")
 
 
 @pytest.mark.parametrize("wanted", ["bookworm", "3.4", "3.4.23"])

@@ -16,6 +16,7 @@ from etcdv2.transfer import DamagedFile, DataDirectory, NoDataDirectory, Transfe
 from etcdv2.transfer._protobuf import Fields
 from etcdv2.transfer._text import as_etcd_shows
 from tests.tools.waiting import PATIENT, until
+from tests.transfer.members import v3
 
 NO_SNAPSHOT, SNAPSHOTS = 100_000, 10
 
@@ -340,3 +341,29 @@ def test_a_damaged_snapshot_is_passed_over_where_the_log_has_all_of_it(etcd_bina
         # The log may have bytes that the snapshot has lost (spec/protocol.md section 19.2).
         shown_now = [as_etcd_shows(node.path) for node in state.store.walk("/1")]
         assert sorted(shown_now) == sorted(node.path for node in right.store.walk("/1"))
+
+
+@pytest.mark.load
+def test_a_log_that_has_grown_over_several_files_is_read(etcd_binary: Path) -> None:
+    """etcd begins the next file at 64 MiB. Much is of v3: large values of v2 stay in snapshots for 1,000 events."""
+    with Server(etcd_binary, fsync=False, args=["--snapshot-count=20"]) as server:
+        with Client(server.url, timeout=PATIENT) as client:
+            client.keys.set("/n", "first")
+            for number in range(48):
+                v3(server, "put", key=b"big", value=bytes([number]) * 1_400_000)
+                client.keys.set("/n", str(number))
+            index = client.keys.get("/", quorum=True).index
+        server.stop()
+        assert len(list((server.data_dir / "member" / "wal").glob("*.wal"))) > 1
+
+        # From the newest snapshot; and all of it, over both files, as where no snapshot can be read.
+        directory = DataDirectory(server.data_dir, all_entries=True)
+        state = directory.read()
+        assert state.snapshot is not None
+        for path in (server.data_dir / "member" / "snap").glob("*.snap"):
+            path.unlink()
+        whole = directory.read()
+        assert whole.snapshot is None
+        for one in (state, whole):
+            assert (one.store.index, one.store.get("/1/n").value) == (index, "47")
+        assert list(state.store.walk()) == list(whole.store.walk())

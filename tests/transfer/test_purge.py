@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import threading
-from base64 import b64decode, b64encode
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,36 +10,13 @@ import pytest
 from etcdv2 import AttemptInfo, Client
 from etcdv2.testing import Cluster, Server
 from etcdv2.transfer import (
-    DataDirectory,
-    DirectoryCheck,
     NotPurged,
     check_cluster,
-    check_directory,
     purge,
     read_dump,
 )
 from tests.tools.waiting import PATIENT
-
-
-def restart(server: Server, args: Sequence[str], *, wait: bool = True) -> None:
-    """With other flags: the class has no way for that."""
-    server.stop()
-    server._v2, server._args = False, list(args)  # pyright: ignore[reportPrivateUsage]
-    server.start(wait=wait)
-
-
-def check(server: Server) -> DirectoryCheck:
-    return check_directory(DataDirectory(server.data_dir))
-
-
-def v3(server: Server, call: str, **fields: bytes) -> list[bytes]:
-    """The values that a call of v3 answers, by the gateway that speaks JSON."""
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    line.request("POST", f"/v3/kv/{call}", json.dumps({name: b64encode(raw).decode() for name, raw in fields.items()}))
-    answer = json.loads(line.getresponse().read())
-    line.close()
-    assert "error" not in answer
-    return [b64decode(one["value"]) for one in answer.get("kvs", ())]
+from tests.transfer.members import all_of_v3, check, restart, set_up, v3
 
 
 def restart_with_auth(server: Server) -> None:
@@ -62,7 +35,7 @@ def test_users_are_in_the_way_and_what_they_leave_too(etcd_binary: Path) -> None
         assert "users or roles" in str(found)
 
         # Deleted, the directories stay.
-        server._v2, server._args = True, []  # pyright: ignore[reportPrivateUsage]
+        set_up(server, v2=True)
         server.start()
         with Client(server.url, timeout=PATIENT) as client:
             cluster_id = client.keys.get("/").cluster_id
@@ -165,7 +138,7 @@ def test_after_purge_and_recipe_every_member_starts_without_v2(etcd_binary: Path
 
         # 3. The recipe.
         for server in cluster.members:
-            restart(server, [])
+            restart(server)
         for server in cluster.members:
             restart(server, ["--snapshot-count=1"])
         for server in cluster.members:
@@ -175,8 +148,8 @@ def test_after_purge_and_recipe_every_member_starts_without_v2(etcd_binary: Path
 
         # 4. All of them start.
         for server in cluster.members:
-            server._args = ["--v2-deprecation=write-only"]  # pyright: ignore[reportPrivateUsage]
+            set_up(server, ["--v2-deprecation=write-only"])
             server.start(wait=False)
         for server in cluster.members:
             server.wait_ready()
-        assert v3(cluster.members[0], "range", key=b"k") == [b"v"]
+        assert all_of_v3(cluster.members[0]) == [(b"k", b"v")]
