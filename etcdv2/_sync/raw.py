@@ -60,7 +60,8 @@ class RawAPI:
         """Send a request and hand over its answer, whatever etcd says in it.
 
         `path`: from `/v2/` on, percent-encoded; what cannot stand in a path is encoded here. `form` or
-        `json`: the body. `timeout`: seconds in total, or a `Timeout`.
+        `json`: the body; in a form bytes that are no UTF-8 are surrogate escapes. `timeout`: seconds in
+        total, or a `Timeout`.
 
         Raises ClusterUnavailable, OutcomeUnknown, UnexpectedAnswer, V2ApiDisabled and ClusterChanged as
         all calls do, and ValueError for what is no request.

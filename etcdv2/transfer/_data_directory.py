@@ -67,9 +67,7 @@ class MemberState:
 
 
 class DataDirectory:
-    """The data directory of a member, stopped or running: of etcd 3.3 to 3.5, and what 3.6 and 3.7 keep of v2.
-
-    That of 2.3 has the same formats by etcd's source: not tried.
+    """The data directory of a member, stopped or running: of etcd 2.3 to 3.5, and what 3.6 and 3.7 keep of v2.
 
     path: what `--data-dir` names, or the folder `member` in it.
     wal_dir: what `--wal-dir` names, where the log is elsewhere.

@@ -6,12 +6,18 @@ Within a stage nothing hangs on anything else. Does no I/O: `_async/load.py` doe
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from urllib.parse import quote
 
+from etcdv2 import ApiError, NotDir, NotFile
 from etcdv2.transfer._plan import Plan, Skipped, Step
 from etcdv2.transfer._text import is_exact
 from etcdv2.transfer._tree import SECOND, Tree
+
+RACED = (100, 101, 105)
+"""etcd's codes for a key that is not there, that is not as it was, and that is there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +56,27 @@ def stages(found: Plan) -> list[list[Step]]:
 def ttl_of(step: Step, now: int) -> int | None:
     """Seconds to live of what is written at `now` (nanoseconds since 1970), 0 or less where it has expired."""
     return step.ttl if step.expires_at is None else math.ceil((step.expires_at - now) / SECOND)
+
+
+def raw_write(step: Step, ttl: int | None) -> tuple[str, list[tuple[str, str]]]:
+    """Path and form of the request that writes a value of any bytes: methods for keys take text only."""
+    form = [("value", step.value)]
+    if ttl is not None:
+        form.append(("ttl", str(ttl)))
+    if step.prev_index is not None:
+        form.append(("prevIndex", str(step.prev_index)))
+    elif not step.unconditional:
+        form.append(("prevExist", "false"))
+    return f"/v2/keys{quote(step.key)}", form
+
+
+def raw_written(status: int, body: bytes) -> bool:
+    """Whether such a write was made; False where somebody else was there meanwhile. Raises ApiError."""
+    if status < 300:
+        return True
+    said = json.loads(body)
+    code = said.get("errorCode")
+    if code in RACED:
+        return False
+    kind = {102: NotFile, 104: NotDir}.get(code, ApiError)
+    raise kind(said.get("message", ""), code=code, cause=said.get("cause", ""), index=said.get("index", 0))

@@ -107,7 +107,7 @@ def _left_out(
     node: DumpNode, found: DumpNode | None, if_: If, seconds: int | None, ttl: TTL, now: int
 ) -> Reason | None:
     # 1. What cannot be written at all.
-    if not is_exact(node.key) or not is_exact(node.value or ""):
+    if not is_exact(node.key):
         return "not UTF-8"
     if ttl == "remaining" and seconds is not None and seconds < 1:
         return "expired"

@@ -150,9 +150,15 @@ def encoded(text: str, safe: str) -> str:
 
 
 def form_encoded(fields: tuple[tuple[str, str], ...]) -> str:
-    """A form as it goes into a body; the names of the description need no encoding."""
+    """A form as it goes into a body; the names of the description need no encoding.
+
+    Surrogate escapes in a value are the bytes that they stand for.
+    """
     return "&".join(
-        [f"{name}={value if value.isalnum() and value.isascii() else quote_plus(value)}" for name, value in fields]
+        [
+            f"{name}={value if value.isalnum() and value.isascii() else quote_plus(value, errors='surrogateescape')}"
+            for name, value in fields
+        ]
     )
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from etcdv2 import AsyncClient, CompareFailed, KeyExists, KeyNotFound
 from etcdv2._runtime.spread import async_spread
 from etcdv2.transfer._async.online import async_read_tree
-from etcdv2.transfer._load import Loaded, hidden_keys, stages, ttl_of
+from etcdv2.transfer._load import Loaded, hidden_keys, raw_write, raw_written, stages, ttl_of
 from etcdv2.transfer._plan import TTL, If, Plan, Skipped, Step, moved, plan
+from etcdv2.transfer._text import is_exact
 from etcdv2.transfer._tree import Tree, tree_from
 
 
@@ -40,7 +41,8 @@ async def async_load(
         such ones. dry_run: only say what would be done. concurrency: writes at a time, 1 or more.
     progress: called with the number of writes done and of all, from the thread of the caller.
 
-    Indexes cannot be carried over, nor what is no UTF-8 (`skipped`); users and roles are not written.
+    Values arrive byte by byte. Indexes cannot be carried over, nor keys that are no UTF-8 (`skipped`); users and
+    roles are not written.
     Raises TransferError where the tree cannot be moved to the root, and the errors of a call; what was
     done before stays.
     """
@@ -91,6 +93,11 @@ async def async_do_step(client: AsyncClient, step: Step) -> bool | None:
     keys, ttl = client.keys, ttl_of(step, time.time_ns())
     if ttl is not None and ttl < 1:
         return None
+    if not is_exact(step.value):
+        path, form = raw_write(step, ttl)
+        answer = await client.raw.send("PUT", path, form=form)
+        return raw_written(answer.status, answer.body)
+
     try:
         if step.action == "make-dir":
             await keys.make_dir(step.key, ttl=ttl, exist_ok=True)

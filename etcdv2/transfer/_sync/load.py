@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from etcdv2 import Client, CompareFailed, KeyExists, KeyNotFound
 from etcdv2._runtime.spread import spread
-from etcdv2.transfer._load import Loaded, hidden_keys, stages, ttl_of
+from etcdv2.transfer._load import Loaded, hidden_keys, raw_write, raw_written, stages, ttl_of
 from etcdv2.transfer._plan import TTL, If, Plan, Skipped, Step, moved, plan
 from etcdv2.transfer._sync.online import read_tree
+from etcdv2.transfer._text import is_exact
 from etcdv2.transfer._tree import Tree, tree_from
 
 
@@ -41,7 +42,8 @@ def load(
         such ones. dry_run: only say what would be done. concurrency: writes at a time, 1 or more.
     progress: called with the number of writes done and of all, from the thread of the caller.
 
-    Indexes cannot be carried over, nor what is no UTF-8 (`skipped`); users and roles are not written.
+    Values arrive byte by byte. Indexes cannot be carried over, nor keys that are no UTF-8 (`skipped`); users and
+    roles are not written.
     Raises TransferError where the tree cannot be moved to the root, and the errors of a call; what was
     done before stays.
     """
@@ -90,6 +92,11 @@ def do_step(client: Client, step: Step) -> bool | None:
     keys, ttl = client.keys, ttl_of(step, time.time_ns())
     if ttl is not None and ttl < 1:
         return None
+    if not is_exact(step.value):
+        path, form = raw_write(step, ttl)
+        answer = client.raw.send("PUT", path, form=form)
+        return raw_written(answer.status, answer.body)
+
     try:
         if step.action == "make-dir":
             keys.make_dir(step.key, ttl=ttl, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient
+from etcdv2 import AsyncClient, NotFile
 from etcdv2.testing import Server
 from etcdv2.transfer import DumpNode, Loaded, TransferError, Tree, async_load, async_read_tree, compare
 from etcdv2.transfer._async.load import async_do_step
@@ -37,7 +37,8 @@ WANTED = tree(
     DumpNode("/app/_hid", None),
     DumpNode("/app/_hid/x", "secret"),
     DumpNode("/app/ü ?%#", "é\n"),
-    DumpNode("/bin", "\udcff"),
+    DumpNode("/bin", "\udcff é"),
+    DumpNode("/odd\udcff", "x"),
     DumpNode("/_root", "hidden"),
     hidden="all",
 )
@@ -54,11 +55,11 @@ async def client(etcd: Server) -> AsyncIterator[AsyncClient]:
 async def test_a_loaded_tree_is_equal_and_loading_again_does_nothing(client: AsyncClient) -> None:
     seen: list[tuple[int, int]] = []
     loaded = await async_load(client, WANTED, progress=lambda done, total: seen.append((done, total)))
-    assert [(one.key, one.reason) for one in loaded.skipped] == [("/bin", "not UTF-8")]
+    assert [(one.key, one.reason) for one in loaded.skipped] == [("/odd\udcff", "not UTF-8")]
     assert loaded.raced == ()
-    assert seen == [(number, 7) for number in range(1, 8)]
+    assert seen == [(number, 8) for number in range(1, 9)]
     there = await async_read_tree(client, hidden=HIDDEN)
-    assert [str(one) for one in compare(WANTED, there)] == ["- /bin"]
+    assert [str(one) for one in compare(WANTED, there)] == ["- /odd\udcff"]
 
     again = await async_load(client, WANTED, if_="changed")
     assert (again.done, again.raced) == ((), ())
@@ -78,7 +79,7 @@ async def test_what_is_there_is_overwritten_only_where_that_is_asked_for(client:
     assert (await client.keys.get("/app/empty")).value == "a file"
 
     await async_load(client, WANTED, if_="always")
-    assert [str(one) for one in compare(WANTED, await async_read_tree(client, hidden=HIDDEN))] == ["- /bin"]
+    assert [str(one) for one in compare(WANTED, await async_read_tree(client, hidden=HIDDEN))] == ["- /odd\udcff"]
 
 
 async def test_a_dry_run_says_what_would_be_done_and_does_nothing(client: AsyncClient) -> None:
@@ -134,7 +135,19 @@ async def test_somebody_who_was_faster_is_left_as_he_is(client: AsyncClient) -> 
     assert not await async_do_step(client, Step("set", "/a", "mine", prev_index=index - 1))
     assert not await async_do_step(client, Step("delete", "/a", prev_index=index - 1))
     assert (await client.keys.get("/a")).value == "his"
+    assert not await async_do_step(client, Step("set", "/a", "\udcff"))
+    assert not await async_do_step(client, Step("set", "/a", "\udcff", prev_index=index - 1))
     assert await async_do_step(client, Step("delete", "/a", prev_index=index))
+    assert await async_do_step(client, Step("set", "/a", "\udcff", 1000))
+    made = (await client.keys.get("/a")).node
+    assert (made.value, made.ttl is not None) == ("\ufffd", True)
+    assert await async_do_step(client, Step("set", "/a", "\udcfe", prev_index=made.modified_index))
+    assert await async_do_step(client, Step("set", "/a", "\udcff", unconditional=True))
+    assert await async_do_step(client, Step("delete", "/a"))
+    await client.keys.make_dir("/a")
+    with pytest.raises(NotFile):
+        await async_do_step(client, Step("set", "/a", "\udcff", unconditional=True))
+    await client.keys.remove_dir("/a")
     assert not await async_do_step(client, Step("set", "/a", "mine", prev_index=index))
 
 
@@ -174,7 +187,7 @@ def test_below_a_file_that_stays_nothing_is_written() -> None:
     there = tree(DumpNode("/app", "a file", 5, 5))
     for if_ in ("absent", "changed"):
         found = plan(WANTED, there, if_=if_, ttl="drop", prune=False, now=NOW)
-        assert [step.key for step in found.steps] == ["/_root"]
+        assert [step.key for step in found.steps] == ["/_root", "/bin"]
     assert [str(step) for step in plan(WANTED, there, if_="always", ttl="drop", prune=False, now=NOW).steps][:3] == [
         "set /_root",
         "delete /app",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import Client
+from etcdv2 import Client, NotFile
 from etcdv2.testing import Server
 from etcdv2.transfer import DumpNode, Loaded, TransferError, Tree, compare, load, read_tree
 from etcdv2.transfer._load import ttl_of
@@ -38,7 +38,8 @@ WANTED = tree(
     DumpNode("/app/_hid", None),
     DumpNode("/app/_hid/x", "secret"),
     DumpNode("/app/ü ?%#", "é\n"),
-    DumpNode("/bin", "\udcff"),
+    DumpNode("/bin", "\udcff é"),
+    DumpNode("/odd\udcff", "x"),
     DumpNode("/_root", "hidden"),
     hidden="all",
 )
@@ -55,11 +56,11 @@ def client(etcd: Server) -> Iterator[Client]:
 def test_a_loaded_tree_is_equal_and_loading_again_does_nothing(client: Client) -> None:
     seen: list[tuple[int, int]] = []
     loaded = load(client, WANTED, progress=lambda done, total: seen.append((done, total)))
-    assert [(one.key, one.reason) for one in loaded.skipped] == [("/bin", "not UTF-8")]
+    assert [(one.key, one.reason) for one in loaded.skipped] == [("/odd\udcff", "not UTF-8")]
     assert loaded.raced == ()
-    assert seen == [(number, 7) for number in range(1, 8)]
+    assert seen == [(number, 8) for number in range(1, 9)]
     there = read_tree(client, hidden=HIDDEN)
-    assert [str(one) for one in compare(WANTED, there)] == ["- /bin"]
+    assert [str(one) for one in compare(WANTED, there)] == ["- /odd\udcff"]
 
     again = load(client, WANTED, if_="changed")
     assert (again.done, again.raced) == ((), ())
@@ -79,7 +80,7 @@ def test_what_is_there_is_overwritten_only_where_that_is_asked_for(client: Clien
     assert (client.keys.get("/app/empty")).value == "a file"
 
     load(client, WANTED, if_="always")
-    assert [str(one) for one in compare(WANTED, read_tree(client, hidden=HIDDEN))] == ["- /bin"]
+    assert [str(one) for one in compare(WANTED, read_tree(client, hidden=HIDDEN))] == ["- /odd\udcff"]
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(client: Client) -> None:
@@ -133,7 +134,19 @@ def test_somebody_who_was_faster_is_left_as_he_is(client: Client) -> None:
     assert not do_step(client, Step("set", "/a", "mine", prev_index=index - 1))
     assert not do_step(client, Step("delete", "/a", prev_index=index - 1))
     assert (client.keys.get("/a")).value == "his"
+    assert not do_step(client, Step("set", "/a", "\udcff"))
+    assert not do_step(client, Step("set", "/a", "\udcff", prev_index=index - 1))
     assert do_step(client, Step("delete", "/a", prev_index=index))
+    assert do_step(client, Step("set", "/a", "\udcff", 1000))
+    made = (client.keys.get("/a")).node
+    assert (made.value, made.ttl is not None) == ("\ufffd", True)
+    assert do_step(client, Step("set", "/a", "\udcfe", prev_index=made.modified_index))
+    assert do_step(client, Step("set", "/a", "\udcff", unconditional=True))
+    assert do_step(client, Step("delete", "/a"))
+    client.keys.make_dir("/a")
+    with pytest.raises(NotFile):
+        do_step(client, Step("set", "/a", "\udcff", unconditional=True))
+    client.keys.remove_dir("/a")
     assert not do_step(client, Step("set", "/a", "mine", prev_index=index))
 
 
@@ -173,7 +186,7 @@ def test_below_a_file_that_stays_nothing_is_written() -> None:
     there = tree(DumpNode("/app", "a file", 5, 5))
     for if_ in ("absent", "changed"):
         found = plan(WANTED, there, if_=if_, ttl="drop", prune=False, now=NOW)
-        assert [step.key for step in found.steps] == ["/_root"]
+        assert [step.key for step in found.steps] == ["/_root", "/bin"]
     assert [str(step) for step in plan(WANTED, there, if_="always", ttl="drop", prune=False, now=NOW).steps][:3] == [
         "set /_root",
         "delete /app",
