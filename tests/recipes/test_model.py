@@ -10,11 +10,11 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from etcdv2 import CompareFailed
-from etcdv2.recipes import AcquireTimeout, AsyncSession
+from etcdv2 import CompareFailed, OutcomeUnknown
+from etcdv2.recipes import AcquireTimeout, AsyncSession, LeaseLost
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from tests.recipes.model import mutants
-from tests.recipes.model.contest import KEY, TTL, play, virtual
+from tests.recipes.model.contest import KEY, TTL, end_all, play, virtual
 from tests.recipes.model.store import Faults, ModelClient, Store
 from tests.recipes.model.virtual_loop import VirtualLoop
 
@@ -159,6 +159,62 @@ def lost_to_the_same_value() -> str:
             return loop.run_until_complete(run())
     finally:
         loop.close()
+
+
+def test_a_lease_that_is_over_when_its_create_returns_is_not_given_out() -> None:
+    """Its program stood still, at any moment of the create: then there is another one, or it is said."""
+    loop, store = quiet()
+    outcomes: list[str] = []
+
+    async def create(session: AsyncSession, number: int, timeout: float) -> None:
+        try:
+            lease = await session.create(f"/e/{timeout}/{number}", "v", timeout=timeout)
+        except LeaseLost:
+            outcomes.append("lost")
+            return
+        except OutcomeUnknown:
+            outcomes.append("unknown")
+            return
+        outcomes.append("held" if lease.held else "over")
+        await lease.release()
+
+    async def run() -> None:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
+        for timeout in (1.0, 60.0):
+            for number in range(40):
+                task = loop.begin("a", create(session, number, timeout))
+                await asyncio.sleep(number * 0.005)
+                loop.freeze("a", 2 * TTL)
+                await task
+        await asyncio.sleep(3 * TTL)
+        store.sweep()
+        assert store.files == {}
+        await session.close()
+
+    with virtual(loop):
+        loop.run_until_complete(run())
+    end_all(loop)
+    assert "over" not in outcomes
+    assert outcomes[40:] == ["held"] * 40
+    assert "lost" in outcomes
+
+
+@pytest.mark.parametrize(("skew", "warns"), [(0.2, False), (3.0, True)])
+def test_members_whose_clocks_differ_are_warned_of(skew: float, warns: bool) -> None:
+    """By the expiries that the answers of renewals name."""
+    loop, store = quiet(Faults(skew=skew))
+
+    async def run() -> bool:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=2 * TTL)
+        lease = await session.create("/e/a", "v")
+        await asyncio.sleep(8 * TTL)
+        await lease.release()
+        await session.close()
+        return session._keeping.clocks.warned
+
+    with virtual(loop):
+        assert loop.run_until_complete(run()) is warns
+    end_all(loop)
 
 
 def test_a_late_refresh_does_not_shorten_the_life_of_a_lease_that_is_held() -> None:

@@ -19,6 +19,7 @@ from etcdv2 import (
     EtcdError,
     KeyNotFound,
     LeaderElection,
+    Node,
     NotDir,
     NotFile,
     OutcomeUnknown,
@@ -29,6 +30,7 @@ from etcdv2 import (
 from etcdv2._runtime import clock
 from etcdv2._runtime.primitives import AsyncPulse, async_sleep
 from etcdv2.recipes._async.flag import AsyncFlag
+from etcdv2.recipes._clocks import MemberClocks
 from etcdv2.recipes._lease import CHANGED, GONE, LeaseState
 
 logger = logging.getLogger("etcdv2")
@@ -82,6 +84,8 @@ class AsyncHeldKey:
         """Which task or thread has acquired it, and what it cannot acquire twice."""
         self.bar = ""
         """A value that it gets, and with it expires, instead of its deletion where one of `ghosts` may come."""
+        self.clocks: MemberClocks | None = None
+        """Those of the session."""
         self.parent = ""
         """A directory to remove with it, when it is empty."""
 
@@ -154,7 +158,7 @@ class AsyncHeldKey:
 
     async def _write(self, limit: Timeout) -> int:
         """The refresh, or the new value that is wanted; the key's modified index after it."""
-        state, value = self.state, self.wanted
+        state, value, sent = self.state, self.wanted, clock.now()
         keys, ttl, index = self._client.keys, state.times.ttl, state.index
         known = self.value or None  # etcd takes an empty prevValue for none
         if value is None:
@@ -166,7 +170,23 @@ class AsyncHeldKey:
                 self.key, value, ttl=ttl, prev_value=known, prev_index=index, repeat_writes=False, timeout=limit
             )
             self._is_now(value)
+        self._compare_clocks(sent, answer.node)
         return answer.node.modified_index
+
+    def _compare_clocks(self, sent: float, node: Node) -> None:
+        """Warn, once in a session, when the clocks of two members that took writes differ by more than the margin."""
+        clocks, times = self.clocks, self.state.times
+        if clocks is None or node.expiration is None:
+            return
+        clocks.note(sent, clock.now(), node.expiration.timestamp(), times.ttl)
+        if clocks.apart > times.margin and not clocks.warned:
+            clocks.warned = True
+            logger.warning(
+                "the clocks of members differ by %.1f s or more, leases allow for %.1f s: two may hold a lock at once; "
+                "synchronise them, or give the session a larger margin",
+                clocks.apart,
+                times.margin,
+            )
 
     def _is_now(self, value: str) -> None:
         """The key is known to have this value."""

@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol
 from weakref import WeakKeyDictionary, ref
 
-from etcdv2 import AsyncClient
+from etcdv2 import AsyncClient, AsyncWatcher, Event
 from etcdv2._runtime import clock
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.interruption import async_who
@@ -17,6 +17,8 @@ from etcdv2._runtime.primitives import async_call_each
 from etcdv2.recipes._arguments import check_timeout
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeper import AsyncKeeper, AsyncWork
+from etcdv2.recipes._async.own_watch import AsyncOwnWatch
+from etcdv2.recipes._clocks import MemberClocks
 from etcdv2.recipes._registry import Registry
 
 CLOSE_SECONDS = 2.0
@@ -55,9 +57,11 @@ _holders: WeakKeyDictionary[AsyncClient, Registry[AsyncHeldKey]] = WeakKeyDictio
 class AsyncKeeping:
     """All that is renewed together and ends together."""
 
-    def __init__(self, client: AsyncClient, owner: str) -> None:
+    def __init__(self, client: AsyncClient, owner: str, *, watch_own: bool = False) -> None:
         self.client = client
         self.owner = owner
+        self.watch_own = watch_own
+        self.clocks = MemberClocks()
         self.rng = Random()
         self.closed = False
         self.keeper = AsyncKeeper()
@@ -94,6 +98,7 @@ class AsyncKeeping:
         """In a forked child: the leases are the parent's."""
         self.closed = True
         self.keeper.after_fork()
+        self.clocks.after_fork()
         for registry in (self.held, self.leases, self.waits):
             registry.after_fork()
         for held in self.held.all():
@@ -107,6 +112,7 @@ class AsyncKeeping:
 
     def plan(self, work: AsyncHeld, held: AsyncHeldKey) -> None:
         """Keep it from now on."""
+        held.clocks = self.clocks
         self.held.add(work)
         self.keeper.put(work, held.next_due())
         if self.closed:  # meanwhile
@@ -117,6 +123,21 @@ class AsyncKeeping:
         if scope:
             self._note_holder(held, scope)
         self.leases.add(lease)
+        if self.watch_own:
+            self.watch(held, held)
+
+    def watch(self, held: AsyncHeldKey, work: AsyncWork) -> None:
+        """Notice at once when the key is taken away."""
+
+        def watch(after: int) -> AsyncWatcher[Event]:
+            return self.client.keys.watch(held.key, after_index=after)
+
+        def look() -> None:
+            self.look_at(work)
+
+        own = AsyncOwnWatch(watch, held, look)
+        self.waits.add(own)
+        own.start()
 
     def _note_holder(self, held: AsyncHeldKey, scope: str) -> None:
         """Who runs this has it, and cannot wait for it."""

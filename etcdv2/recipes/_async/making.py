@@ -6,6 +6,7 @@ Owns what becomes of it when the making is interrupted. Its requests are those o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from etcdv2._runtime import clock
@@ -15,6 +16,7 @@ from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeping import AsyncKeeping
 from etcdv2.recipes._async.lease import AsyncLease
 from etcdv2.recipes._async.registration import AsyncPresence, AsyncRegistration
+from etcdv2.recipes._errors import LeaseLost
 from etcdv2.recipes._lease import LeaseTimes
 
 R = TypeVar("R")
@@ -27,13 +29,25 @@ async def async_make_lease(
 ) -> AsyncLease:
     """See `AsyncSession.create`."""
 
-    def make(held: AsyncHeldKey) -> AsyncLease:
-        lease = AsyncLease(keeping, held)
+    def make(held: AsyncHeldKey) -> AsyncLease | AsyncHeldKey:
         keeping.plan(held, held)
+        if not held.state.held(clock.now()):
+            return held
+        lease = AsyncLease(keeping, held)
         keeping.acquired(lease, held)
         return lease
 
-    return await _make(keeping, key, value, times, timeout, make)
+    until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
+    while True:
+        made = await _make(keeping, key, value, times, timeout, make)
+        if isinstance(made, AsyncLease):
+            return made
+
+        # It stood still for so long that the lease was over before it was known: again, when that key has gone.
+        if not await made.delete(min(times.one_try, until - clock.now())) or clock.now() >= until:
+            keeping.look_at(made)
+            raise LeaseLost(key, made.token, made.state.reason)
+        timeout = until - clock.now()
 
 
 async def async_register(
@@ -45,6 +59,9 @@ async def async_register(
         presence = AsyncPresence(keeping.client, held, times, keeping.rng, takeover)
         registration = AsyncRegistration(keeping, presence)
         keeping.plan(presence, held)
+        if keeping.watch_own:
+            presence.made = partial(keeping.watch, work=presence)
+            presence.made(held)
         return registration
 
     return await _make(keeping, key, value, times, timeout, make, takeover=takeover)

@@ -10,15 +10,17 @@ from random import Random
 from typing import Protocol
 from weakref import WeakKeyDictionary, ref
 
-from etcdv2 import Client
+from etcdv2 import Client, Event, Watcher
 from etcdv2._runtime import clock
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.interruption import who
 from etcdv2._runtime.primitives import call_each
 from etcdv2.recipes._arguments import check_timeout
+from etcdv2.recipes._clocks import MemberClocks
 from etcdv2.recipes._registry import Registry
 from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeper import Keeper, Work
+from etcdv2.recipes._sync.own_watch import OwnWatch
 
 CLOSE_SECONDS = 2.0
 """For the deletion of all keys at `close`; what is left then expires."""
@@ -56,9 +58,11 @@ _holders: WeakKeyDictionary[Client, Registry[HeldKey]] = WeakKeyDictionary()
 class Keeping:
     """All that is renewed together and ends together."""
 
-    def __init__(self, client: Client, owner: str) -> None:
+    def __init__(self, client: Client, owner: str, *, watch_own: bool = False) -> None:
         self.client = client
         self.owner = owner
+        self.watch_own = watch_own
+        self.clocks = MemberClocks()
         self.rng = Random()
         self.closed = False
         self.keeper = Keeper()
@@ -95,6 +99,7 @@ class Keeping:
         """In a forked child: the leases are the parent's."""
         self.closed = True
         self.keeper.after_fork()
+        self.clocks.after_fork()
         for registry in (self.held, self.leases, self.waits):
             registry.after_fork()
         for held in self.held.all():
@@ -108,6 +113,7 @@ class Keeping:
 
     def plan(self, work: Held, held: HeldKey) -> None:
         """Keep it from now on."""
+        held.clocks = self.clocks
         self.held.add(work)
         self.keeper.put(work, held.next_due())
         if self.closed:  # meanwhile
@@ -118,6 +124,21 @@ class Keeping:
         if scope:
             self._note_holder(held, scope)
         self.leases.add(lease)
+        if self.watch_own:
+            self.watch(held, held)
+
+    def watch(self, held: HeldKey, work: Work) -> None:
+        """Notice at once when the key is taken away."""
+
+        def watch(after: int) -> Watcher[Event]:
+            return self.client.keys.watch(held.key, after_index=after)
+
+        def look() -> None:
+            self.look_at(work)
+
+        own = OwnWatch(watch, held, look)
+        self.waits.add(own)
+        own.start()
 
     def _note_holder(self, held: HeldKey, scope: str) -> None:
         """Who runs this has it, and cannot wait for it."""

@@ -7,10 +7,12 @@ Owns what becomes of it when the making is interrupted. Its requests are those o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from etcdv2._runtime import clock
 from etcdv2.recipes._arguments import check_timeout
+from etcdv2.recipes._errors import LeaseLost
 from etcdv2.recipes._lease import LeaseTimes
 from etcdv2.recipes._sync.ephemeral import Creation
 from etcdv2.recipes._sync.held_key import HeldKey
@@ -26,13 +28,25 @@ CREATE_SECONDS = 20.0
 def make_lease(keeping: Keeping, key: str, value: str, times: LeaseTimes, timeout: float | None) -> Lease:
     """See `Session.create`."""
 
-    def make(held: HeldKey) -> Lease:
-        lease = Lease(keeping, held)
+    def make(held: HeldKey) -> Lease | HeldKey:
         keeping.plan(held, held)
+        if not held.state.held(clock.now()):
+            return held
+        lease = Lease(keeping, held)
         keeping.acquired(lease, held)
         return lease
 
-    return _make(keeping, key, value, times, timeout, make)
+    until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
+    while True:
+        made = _make(keeping, key, value, times, timeout, make)
+        if isinstance(made, Lease):
+            return made
+
+        # It stood still for so long that the lease was over before it was known: again, when that key has gone.
+        if not made.delete(min(times.one_try, until - clock.now())) or clock.now() >= until:
+            keeping.look_at(made)
+            raise LeaseLost(key, made.token, made.state.reason)
+        timeout = until - clock.now()
 
 
 def register(
@@ -44,6 +58,9 @@ def register(
         presence = Presence(keeping.client, held, times, keeping.rng, takeover)
         registration = Registration(keeping, presence)
         keeping.plan(presence, held)
+        if keeping.watch_own:
+            presence.made = partial(keeping.watch, work=presence)
+            presence.made(held)
         return registration
 
     return _make(keeping, key, value, times, timeout, make, takeover=takeover)

@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -47,6 +48,8 @@ class Presence:
         self.held = held
         self.away_since: float | None = None
         self.reason = ""
+        self.made: Callable[[HeldKey], None] | None = None
+        """Called with each key that is made again."""
         self.gone = Pulse()
         """Set when it was closed, and the key is deleted."""
 
@@ -106,7 +109,10 @@ class Presence:
         held = self._creation.create(clock.now() + self._times.one_try, takeover=self._takeover)
         if self.value != value:
             held.wanted = self.value
+        held.clocks = self.held.clocks
         self.held, self.away_since, self.reason, self._creation = held, None, "", None
+        if self.made is not None:
+            self.made(held)
         if self._closed:
             held.state.release()
         logger.info("%s is registered again, token %d", self.key, held.token)

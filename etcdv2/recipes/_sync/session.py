@@ -37,6 +37,10 @@ class Session:
     `margin`: seconds by which the members' clocks may differ; by default a tenth of the TTL and at
     least 0.5. `owner`: how others see this program, by default its host's name and process id.
 
+    `watch_own`: watch the key of each lease and registration besides, so that what an operator takes
+    away is noticed at once, and not at the next renewal, within a third of the TTL. That is one watch for each
+    (in a sync session with two threads).
+
     A TTL under 2.5 times the cluster's election time (1 to 2 s by default) does not survive the
     death of a leader: while there is none, nothing can be renewed.
 
@@ -52,12 +56,13 @@ class Session:
         ttl: int | timedelta = 15,
         margin: float | None = None,
         owner: str | None = None,
+        watch_own: bool = False,
     ) -> None:
         self._client = client
         self._owner = check_owner(_default_owner() if owner is None else owner)
         self._times = LeaseTimes.of(lease_ttl(ttl), check_margin(margin, lease_ttl(ttl)))
         self._margin = margin
-        self._keeping = Keeping(client, self._owner)
+        self._keeping = Keeping(client, self._owner, watch_own=watch_own)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.owner} at {self.client!r}>"
@@ -84,8 +89,9 @@ class Session:
 
         `value` should be one that no other program writes to this key (its host's name, say): where
         the answer of the create is lost, the key is taken for ours by it. Takes at most `timeout`
-        seconds, by default 20. Raises KeyExists, and what a write raises when the time is over; then
-        the session deletes the key if it comes after all.
+        seconds, by default 20. Raises KeyExists, and what a write raises when the time is over; LeaseLost
+        where this program stood still for so long that the lease was over before it was known, and the
+        time as well. Then the session deletes the key if it comes after all.
         """
 
         return make_lease(self._keeping, recipe_key(key), value, self._times_of(ttl), timeout)

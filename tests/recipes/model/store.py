@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import inf
 from random import Random
 from typing import Any, TypeVar
@@ -160,7 +161,7 @@ class Store:
                 "createdIndex": file.created,
                 "modifiedIndex": file.modified,
                 "ttl": ttl,
-                "expiration": None if file.expires is None else "2026-11-26T12:00:00Z",
+                "expiration": None if file.expires is None else datetime.fromtimestamp(file.expires, UTC),
             }
         )
 

@@ -353,7 +353,7 @@ async def both_async(client: AsyncClient) -> AsyncIterator[Event]:
 
 
 def recipes(client: Client) -> None:
-    with Session(client, ttl=timedelta(seconds=15), owner="me") as session:
+    with Session(client, ttl=timedelta(seconds=15), owner="me", watch_own=True) as session:
         lock = session.lock("/locks/db")
         assert_type(lock, Lock)
         with lock as lease, lease.guard():

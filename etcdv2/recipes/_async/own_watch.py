@@ -1,0 +1,78 @@
+"""A watch of a key that is held, so that its loss is noticed at once and not at the next renewal.
+
+Owns the watch. What the loss means is found out by a renewal, which it has the background make now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from etcdv2 import AsyncWatcher, EtcdError, Event
+from etcdv2._runtime import clock
+from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker
+from etcdv2.recipes._async.held_key import AsyncHeldKey
+
+AGAIN_SECONDS = 1.0
+"""Until the next watch, when one has ended by an error."""
+
+
+class AsyncOwnWatch:
+    """For as long as the key is held. `look` has the background look at it."""
+
+    def __init__(
+        self, watch: Callable[[int], AsyncWatcher[Event]], held: AsyncHeldKey, look: Callable[[], None]
+    ) -> None:
+        self._watch = watch
+        self._held = held
+        self._look = look
+        self._watcher: AsyncWatcher[Event] | None = None
+        self._stopped = AsyncPulse()
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._held.key}>"
+
+    def start(self) -> None:
+        """Raises RuntimeError where no thread can be started."""
+        self._worker = AsyncWorker(self._run, "etcdv2-own-watch")
+
+    async def stop(self, reason: str) -> None:
+        """End it, from any thread: the session ends."""
+        del reason
+        self._ended = True
+        self._stopped.set()
+        watcher = self._watcher
+        if watcher is not None:
+            await watcher.close()
+
+    async def _run(self) -> None:
+        while not self._is_over():
+            watcher = self._watcher = self._watch(self._held.state.index)
+            try:
+                if self._is_over():
+                    return
+                await self._read(watcher)
+            except EtcdError:  # its history is cleared, for example: the renewal shows how the key is
+                self._look()
+                await self._stopped.wait(AGAIN_SECONDS)
+            except ValueError:  # it was closed, by `stop` or with the client
+                return
+            finally:
+                self._watcher = None
+                await watcher.close()
+
+    async def _read(self, watcher: AsyncWatcher[Event]) -> None:
+        """Until the key is not held any more, or the watch is closed."""
+        held = self._held
+        while not self._is_over():
+            event = await watcher.next()
+            if event is None:
+                self._ended = True
+            elif event.deleted or event.node.created_index != held.token or not self._is_ours(event):
+                self._look()
+
+    def _is_ours(self, event: Event) -> bool:
+        return event.node.value in (self._held.value, self._held.wanted)
+
+    def _is_over(self) -> bool:
+        return self._ended or not self._held.state.held(clock.now())
