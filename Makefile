@@ -54,13 +54,15 @@ lint-spec: setup ## redocly and spectral on the description (from the npm regist
 	export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true && \
 	$(NPX) $(REDOCLY) lint && $(NPX) $(SPECTRAL) lint --fail-severity=warn spec/etcd-v2.yaml
 
-generate: setup ## rewrite generated/etcdv2_api and the derived sync trees
+generate: setup ## rewrite generated/etcdv2_api, the derived sync trees and the completions
 	$(PY) scripts/generate.py
 	$(PY) scripts/unasync.py
+	$(PY) scripts/completions.py
 
 stale: setup ## fail when something generated or derived is not up to date
 	$(PY) scripts/generate.py --check
 	$(PY) scripts/unasync.py --check
+	$(PY) scripts/completions.py --check
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 IN_WHEEL = [
     *("etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"),
+    *("etcdv2/__main__.py", *(f"etcdv2/_cli/completions/etcdv2.{shell}" for shell in ("bash", "zsh", "tcsh"))),
     *(
         "etcdv2_api/etcd-v2.yaml",
         "etcdv2_api/__init__.py",
@@ -36,7 +37,7 @@ IN_SDIST = [
 ]
 
 PROGRAM = """
-import asyncio, importlib.util, pathlib, sys
+import asyncio, importlib.util, pathlib, subprocess, sys
 import etcdv2, etcdv2_api
 from etcdv2.testing import Server
 
@@ -62,6 +63,8 @@ with Server(sys.argv[1]) as server:
         assert type(node) is etcdv2_api.Node, f"{type(node)} is no etcdv2_api.Node"
         assert node.value == "round"
     assert asyncio.run(with_async(server.url)) == "round"
+    program = [pathlib.Path(sys.prefix, "bin", "etcdv2"), "--endpoints", server.url, "get", "/wheel"]
+    assert subprocess.run(program, check=True, capture_output=True).stdout == b"round\\n"
     print(f"check_wheel: etcdv2 of the wheel works with etcd {server.version}")
 """
 

@@ -5,14 +5,19 @@ Each class stands twice, `AsyncX` first. Owns no rule of etcd.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from etcdv2._runtime.errors import fresh
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
 from etcdv2._runtime.waiters import Waiters
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 Item = TypeVar("Item")
 

@@ -5,9 +5,15 @@ Owns a way around Python 3.11, whose `asyncio.get_running_loop` asks the kernel 
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 NO_LOOP = "AsyncClient needs a running event loop of asyncio; elsewhere use Client, in trio by trio.to_thread.run_sync"
 

@@ -5,11 +5,17 @@ Owns no rule of etcd.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from queue import SimpleQueue
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 R = TypeVar("R")
 

@@ -5,9 +5,16 @@ Owns no rule of etcd.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
+from typing import TYPE_CHECKING
+
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 
 def async_who() -> object:

@@ -5,7 +5,6 @@ Each class stands twice, `AsyncX` first. Owns no rule of etcd.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
@@ -14,11 +13,17 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from math import inf
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from etcdv2._runtime.event_loop import running_loop
 from etcdv2._runtime.handlers import hidden_behind
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
 from etcdv2._runtime.waiters import Waiters
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 R = TypeVar("R")
 A = TypeVar("A")

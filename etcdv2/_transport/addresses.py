@@ -5,16 +5,21 @@ Owns the order and the time of each; how a connection is made comes from outside
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import zip_longest
 from time import monotonic
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from etcdv2._runtime.handlers import of_handler
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
 from etcdv2._transport.lookup import Address
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 Made = TypeVar("Made")
 

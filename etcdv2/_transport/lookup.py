@@ -9,7 +9,6 @@ of the program or of an event loop.
 from __future__ import annotations
 
 import _socket
-import asyncio
 import contextlib
 import logging
 import socket
@@ -19,12 +18,18 @@ from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.handlers import of_handler
+from etcdv2._runtime.lazy_asyncio import lazy_asyncio
 from etcdv2._transport.failures import Aborted, LimitReached
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy_asyncio
 
 logger = logging.getLogger("etcdv2")
 
