@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +20,14 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "programs"
 
 @dataclass(frozen=True)
 class Program:
-    """`needs` are installed with what they need, `alone` without, `parts` unpacked out of a wheel.
+    """`needs` are installed with what they need, `alone` without, `parts` unpacked out of an archive.
 
     All of it goes into one directory, for the path of a process of its own.
     """
 
     needs: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
-    wheel: str = ""
+    archive: str = ""
     platform: str = ""
     parts: tuple[str, ...] = ()
 
@@ -34,6 +35,13 @@ class Program:
 PROGRAMS = {
     # The newest that python-etcd 0.4.5 works with: urllib3 2.6.0 broke it.
     "python-etcd": Program(("python-etcd==0.4.5", "urllib3==2.5.0", "dnspython==2.9.2", "mock==5.2.0")),
+    "conftool": Program(alone=("conftool==6.1.0",)),
+    "patroni": Program(("python-dateutil", "psutil", "pyyaml", "urllib3", "dnspython"), ("patroni==4.1.5",)),
+    # Of these two no more than the files that use etcd: the smallest wheel of all platforms, and a source archive.
+    "torch": Program(
+        archive="torch==2.7.1", platform="macosx_11_0_arm64", parts=("torch/distributed/elastic/rendezvous/",)
+    ),
+    "salt": Program(archive="salt==3006.9", parts=("salt/utils/etcd_util.py",)),
 }
 
 
@@ -66,7 +74,7 @@ def fetch(name: str) -> str:
     try:
         _gather(PROGRAMS[name], unfinished)
         unfinished.rename(place(name))
-    except (subprocess.CalledProcessError, OSError, zipfile.BadZipFile, IndexError) as error:
+    except (subprocess.CalledProcessError, OSError, zipfile.BadZipFile, tarfile.TarError, StopIteration) as error:
         said = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else [str(error)]
         _reason(name).write_text(f"pip: {said[-1]}" if said else repr(error))
         return _reason(name).read_text()
@@ -82,15 +90,27 @@ def _gather(program: Program, where: Path) -> None:
         _pip("install", "--target", str(where), *program.needs)
     for one in program.alone:
         _pip("install", "--target", str(where), "--no-deps", "--upgrade", one)
-    if program.wheel:
-        wheels = where / "wheels"
+    if program.archive:
+        archives = where / "archives"
         foreign = ["--platform", program.platform, "--python-version", "3.11", "--only-binary", ":all:"]
-        _pip("download", "--no-deps", "--dest", str(wheels), *(foreign if program.platform else []), program.wheel)
-        with zipfile.ZipFile(next(wheels.iterdir())) as archive:
-            for part in archive.namelist():
-                if part.endswith(".py") and part.startswith(program.parts):
-                    archive.extract(part, where)
-        shutil.rmtree(wheels)
+        _pip("download", "--no-deps", "--dest", str(archives), *(foreign if program.platform else []), program.archive)
+        _unpack(next(archives.iterdir()), program.parts, where)
+        shutil.rmtree(archives)
+
+
+def _unpack(file: Path, parts: tuple[str, ...], where: Path) -> None:
+    """The parts that are Python, out of a wheel, or out of a source archive without its first directory."""
+    if file.suffix == ".whl":
+        with zipfile.ZipFile(file) as wheel:
+            for name in wheel.namelist():
+                if name.endswith(".py") and name.startswith(parts):
+                    wheel.extract(name, where)
+        return
+    with tarfile.open(file) as source:
+        for member in source:
+            member.name = member.name.partition("/")[2]
+            if member.isfile() and member.name.endswith(".py") and member.name.startswith(parts):
+                source.extract(member, where, filter="data")
 
 
 def _pip(*arguments: str) -> None:
