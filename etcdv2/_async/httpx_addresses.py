@@ -10,7 +10,6 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from etcdv2._runtime.primitives import async_untearable
 from etcdv2._transport.addresses import async_first_of
 from etcdv2._transport.lookup import Address, async_look_up
 
@@ -31,7 +30,6 @@ def async_use_addresses(client: httpx.AsyncClient, *, proxy_tls: bool | None, tl
     backend = getattr(pool, "_network_backend", None)
     if backend is not None:
         pool._network_backend = AsyncAddresses(backend, proxy_tls, tls_name)
-        async_untearable(pool)
 
 
 class AsyncAddresses:

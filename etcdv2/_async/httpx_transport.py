@@ -57,6 +57,7 @@ from etcdv2._core.wire import (
     TransportFailure,
 )
 from etcdv2._runtime.handlers import of_handler
+from etcdv2._runtime.httpx_pool import async_leave_pool, async_use_own_lock
 from etcdv2._runtime.primitives import async_check_loop, async_deadline, async_see_through
 from etcdv2._transport.greetings import Greetings
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
@@ -76,8 +77,8 @@ class AsyncHttpxTransport:
     Guarantees, with the exceptions that the module's docstring lists:
     - Any number of callers may `send` and `open` at a time. A stream is read by one of them; any
       thread may `abort` it.
-    - A call that fails, or is cancelled, leaves no connection half-read. Nothing here is for signal
-      handlers.
+    - A call that fails, is cancelled, or out of which a signal handler raises, leaves no connection
+      half-read, and no place of the pool taken.
     - Less than `Sent.WHOLE` is claimed only with a proof.
     - In a forked child every call raises ValueError, and nothing is written to the parent's
       connections.
@@ -111,6 +112,7 @@ class AsyncHttpxTransport:
             if transport is None:
                 proxy_tls = None if proxy is None else proxy.url.startswith("https:")
                 async_use_addresses(made, proxy_tls=proxy_tls, tls_name=self._tls_name)
+                async_use_own_lock(made)
             return made
 
         self._greetings = Greetings()
@@ -133,7 +135,11 @@ class AsyncHttpxTransport:
                 give_up = AsyncHttpxSocket(response).abort
                 body = await async_see_through(self._body(response, request.cluster_id, limits), give_up)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            async_leave_pool(self._calls, built.extensions)
             raise await self._failed(self._calls, endpoint, trace, error) from error
+        except BaseException:
+            async_leave_pool(self._calls, built.extensions)
+            raise
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
@@ -167,7 +173,11 @@ class AsyncHttpxTransport:
             async with async_deadline(limits.deadline):
                 response = await self._watches.send(built, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            async_leave_pool(self._watches, built.extensions)
             raise await self._failed(self._watches, endpoint, trace, error) from error
+        except BaseException:
+            async_leave_pool(self._watches, built.extensions)
+            raise
         if response.status_code == 200:
             # httpcore reads this when the body is first asked for: a watch is silent for as long as it likes.
             built.extensions["timeout"]["read"] = None
@@ -191,7 +201,11 @@ class AsyncHttpxTransport:
                 response = await self._watches.send(built, stream=True)
                 body = await async_see_through(self._body(response, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            async_leave_pool(self._watches, built.extensions)
             raise await self._failed(self._watches, endpoint, trace, error) from error
+        except BaseException:
+            async_leave_pool(self._watches, built.extensions)
+            raise
         connection = AsyncHttpxSocket(response).connection
         self._greetings.keep(endpoint, connection, body if response.status_code == 200 else b"")
 

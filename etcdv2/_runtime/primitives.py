@@ -94,19 +94,6 @@ def settle() -> None:
     """Threads read for themselves; what they have not read yet outlasts an `abort`."""
 
 
-def async_untearable(pool: Any) -> None:
-    """No signal handler interrupts a task."""
-    del pool
-
-
-def untearable(pool: Any) -> None:
-    """Give a pool of httpcore a lock of C: its own is taken by a function in Python, and who is interrupted there by a
-    signal handler would keep it for ever, so that every later call, and `close`, would hang.
-    """
-    if hasattr(pool, "_optional_thread_lock"):
-        pool._optional_thread_lock = threading.Lock()
-
-
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 

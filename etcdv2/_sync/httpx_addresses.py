@@ -11,7 +11,6 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from etcdv2._runtime.primitives import untearable
 from etcdv2._transport.addresses import first_of
 from etcdv2._transport.lookup import Address, look_up
 
@@ -32,7 +31,6 @@ def use_addresses(client: httpx.Client, *, proxy_tls: bool | None, tls_name: Cal
     backend = getattr(pool, "_network_backend", None)
     if backend is not None:
         pool._network_backend = Addresses(backend, proxy_tls, tls_name)
-        untearable(pool)
 
 
 class Addresses:

@@ -53,6 +53,7 @@ from etcdv2._core.wire import (
     TransportFailure,
 )
 from etcdv2._runtime.handlers import of_handler
+from etcdv2._runtime.httpx_pool import leave_pool, use_own_lock
 from etcdv2._runtime.primitives import check_loop, deadline, see_through
 from etcdv2._sync.httpx_addresses import use_addresses
 from etcdv2._sync.httpx_failure import httpx_failure
@@ -77,8 +78,8 @@ class HttpxTransport:
     Guarantees, with the exceptions that the module's docstring lists:
     - Any number of callers may `send` and `open` at a time. A stream is read by one of them; any
       thread may `abort` it.
-    - A call that fails, or is cancelled, leaves no connection half-read. Nothing here is for signal
-      handlers.
+    - A call that fails, is cancelled, or out of which a signal handler raises, leaves no connection
+      half-read, and no place of the pool taken.
     - Less than `Sent.WHOLE` is claimed only with a proof.
     - In a forked child every call raises ValueError, and nothing is written to the parent's
       connections.
@@ -112,6 +113,7 @@ class HttpxTransport:
             if transport is None:
                 proxy_tls = None if proxy is None else proxy.url.startswith("https:")
                 use_addresses(made, proxy_tls=proxy_tls, tls_name=self._tls_name)
+                use_own_lock(made)
             return made
 
         self._greetings = Greetings()
@@ -134,7 +136,11 @@ class HttpxTransport:
                 give_up = HttpxSocket(response).abort
                 body = see_through(self._body(response, request.cluster_id, limits), give_up)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            leave_pool(self._calls, built.extensions)
             raise self._failed(self._calls, endpoint, trace, error) from error
+        except BaseException:
+            leave_pool(self._calls, built.extensions)
+            raise
         _refuse_encoding(response)
         return Reply(response.status_code, _lower(response), body)
 
@@ -168,7 +174,11 @@ class HttpxTransport:
             with deadline(limits.deadline):
                 response = self._watches.send(built, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            leave_pool(self._watches, built.extensions)
             raise self._failed(self._watches, endpoint, trace, error) from error
+        except BaseException:
+            leave_pool(self._watches, built.extensions)
+            raise
         if response.status_code == 200:
             # httpcore reads this when the body is first asked for: a watch is silent for as long as it likes.
             built.extensions["timeout"]["read"] = None
@@ -192,7 +202,11 @@ class HttpxTransport:
                 response = self._watches.send(built, stream=True)
                 body = see_through(self._body(response, request.cluster_id, limits), lambda: None)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, RuntimeError, OSError) as error:
+            leave_pool(self._watches, built.extensions)
             raise self._failed(self._watches, endpoint, trace, error) from error
+        except BaseException:
+            leave_pool(self._watches, built.extensions)
+            raise
         connection = HttpxSocket(response).connection
         self._greetings.keep(endpoint, connection, body if response.status_code == 200 else b"")
 

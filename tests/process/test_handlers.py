@@ -68,8 +68,7 @@ def test_what_a_handler_raises_comes_out_at_whatever_moment(
     def alarm() -> None:
         raise kind("of the handler")
 
-    limit: dict[str, Any] = {"max_connections": 1} if transport == "fast" else {}
-    with Client(etcd.url, **limit, **over(transport)) as client:
+    with Client(etcd.url, max_connections=1, **over(transport)) as client:
         client.keys.set("/a", "1")
         with Interrupt(only=only) as counting:
             work(client)

@@ -30,10 +30,8 @@ SYSTEM_CALLS = "every system call"
 """For `only`: just before and just after each system call on a socket."""
 
 LIBRARIES = frozenset({"etcdv2", "httpx", "httpcore", "h11"})
-NOT_TESTED = ("etcdv2.testing", "httpcore._synchronization")
-"""The checker looks at every answer in these tests, in the midst of a call, and is no part of it. httpcore's lock is
-taken by a function in Python: who is interrupted at the end of that keeps it for ever, and no caller can mend it.
-"""
+NOT_TESTED = "etcdv2.testing"
+"""The checker looks at every answer in these tests, in the midst of a call, and is no part of it."""
 
 
 def _is_under_test(module: str, libraries: frozenset[str]) -> bool:
