@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import cases, compare, cores, counts, peers, pythons
+from . import cases, compare, cores, counts, moves, peers, pythons
 from .chart import draw
 from .report import render
 from .target import Etcd
@@ -76,6 +76,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 match case.kind:
                     case "import":
                         entries, failed = compare.run_imports(ready, shared, rounds, progress)
+                    case "moves":
+                        entries, failed = moves.run(case, ready, options.etcd, shared, progress)
                     case "counts":
                         entries, failed = counts.run(ready, etcd, shared, progress)
                     case _:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 TREE_KEYS = 50_000
 LOAD_KEYS = 20_000
+MOVED_KEYS = 100_000
 HISTORY = 900
 """Events in a burst: etcd keeps the last 1,000 of the whole store."""
 VALUE = "0123456789abcdef"
@@ -80,6 +81,7 @@ CASES = (
         )
         for rate in (1_000, 5_000)
     ),
+    Case("moves", "moves", f"the way of {MOVED_KEYS:,} keys from one cluster to another", 0.0, 0.0, keys=MOVED_KEYS),
     Case("import", "import", "import of the library", 0.0, 0.0),
 )
 

