@@ -21,6 +21,7 @@ from etcdv2.transfer import (
     read_tree,
     write_dump,
 )
+from tests.cli.running import Ran, run
 from tests.tools.newer import last_3_5, newer
 from tests.tools.waiting import PATIENT
 from tests.transfer.members import all_of_v3, check, restart, set_up, v3
@@ -106,19 +107,13 @@ def test_an_operator_takes_a_cluster_full_of_v2_to_3_6(tmp_path: Path) -> None:
         exact = DataDirectory(target.data_dir, all_entries=True).tree().nodes["/bin"].value
         assert exact == BINARY.decode("utf-8", "surrogateescape")
 
-        # 6. The recipe: all without v2, then a snapshot on each.
-        for server in cluster.members:
-            restart(server)
-        for server in cluster.members:
-            restart(server, ["--snapshot-count=1"])
-        for server in cluster.members:
-            server.stop()
+        carry_out_the_recipe(cluster)
         members = compare_members(DataDirectory(server.data_dir, all_entries=True) for server in cluster.members)
         assert members.equal, str(members)
         for server in cluster.members:
             assert check(server).ready, str(check(server))
 
-        # 7. Each starts without v2 as 3.5, then one after the other as 3.6, and after its snapshots as 3.7.
+        # 6. Each starts without v2 as 3.5, then one after the other as 3.6, and after its snapshots as 3.7.
         for server in cluster.members:
             set_up(server, ["--v2-deprecation=write-only"])
             server.start(wait=False)
@@ -127,6 +122,73 @@ def test_an_operator_takes_a_cluster_full_of_v2_to_3_6(tmp_path: Path) -> None:
             for server in cluster.members:
                 restart(server, ["--snapshot-count=1"], binary=newer(wanted))
             cluster_is_well(cluster, kept_v3)
+
+
+def test_the_same_way_by_the_command_line(tmp_path: Path) -> None:
+    disk, online = str(tmp_path / "disk.jsonl.gz"), str(tmp_path / "http.jsonl")
+    with Cluster(3, last_3_5()) as cluster, Server(last_3_5()) as target:
+        fill(cluster)
+        kept_v3 = all_of_v3(cluster.members[0])
+        here = ",".join(cluster.endpoints)
+
+        # 1. A look around, and what is in the way.
+        assert "/app/config/" in etcdv2(here, "ls", "-r", "/app").out
+        assert "not ready" in etcdv2(here, "check", "--observe", "0.1", code=1).out
+
+        # 2. Both dumps. What HTTP does not show, the difference names; with these names both are equal.
+        stopped = cluster.followers()[0]
+        assert etcdv2(here, "get", "/app/session").out == "x\n"
+        stopped.stop()
+        directory = ("--data-dir", str(stopped.data_dir))
+        etcdv2(here, "dump", *directory, "--all-entries", "--auth", "--secrets", "--out", disk)
+        etcdv2(here, "dump", "--auth", "--out", online)
+        lines = etcdv2(here, "diff", online, disk, code=1).out.splitlines()
+        assert lines == ["+ /_top", "+ /app/_hidden", "+ /app/_hidden/token"]
+        hidden = ("--hidden", "/_top", "--hidden", "/app/_hidden")
+        etcdv2(here, "dump", *hidden, "--auth", "--out", online)
+        assert etcdv2(here, "diff", "--indexes", online, disk).out == ""
+
+        # 3. Into another cluster, and proof.
+        etcdv2(target.url, "load", disk)
+        assert etcdv2(target.url, "diff", *hidden, disk, target.url).out == ""
+
+        # 4. The first one is emptied.
+        stopped.start()
+        purge = ("purge", "--observe", "0.1", "--hidden-from", disk, "--auth")
+        would = etcdv2(here, *purge)
+        assert "would delete /app" in would.out
+        cluster_id = read_dump(disk).source["cluster_id"]
+        done = etcdv2(here, *purge, "--yes-delete-everything-of", cluster_id, "--out", str(tmp_path / "all.jsonl"))
+        assert done.out == would.out.replace("would delete", "deleted")
+        assert "--snapshot-count=1" in done.err
+        assert etcdv2(here, "diff", disk, str(tmp_path / "all.jsonl")).out == ""
+
+        # 5. What it says is done, and each is ready for 3.6, and starts as that.
+        carry_out_the_recipe(cluster)
+        directories = [word for server in cluster.members for word in ("--data-dir", str(server.data_dir))]
+        assert etcdv2(here, "check", *directories).out.splitlines()[-1] == "ready"
+        for server in cluster.members:
+            set_up(server, binary=newer("3.6"))
+            server.start(wait=False)
+        cluster_is_well(cluster, kept_v3)
+
+
+def etcdv2(endpoints: str, *words: str, code: int = 0) -> Ran:
+    """The command, as root, whose password is in the environment."""
+    environ = {"ETCDV2_ENDPOINTS": endpoints, "ETCDV2_USERNAME": ROOT[0], "ETCDV2_PASSWORD": ROOT[1]}
+    done = run(words, environ=environ)
+    assert done.code == code, (words, done)
+    return done
+
+
+def carry_out_the_recipe(cluster: Cluster) -> None:
+    """First all of them without v2, then a snapshot on each. Afterwards they are stopped."""
+    for server in cluster.members:
+        restart(server)
+    for server in cluster.members:
+        restart(server, ["--snapshot-count=1"])
+    for server in cluster.members:
+        server.stop()
 
 
 def cluster_is_well(cluster: Cluster, expected: list[tuple[bytes, bytes]]) -> None:
