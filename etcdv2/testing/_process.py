@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 try:
     import fcntl
@@ -32,7 +31,8 @@ FIRST_PORT, LAST_PORT = 12_000, 32_000
 """Below Linux's range for outgoing connections, which could take a stopped server's port."""
 
 _given: set[int] = set()
-_reserved: BinaryIO | None = None
+_reserved: int | None = None
+"""Descriptor of the file whose bytes are locked, one for each port."""
 _alive: set[Process] = set()
 
 
@@ -73,7 +73,8 @@ def _reserve(port: int) -> bool:
         return True
     try:
         if _reserved is None:
-            _reserved = (Path(tempfile.gettempdir()) / f"etcdv2-testing-ports-{os.getuid()}").open("ab")
+            path = Path(tempfile.gettempdir()) / f"etcdv2-testing-ports-{os.getuid()}"
+            _reserved = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.lockf(_reserved, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except (BlockingIOError, PermissionError):  # POSIX permits either
         return False
