@@ -407,3 +407,29 @@ def test_every_order_of_inputs_keeps_the_rules(opening: tuple[int, ...]) -> None
                 silent_before = state is State.ENDING and second is not None
             elif name in ("event", "stream") or state is State.CLOSED:
                 silent_before = False
+
+
+def test_a_poll_that_another_thread_ends_in_the_midst_of_a_look_is_not_due() -> None:
+    """The monitor of a member asks without the lock of the watch."""
+
+    class Ending(Renewal):
+        """Its first poll is there when it is looked at first, and then never again."""
+
+        asked = 0
+
+        @property
+        def first(self) -> Registered | None:  # type: ignore[override]
+            self.asked += 1
+            return self._first if self.asked == 1 else None
+
+        @first.setter
+        def first(self, first: Registered | None) -> None:
+            self._first = first
+
+    renewal = Ending(Cursor("/k", recursive=False, wait_index=101))
+    first = at(100)
+    renewal.begin(first, path_answers=True)
+    renewal._looks = rules.LOOKS_BEFORE_RENEWAL
+    assert renewal.due(100 + rules.RENEW_AFTER_EVENTS) is True
+    renewal.asked = 1
+    assert renewal.due(100 + rules.RENEW_AFTER_EVENTS) is False

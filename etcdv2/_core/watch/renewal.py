@@ -178,7 +178,8 @@ class Renewal:
         """Whether there is something to do, the store being at `store_index` (0: that may not be read)."""
         if self.state is State.ENDING:
             return True
-        if self.state is not State.POLLING or self.first is None:
+        first = self.first  # once: another thread may end it meanwhile
+        if self.state is not State.POLLING or first is None:
             return False
 
         if self._looks < LOOKS_BEFORE_RENEWAL:
@@ -188,9 +189,9 @@ class Renewal:
 
         if self.is_wanted(store_index):
             return True
-        slow = not (self.path_answers and self.first.member)
+        slow = not (self.path_answers and first.member)
         after = RENEW_SOONER_EVENTS if slow else RENEW_AFTER_EVENTS
-        return store_index - self.first.index >= after or store_index - self.settled >= URGENT_EVENTS
+        return store_index - first.index >= after or store_index - self.settled >= URGENT_EVENTS
 
     def overlap(self, second: Registered | None, now: float) -> bool:
         """The second poll is registered; None: it was refused, as the history has left the settled index.
