@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":  # a program finds its own directory only
     sys.path.insert(0, str(ROOT))
 
-from scripts import docs_http_api  # noqa: E402
+from scripts import docs_command_line, docs_http_api  # noqa: E402
 
 STAGE = ROOT / ".cache" / "docs"
 """What Zensical reads, made again each time; it keeps what it has rendered beside it."""
@@ -33,7 +33,10 @@ COPIED = {
     "CHANGELOG.md": "explanation/changelog.md",
 }
 """Files of the repository that are pages or pictures as they stand."""
-MADE: dict[str, Callable[[], str]] = {"reference/http-api.md": docs_http_api.page}
+MADE: dict[str, Callable[[], str]] = {
+    "reference/http-api.md": docs_http_api.page,
+    "reference/command-line.md": docs_command_line.page,
+}
 """Pages that are made from what is not Markdown."""
 SHIM = "https://unpkg.com/iframe-worker/shim"
 """What Zensical would fetch for the search of pages that are read from a disk; docs/assets has a copy."""

@@ -36,8 +36,9 @@ def test_transcript(name: str, at_1000: CommandLine) -> None:
     check(GOLDEN / f"{name}.txt", at_1000)
 
 
-def test_the_readme_shows_what_is_printed(at_1000: CommandLine, tmp_path: Path) -> None:
-    [block] = re.findall(r"^```console\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/command-line.md"])
+def test_a_page_shows_what_is_printed(page: str, at_1000: CommandLine, tmp_path: Path) -> None:
+    [block] = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     transcript = tmp_path / "readme.txt"
     transcript.write_text("".join(line if line.startswith("$ ") else f"  {line}" for line in block.splitlines(True)))
     check(transcript, at_1000)

@@ -1,4 +1,4 @@
-"""The numbers that README and docstrings promise, each as a number of its own and not as the constant that makes it so.
+"""The numbers that README, site and docstrings promise, each as a number of its own, not as the constant behind it.
 
 Those of the decisions without I/O; `tests/facade` and `tests/transport` have a module of the same name for the others.
 What is promised of one class alone stands in that class's tests: the rests in `test_endpoint_pool`, the probes of the

@@ -1,4 +1,4 @@
-"""The numbers that README and docstrings promise of the facade, each as a number of its own, for both clients.
+"""The numbers that README, site and docstrings promise of the facade, each as a number of its own, for both clients.
 
 See `tests/core/test_promised_numbers.py`. Nothing here waits: the clock, where there is one, is the test's.
 """

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import etcdv2
+from etcdv2._cli._commands import COMMANDS
 from scripts.docs import COPIED, MADE
 from tests.repo.documents import DOCS, PAGES, ROOT, name_of
 
@@ -125,6 +126,7 @@ def test_nothing_of_the_built_site_leads_nowhere_or_comes_from_elsewhere(site: d
 def test_every_public_name_has_a_place_in_the_built_reference(site: dict[Path, Page]) -> None:
     ids = {one for path, page in site.items() if path.parent.name == "reference" for one in page.ids}
     assert [name for name in public_names() if name not in ids] == []
+    assert [name for name in COMMANDS if name.replace(" ", "-") not in ids] == []
     members = [f"etcdv2.Client.{name}" for name in ("from_env", "health", "sync")]
     fields = ["etcdv2.Node.modified_index", "etcdv2.Timeout.commit", "etcdv2.ClusterUnavailable.attempts"]
     assert [name for name in members + fields if name not in ids] == []

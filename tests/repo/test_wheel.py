@@ -77,7 +77,7 @@ def test_description_on_an_index_page_has_no_link_into_the_checkout(dist: Path) 
     assert found["Maintainer"]
     outside_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert re.findall(r"\]\((?!https?://|#)[^)]*\)", outside_code) == []
-    assert "CONTRIBUTING.md says how to change things" in text
+    assert "| CONTRIBUTING.md, CHANGELOG.md, SECURITY.md | how to change things" in text
     assert text.count("```python") == (ROOT / "README.md").read_text().count("```python")
 
     with tarfile.open(next(dist.glob("*.tar.gz"))) as source:

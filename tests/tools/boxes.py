@@ -196,7 +196,7 @@ def nginx(servers: Sequence[Behind], *lines: str) -> Box:
 
 
 def nginx_by_path(usual: Behind, other: Behind, *paths: str) -> Box:
-    """Set up as the README says, and all to the `usual` server, but what begins with one of `paths` to the `other`.
+    """As docs/how-to/proxy.md says, and all to the `usual` server, but what begins with one of `paths` to the `other`.
 
     As a balancer that goes by a hash of the path.
     """
@@ -213,11 +213,11 @@ UNBUFFERED = (
     "proxy_next_upstream off;",
     "proxy_read_timeout 1h;",
 )
-"""What the README says that nginx has to be given."""
+"""What docs/how-to/proxy.md says that nginx has to be given."""
 
 
 def haproxy(servers: Sequence[Behind], mode: str, *lines: str) -> Box:
-    """With health checks and limits as the README has them; `lines` go into the backend."""
+    """With health checks and limits as docs/how-to/proxy.md has them; `lines` go into the backend."""
 
     def configure(port: int, ports: Sequence[int], place: Path) -> str:
         check = "  option httpchk GET /health\n" if mode == "http" else ""

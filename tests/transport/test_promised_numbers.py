@@ -1,4 +1,4 @@
-"""The numbers that README, SECURITY and docstrings promise of the transports, each as a number of its own.
+"""The numbers that README, the site, SECURITY and docstrings promise of the transports, each as a number of its own.
 
 See `tests/core/test_promised_numbers.py`. That requests stay within etcd's line of 4,096 bytes is in `test_http1`.
 """

@@ -309,7 +309,7 @@ def test_write_whose_box_dies_before_it_answers_is_unknown_and_done_once(
 def test_nginx_repeats_a_put_at_its_next_server_unless_that_is_off(
     connect: Connect, etcd: Server, repeats: bool
 ) -> None:
-    """The client sends it once. It can neither know of the second time nor prevent it: the README says so."""
+    """The client sends it once. It can neither know of the second time nor prevent it: docs/how-to/proxy.md."""
     options = ["proxy_read_timeout 1s;", *([] if repeats else ["proxy_next_upstream off;"])]
     instead: deque[Callable[[Peer], object]] = deque([lambda peer: peer.stopping.wait(SOON)])
     with (
