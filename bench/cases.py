@@ -57,6 +57,7 @@ CASES = (
     Case("counts", "counts", "counts per call, which hang on no machine", 0.0),
     Case("get", "get", "get, one after the other", 0.5),
     Case("set", "set", "set, one after the other", 0.5),
+    Case("past", "past", "a watch of a past index, one after the other", 0.5),
     Case("threads-8", "threads", "get, 8 threads on one client", 0.5, workers=8),
     Case("async-1", "async", "get, async, 1 task", 0.5),
     Case("async-32", "async", "get, async, 32 tasks", 0.5, workers=32),

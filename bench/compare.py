@@ -13,7 +13,7 @@ from .cases import Case
 from .cores import Cores, on
 from .drivers import Failed
 from .figures import BASELINE, condense, summary
-from .peers import CLIENTS, OURS, LeftOut, Peer
+from .peers import CLIENTS, OURS, OURS_COMPAT, PYTHON_ETCD, LeftOut, Peer
 from .target import Etcd
 
 Figures = dict[str, Any]
@@ -23,7 +23,8 @@ Running = tuple[Peer, drivers.Driver | drivers.Wrk]
 # `import etcdv2` brings a client in when it is first asked for, so that is what counts.
 IMPORTS = {
     OURS: "etcdv2._sync.client",
-    "python-etcd": "etcd",
+    OURS_COMPAT: "etcdv2.compat.python_etcd",
+    PYTHON_ETCD: "etcd",
     "aio-etcd": "aio_etcd",
     "k3etcd": "k3etcd",
     "httpx + json": "httpx",

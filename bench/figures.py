@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .peers import GO, GO_BARE, HTTPX, LOADS, OURS, WRK
+from .peers import GO, GO_BARE, HTTPX, LOADS, OURS, OURS_COMPAT, PYTHON_ETCD, WRK
 
 Figures = dict[str, Any]
 Results = dict[str, Any]
@@ -70,6 +70,8 @@ class Goal:
     other_case: str = ""
     pythons: str = ""
     """`3.11`, `newer`, or empty for all."""
+    ours: str = OURS
+    """Which of this project's clients."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,14 @@ GOALS = (
     Goal("tree", "cpu_us", 0.9, None, "python-etcd"),
     Goal("tree", "cpu_us", 3.5, None, LOADS),
     Goal("tls", "cpu_us", 0.3, None, "python-etcd"),
+    *(
+        goal
+        for case in ("get", "set", "past")
+        for goal in (
+            Goal(case, "rate", None, 2.0, PYTHON_ETCD, ours=OURS_COMPAT),
+            Goal(case, "cpu_us", 0.4, None, PYTHON_ETCD, ours=OURS_COMPAT),
+        )
+    ),
 )
 MEASURES = {"cpu_us": "CPU per call", "rate": "calls per second"}
 
@@ -122,10 +132,12 @@ def outcomes(results: Results) -> Iterator[Outcome]:
 
 
 def _outcome(results: Results, goal: Goal, python: str) -> Outcome:
-    ours = figure(results, goal.case, OURS, python, goal.measure)
+    ours = figure(results, goal.case, goal.ours, python, goal.measure)
     other = figure(results, goal.other_case or goal.case, goal.other, python, goal.measure)
     ratio = None if ours is None or not other else ours / other
     whom = f"itself in {goal.other_case}" if goal.other_case else goal.other
+    if goal.ours != OURS:
+        whom = f"{goal.other} ({goal.ours})"
     if goal.most is not None:
         text = f"at most {goal.most:g} x {whom}"
         reached = None if ratio is None else ratio <= goal.most

@@ -26,6 +26,7 @@ GO_CLIENTS = {(1, 26): "v2.305.35", (1, 24): "v2.305.23", (1, 19): "v2.305.9"}
 """By the go that they need at least; the newest first."""
 
 OURS, OURS_HTTPX, OURS_UVLOOP, OURS_ASYNC = "etcdv2", "etcdv2 on httpx", "etcdv2 on uvloop", "etcdv2 async"
+OURS_COMPAT, PYTHON_ETCD = "etcdv2 as python-etcd", "python-etcd"
 GO, GO_BARE = "Go client", "Go client, bare"
 NODE, WRK, HTTPX, SOCKET, LOADS = "node-etcd", "wrk", "httpx + json", "bare socket", "json.loads"
 ALL = frozenset({"get", "set", "threads", "async", "tls", "tree", "load", "delay", "burst"})
@@ -33,6 +34,8 @@ WATCHES = frozenset({"delay", "burst"})
 JUDGED = frozenset({"complete", "quiet"})
 """The watches whose events and end are compared with what was written."""
 FOLLOW = JUDGED | {"loaded"}
+PAST = frozenset({"past"})
+"""Watches for which the event is there already."""
 COUNTS = frozenset({"counts", "async-set"})
 """What is counted, besides the kinds that are timed as well."""
 
@@ -79,18 +82,26 @@ class PythonClient:
 
 
 PYTHON_CLIENTS = (
-    PythonClient(OURS, "ours", "", ALL | FOLLOW | COUNTS, ALL),
+    PythonClient(OURS, "ours", "", ALL | FOLLOW | COUNTS | PAST, ALL),
     PythonClient(OURS_HTTPX, "ours", "", ALL, frozenset({"get", "async"}), {"transport": "httpx"}),
     PythonClient(
         OURS_UVLOOP, "ours", "uvloop", frozenset({"async"}) | COUNTS, frozenset({"async"}), {"uvloop": True}, PINS
     ),
     PythonClient(OURS_ASYNC, "ours", "", WATCHES | FOLLOW | {"many"}, WATCHES, {"async": True}),
     PythonClient(
-        "python-etcd",
+        OURS_COMPAT,
+        "python_etcd",
+        "",
+        frozenset({"get", "set", "threads", "tls", "tree"}) | PAST,
+        frozenset({"get", "set"}) | PAST,
+        {"module": "etcdv2.compat.python_etcd"},
+    ),
+    PythonClient(
+        PYTHON_ETCD,
         "python_etcd",
         "python-etcd",
-        ALL - {"async"} | FOLLOW | {"counts"},
-        frozenset({"get", "tree", "tls"}),
+        ALL - {"async"} | FOLLOW | PAST | {"counts"},
+        frozenset({"get", "set", "tree", "tls"}) | PAST,
         {"module": "etcd"},
     ),
     PythonClient("aio-etcd", "aio_etcd", "aio-etcd", ALL - {"get", "threads"} | JUDGED, frozenset({"async"})),

@@ -44,6 +44,9 @@ class Driver:
                 return measure.repeat(lambda: keys.get(order.key).value, order)
             case "set":
                 return measure.repeat(lambda: keys.set(order.key, order.value), order)
+            case "past":
+                index = keys.set(order.key, order.value).index
+                return measure.repeat(lambda: _past(keys, order.key, index), order)
             case "threads":
                 return measure.threads(lambda: keys.get(order.key).value, order.seconds, order.workers)
             case "tree":
@@ -95,6 +98,12 @@ class Driver:
                 return await _many(keys, order, said)
             case _:
                 raise ValueError(order.case)
+
+
+def _past(keys: etcdv2.KeysAPI, key: str, index: int) -> str | None:
+    with keys.watch(key, after_index=index - 1) as watcher:
+        event = watcher.next()
+    return None if event is None else event.value
 
 
 def runner(*, uvloop: bool) -> asyncio.Runner:

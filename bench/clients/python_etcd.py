@@ -1,4 +1,7 @@
-"""python-etcd, and k3etcd, whose client has the same names for these calls. Option `module`: "etcd" or "k3etcd"."""
+"""python-etcd, and what has the same names for these calls: this client's own layer, and k3etcd.
+
+Option `module`: "etcd", "etcdv2.compat.python_etcd" or "k3etcd".
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,9 @@ class Driver:
                 return measure.repeat(lambda: client.get(order.key).value, order)
             case "set":
                 return measure.repeat(lambda: client.set(order.key, order.value), order)
+            case "past":
+                index = client.set(order.key, order.value).modifiedIndex
+                return measure.repeat(lambda: client.watch(order.key, index=index).value, order)
             case "threads":
                 return measure.threads(lambda: client.get(order.key).value, order.seconds, order.workers)
             case "tree":
@@ -49,10 +55,10 @@ def connect(order: Order) -> Any:
     settings: dict[str, Any] = {"host": order.host, "port": order.port, "allow_reconnect": False}
     if order.ca:
         settings["protocol"] = "https"
-        if order.options["module"] == "etcd":
-            settings["ca_cert"] = order.ca
-        else:
+        if order.options["module"] == "k3etcd":
             settings["https_context"] = ssl.create_default_context(cafile=order.ca)
+        else:
+            settings["ca_cert"] = order.ca
     return module.Client(**settings)
 
 
@@ -91,5 +97,10 @@ def follow(client: Any, order: Order, said: dict[str, Any]) -> Figures:
 
 
 if __name__ == "__main__":
-    package = {"etcd": "python-etcd", "k3etcd": "k3etcd"}[json.loads(sys.argv[1])["options"]["module"]]
-    measure.serve(Driver().measure, {package: version(package)})
+    module = json.loads(sys.argv[1])["options"]["module"]
+    if module.startswith("etcdv2."):
+        versions = {"etcdv2": str(importlib.import_module("etcdv2").__version__)}
+    else:
+        package = {"etcd": "python-etcd", "k3etcd": "k3etcd"}[module]
+        versions = {package: version(package)}
+    measure.serve(Driver().measure, versions)

@@ -8,6 +8,7 @@ here. No I/O.
 from __future__ import annotations
 
 import json as _json
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -19,6 +20,8 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
 _LEGAL = "/%:@!$&'()*+,;=~-._"
 """What a path keeps: a percent-encoding that is there stays as it is."""
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~-]+", re.ASCII)
+"""Paths that are as they have to be: most."""
 _OPERATIONS = {"/v2/stats/leader": "get_leader_stats"}
 """Paths whose refusals mean something else than elsewhere, by the name that the rules know them by."""
 
@@ -37,7 +40,7 @@ def raw_call(
     if form is not None and json is not None:
         raise ValueError("form= and json= exclude each other: a request has one body")
 
-    legal = quote(path, safe=_LEGAL)
+    legal = path if _PLAIN.fullmatch(path) else quote(path, safe=_LEGAL)
     keys = "/keys" in path
 
     def decode(status: int, body: bytes) -> bytes | KeysError | Message:

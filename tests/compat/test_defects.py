@@ -84,7 +84,7 @@ def test_watch_without_index_loses_no_event_when_its_connection_breaks() -> None
         found: list[Any] = []
         watch = threading.Thread(target=lambda: found.append(client.watch("/k", timeout=0)))
         watch.start()
-        until(lambda: store.watching == 1)
+        until(lambda: client.expected_cluster_id)  # it has the headers
         store.hang_up()
         store.happen(count=2)
         watch.join(SOON)

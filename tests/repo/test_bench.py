@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -320,7 +321,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
 
 def driver(name: str, module: str, **options: object) -> peers.Peer:
     command = (sys.executable, "-m", f"bench.clients.{module}")
-    return peers.Peer(name, "3.11", command, env=ENV, options=options)
+    return peers.Peer(name, "3.11", command, peers.ALL | peers.PAST, ENV, options)
 
 
 def case_of(name: str) -> cases.Case:
@@ -329,7 +330,9 @@ def case_of(name: str) -> cases.Case:
 
 
 @pytest.mark.load
-@pytest.mark.parametrize("name", ["get", "set", "threads-8", "async-32", "tls", "tree", "load", "delay", "burst"])
+@pytest.mark.parametrize(
+    "name", ["get", "set", "past", "threads-8", "async-32", "tls", "tree", "load", "delay", "burst"]
+)
 def test_this_client_is_measured_in_every_case(etcd: Etcd, name: str) -> None:
     case = case_of(name)
     entries, failed, versions = compare.run_case(case, [driver("etcdv2", "ours")], etcd, SHARED, 1, lambda text: None)
@@ -339,6 +342,15 @@ def test_this_client_is_measured_in_every_case(etcd: Etcd, name: str) -> None:
     assert found["rounds"][0]["calls"] >= (case.events or 1)
     assert ("delay_us" in found) == (name == "delay")
     assert "etcdv2" in versions["etcdv2, Python 3.11"]
+
+
+@pytest.mark.parametrize("name", ["get", "past"])
+def test_this_client_is_measured_as_python_etcd(etcd: Etcd, name: str) -> None:
+    compat = replace(driver("etcdv2 as python-etcd", "python_etcd"), options={"module": "etcdv2.compat.python_etcd"})
+    entries, failed, versions = compare.run_case(case_of(name), [compat], etcd, SHARED, 1, lambda text: None)
+    assert failed == []
+    assert entries["etcdv2 as python-etcd, Python 3.11"]["rate"] > 0
+    assert "etcdv2" in versions["etcdv2 as python-etcd, Python 3.11"]
 
 
 @pytest.mark.parametrize("name", ["async-1", "async-32"])

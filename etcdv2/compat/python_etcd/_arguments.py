@@ -6,6 +6,7 @@ Owns the cleaning of keys, by the server's rules. No I/O.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from posixpath import normpath
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -28,6 +29,7 @@ def is_uri(text: str, protocol: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1024)
 def sanitized(key: str) -> str:
     """A key with its slash in front, without empty, `.` and `..` segments, as the server cleans it.
 
@@ -37,6 +39,7 @@ def sanitized(key: str) -> str:
     return clean + "/" if key.endswith("/") and clean != "/" else clean
 
 
+@lru_cache(maxsize=1024)
 def quoted(key: str) -> str:
     """Percent-encoded, so that the key may hold any character."""
     return quote(key, safe="/")

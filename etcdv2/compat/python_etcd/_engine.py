@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from etcdv2 import (
@@ -184,11 +185,8 @@ class Engine:
             parts = [getattr(seconds, "total", None), getattr(seconds, "_read", None)]
         total = min((found for part in parts if (found := _number(part))), default=None)
 
-        # One member has all the time; of several a silent one must leave some to the others.
-        if not self._owner._allow_reconnect or not self._owner._machines_cache:
-            return Timeout(connect=connect or total, attempt=total, commit=total, total=total)
-        usual = Timeout(total=total)
-        return usual if connect is None else Timeout(connect=connect, total=total)
+        several = self._owner._allow_reconnect and len(self._owner._machines_cache) > 0
+        return _limits(connect, total, several)
 
     # --- errors ----------------------------------------------------------------------------------------------------
 
@@ -213,6 +211,15 @@ class Engine:
         if self._security.ca_cert is None and "certificate was not accepted" in str(error):
             return "; certificates are verified against the system's authorities: give ca_cert= for another one"
         return ""
+
+
+@lru_cache(maxsize=256)
+def _limits(connect: float | None, total: float | None, several: bool) -> Timeout:
+    """One member has all the time; of several a silent one must leave some to the others."""
+    if not several:
+        return Timeout(connect=connect or total, attempt=total, commit=total, total=total)
+    usual = Timeout(total=total)
+    return usual if connect is None else Timeout(connect=connect, total=total)
 
 
 def _number(seconds: Any) -> float | None:
