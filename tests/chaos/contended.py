@@ -1,17 +1,14 @@
-"""Locks under faults: contenders in processes of their own, which are stopped beyond their TTL, at members that die.
+"""Recipes under faults: contenders in processes of their own, which are stopped beyond their TTL, at members that die.
 
-`python -m tests.chaos.contended --seconds 60 --seed 7` runs for each etcd of `ETCDV2_TEST_BINARIES`.
+`python -m tests.chaos.contended --seconds 60 --seed 7 --kind lock,queue` runs for each etcd of `ETCDV2_TEST_BINARIES`.
 
-Owns the course and the checks: exclusion, tokens that rise, a file that refuses lower tokens and whether its
-refusals hit somebody who believed to hold, time-outs that are kept, entries that are left. What a contender does is
-in `contender`.
+Owns the course. What a contender does is in `contender`, what must be so in `contended_judge`.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import json
 import logging
 import os
@@ -20,96 +17,98 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import etcdv2
+from etcdv2._runtime import clock
+from etcdv2.recipes import Session
 from etcdv2.testing import Cluster, Server
-from tests.tools.waiting import SOON
+from tests.chaos.contended_judge import Account, Fault, judge, judge_observer
+from tests.chaos.contender import SharedBook
+from tests.tools.waiting import SOON, until
 
-KEY = "/chaos/lock"
-LATE = 0.5
-"""Seconds by which a time-out may be exceeded, beside those in which the process stood still."""
-
-
-@dataclass
-class Account:
-    """What a run came to."""
-
-    version: str
-    seed: int
-    ttl: int
-    held: int = 0
-    lost: int = 0
-    timeouts: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    at_once: int = 0
-    regress: int = 0
-    refused: int = 0
-    believed: int = 0
-    """Refused, though the contender believed to hold it at that moment."""
-    leaked: list[str] = field(default_factory=list)
-    raised: list[str] = field(default_factory=list)
-    late: int = 0
-    longest_gap: float = 0.0
-
-    @property
-    def sound(self) -> bool:
-        return not (self.at_once or self.regress or self.believed or self.leaked or self.raised or self.late)
-
-    def __str__(self) -> str:
-        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
-        return (
-            f"etcd {self.version}, seed {self.seed}, ttl {self.ttl}: held {self.held}, lost {self.lost}, "
-            f"timed out {self.timeouts}, faults {self.faults.total()} ({faults}); held at once {self.at_once}, "
-            f"token regress {self.regress}, refused {self.refused} (though believed held {self.believed}), "
-            f"past its timeout {self.late}, leaked {self.leaked}, raised {self.raised}, "
-            f"longest gap {self.longest_gap:.1f} s"
-        )
+KEY = "/chaos/contended"
+KINDS = ["lock", "election", "rwlock", "semaphore", "queue", "registration"]
 
 
 class Contended:
     """One run on a cluster that is whole before and after."""
 
-    def __init__(self, cluster: Cluster, seed: int, *, ttl: int = 5, contenders: int = 4, mutant: str = "") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        seed: int,
+        *,
+        kind: str = "lock",
+        ttl: int = 5,
+        contenders: int = 4,
+        mutant: str = "",
+    ) -> None:
         self._cluster = cluster
+        self._kind = kind
+        self._faults: list[Fault] = []
         self._rng = random.Random(seed)
         self._ttl = ttl
         self._contenders = contenders
         self._mutant = mutant
-        self._account = Account(cluster.version, seed, ttl)
+        self._account = Account(kind, cluster.version, seed, ttl)
 
     def carry_out(self, seconds: float) -> Account:
         """So many seconds of faults, then the checks."""
         with tempfile.TemporaryDirectory(prefix="etcdv2-contended-") as place:
             book = Path(place) / "book"
             book.touch()
-            with self._processes(book) as processes:
+            shared = SharedBook(book, "")
+            with contextlib.ExitStack() as stack:
+                observer = stack.enter_context(Observer(self._cluster, self._kind, shared))
+                processes = stack.enter_context(self._processes(book))
                 ends = time.monotonic() + seconds
                 while time.monotonic() < ends:
                     time.sleep(self._rng.uniform(0.2, 1.5))
                     self._one_fault(processes, book)
             self._account.raised += [error for process in processes if (error := process.communicate()[1].strip())]
+            if self._kind == "queue":
+                self._drain(shared)
             self._look_for_leaks()
-            self._judge([json.loads(line) for line in book.read_text().splitlines()])
+            lines = [json.loads(line) for line in book.read_text().splitlines()]
+            judge(self._account, lines, self._faults)
+            if self._kind == "election":
+                judge_observer(self._account, lines, observer.leaders)
         return self._account
+
+    def _drain(self, book: SharedBook) -> None:
+        """Do what is left; then what the counter says."""
+        with etcdv2.Client(self._cluster.endpoints) as client, Session(client, ttl=self._ttl, owner="drain") as session:
+            queue = session.queue(f"{KEY}/jobs", ttl=self._ttl)
+            while queue.pending() + queue.claimed():
+                item = queue.get(timeout=1)
+                if item is None:
+                    continue
+                book.note("given", value=item.value, token=item.lease.token)
+                since = clock.now()
+                item.ack()
+                facts = {"value": item.value, "token": item.lease.token, "since": since, "until": clock.now()}
+                book.note("done", end="acked", **facts)
+            book.note("counted", number=session.counter(f"{KEY}/count").value)
+            client.keys.delete(f"{KEY}/count", missing_ok=True)
 
     @contextlib.contextmanager
     def _processes(self, book: Path) -> Iterator[list[subprocess.Popen[str]]]:
         arguments = [",".join(self._cluster.endpoints), KEY, str(self._ttl), str(book), self._mutant]
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.contender", f"c{number}", str(number), *arguments],
+                [sys.executable, "-m", "tests.chaos.contender", self._kind, f"c{number}", str(number), *arguments],
                 stderr=subprocess.PIPE,
                 text=True,
             )
             for number in range(self._contenders)
         ]
         try:
+            until(lambda: book.read_text().count('"begun"') == len(processes))
             yield processes
         finally:
             for process in processes:
@@ -121,6 +120,7 @@ class Contended:
         rng, cluster = self._rng, self._cluster
         what = rng.choice(["stop the holder", "stop the holder", "stop somebody", "kill the leader", "pause", "pause"])
         self._account.faults[what] += 1
+        since, who = clock.now(), ""
         if what == "kill the leader":
             leader = cluster.leader()
             leader.kill()
@@ -135,6 +135,8 @@ class Contended:
             stopped.send_signal(signal.SIGSTOP)
             time.sleep(rng.uniform(1.1, 1.7) * self._ttl)
             stopped.send_signal(signal.SIGCONT)
+            who = f"c{chosen}"
+        self._faults.append(Fault(since, clock.now(), who))
 
     def _pause(self, member: Server) -> None:
         member.pause()
@@ -146,7 +148,7 @@ class Contended:
     def _holder(self, book: Path) -> int | None:
         for line in reversed(book.read_text().splitlines()):
             entry = json.loads(line)
-            if entry["what"] == "held":
+            if entry["what"] in ("held", "given") and entry["who"].startswith("c"):
                 return int(entry["who"][1:])
         return None
 
@@ -156,40 +158,86 @@ class Contended:
             found = client.keys.get(KEY, quorum=True, default=None)
             self._account.leaked = [] if found is None else [node.key for node in found.leaves()]
 
-    def _judge(self, entries: list[dict[str, Any]]) -> None:
-        account = self._account
-        held = sorted((one for one in entries if one["what"] == "ended"), key=lambda one: one["since"])
-        account.held = len(held)
-        account.lost = sum(one["lost"] for one in held)
-        for one in (one for one in entries if one["what"] == "timeout"):
-            account.timeouts += 1
-            account.late += one["over"] > LATE
-        for before, after in itertools.pairwise(held):
-            account.at_once += after["since"] < before["until"]
-            account.regress += after["token"] <= before["token"]
-            account.longest_gap = max(account.longest_gap, after["since"] - before["until"])
-        refused = [one for one in entries if one["what"] == "refused"]
-        account.refused = len(refused)
-        account.believed = sum(one["believed"] for one in refused)
-        account.raised += [one["error"] for one in entries if one["what"] == "raised"]
+
+class Observer:
+    """What an undisturbed program sees: the leaders of an election, or registrations that are away."""
+
+    def __init__(self, cluster: Cluster, kind: str, book: SharedBook) -> None:
+        self._client = etcdv2.Client(cluster.endpoints)
+        self._kind = kind
+        self._book = book
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._observe, daemon=True)
+        self.leaders: list[tuple[str, int] | None] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+        self._client.close()
+
+    def _observe(self) -> None:
+        if self._kind == "election":
+            self._observe_leaders()
+        elif self._kind == "registration":
+            self._observe_members()
+
+    def _observe_leaders(self) -> None:
+        with Session(self._client) as session, session.election(KEY).observe() as observer:
+            ending = 0
+            while ending < 2:  # once more after the end, for what is on its way
+                ending += self._ends.is_set()
+                while observer.next(1.0):
+                    leader = observer.leader
+                    self.leaders.append(None if leader is None else (leader.value, leader.token))
+
+    def _observe_members(self) -> None:
+        away: dict[str, float] = {}
+        with self._client.keys.mirror(KEY) as mirror:
+            changes = mirror.changes()
+            while not self._ends.is_set():
+                change = changes.next(0.2)
+                if change is None:
+                    continue
+                name = change.key.rpartition("/")[2]
+                if change.kind == "removed":
+                    away.setdefault(name, clock.now())
+                elif name in away:
+                    self._book.note("away", name=name, since=away.pop(name), until=clock.now())
+        for name, since in away.items():
+            self._book.note("away", name=name, since=since, until=clock.now())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.contended", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=900.0, help="for each etcd; 900 if not given")
+    parser.add_argument("--seconds", type=float, default=900.0, help="of each kind for each etcd; 900 if not given")
     parser.add_argument("--seed", type=int, help="of the faults; a random one if not given")
+    parser.add_argument("--kind", default=",".join(KINDS), help="which, with commas; all if not given")
     parser.add_argument("--ttl", type=int, default=5)
     parser.add_argument("--contenders", type=int, default=5)
     parser.add_argument("--mutant", default="", choices=["", "no-deadline"], help="to see it fail")
     options = parser.parse_args()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    if unknown := set(options.kind.split(",")) - set(KINDS):
+        parser.error(f"--kind: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     sound = True
     for binary in os.environ.get("ETCDV2_TEST_BINARIES", "").split(os.pathsep):
-        with Cluster(3, binary=binary or None) as cluster:
-            run = Contended(cluster, seed, ttl=options.ttl, contenders=options.contenders, mutant=options.mutant)
-            account = run.carry_out(options.seconds)
-        print(account, flush=True)
-        sound &= account.sound
+        for kind in options.kind.split(","):
+            with Cluster(3, binary=binary or None) as cluster:
+                run = Contended(
+                    cluster,
+                    seed,
+                    kind=kind,
+                    ttl=options.ttl,
+                    contenders=options.contenders,
+                    mutant=options.mutant,
+                )
+                account = run.carry_out(options.seconds)
+            print(account, flush=True)
+            sound &= account.sound
     return 0 if sound else 1
 
 

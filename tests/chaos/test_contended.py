@@ -1,4 +1,4 @@
-"""A short run of contenders for a lock; and one whose leases have no deadline, which is caught."""
+"""Short runs of contenders for all that is contended for; and one whose leases have no deadline, which is caught."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from etcdv2.testing import Cluster
-from tests.chaos.contended import Contended
+from tests.chaos.contended import KINDS, Contended
 
 pytestmark = pytest.mark.load
 
 
-@pytest.mark.parametrize("seed", [21, 22])
-def test_what_is_promised_holds_under_faults(etcd_binary: Path, seed: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_promised_holds_under_faults(etcd_binary: Path, kind: str) -> None:
     with Cluster(3, binary=etcd_binary) as cluster:
-        account = Contended(cluster, seed, ttl=5, contenders=4).carry_out(40)
+        account = Contended(cluster, 21, kind=kind, ttl=5, contenders=4).carry_out(40)
     assert account.sound, str(account)
     assert account.held > 3, str(account)
 
