@@ -10,6 +10,8 @@ builds compat/etcd-for-etcdv2 and tries it there, too, alone and beside python-e
 from __future__ import annotations
 
 import argparse
+import email
+import re
 import subprocess
 import sys
 import tarfile
@@ -32,7 +34,12 @@ IN_WHEEL = [
 ]
 IN_SDIST = [
     *("LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml", "spec/etcd-v2.yaml", "etcdv2/py.typed"),
-    *("docs/coming-from/python-etcd.md", "compat/etcd-for-etcdv2/src/etcd/__init__.py"),
+    *(
+        "docs/index.md",
+        "docs/coming-from/python-etcd.md",
+        "zensical.toml",
+        "compat/etcd-for-etcdv2/src/etcd/__init__.py",
+    ),
     *("bench/peers.txt", "scripts/generate.py", "tests/conftest.py", "generated/etcdv2_api/py.typed"),
 ]
 
@@ -96,6 +103,19 @@ def check_contents(wheel: Path) -> None:
         raise SystemExit(f"check_wheel: {wheel.name}: missing {missing}, not expected {strange}, or LICENSE is missing")
 
 
+def check_metadata(wheel: Path) -> None:
+    """What a package index shows: a description in Markdown with no link into the checkout, and that it is typed."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        found = email.message_from_bytes(archive.read(name))
+    prose = re.sub(r"^```.*?^```$|^ {4,}.*?$", "", str(found.get_payload()), flags=re.MULTILINE | re.DOTALL)
+    wrong = re.findall(r"\[[^\]]+\]\((?!https?://|#)[^)]*\)", prose)
+    if wrong or found["Description-Content-Type"] != "text/markdown":
+        raise SystemExit(f"check_wheel: {wheel.name}: its description is no Markdown, or leads nowhere: {wrong}")
+    if "Typing :: Typed" not in found.get_all("Classifier", []):
+        raise SystemExit(f"check_wheel: {wheel.name}: the classifier Typing :: Typed is missing")
+
+
 def check_source(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -148,6 +168,7 @@ def main() -> int:
     if len(wheels) != 1:
         raise SystemExit(f"check_wheel: {len(wheels)} wheels in {options.dist}, one is wanted")
     check_contents(wheels[0])
+    check_metadata(wheels[0])
     for sdist in options.dist.resolve().glob("*.tar.gz"):
         check_source(sdist)
 

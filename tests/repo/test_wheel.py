@@ -63,6 +63,25 @@ def test_wheel_without_one_of_its_files_is_refused(dist: Path, tmp_path: Path, l
     assert lost in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [(b"Classifier: Typing :: Typed\n", b""), (b"## Two commands\n", b"## Two commands\n\n[a](docs/index.md)\n")],
+    ids=["classifier", "link"],
+)
+def test_wheel_with_wrong_metadata_is_refused(dist: Path, tmp_path: Path, there: bytes, instead: bytes) -> None:
+    wheel = next(dist.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(tmp_path / wheel.name, "w") as part:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith("/METADATA"):
+                assert there in content
+                content = content.replace(there, instead)
+            part.writestr(name, content)
+    done = check(tmp_path)
+    assert done.returncode != 0
+    assert ("Typing :: Typed" if instead == b"" else "docs/index.md") in done.stderr
+
+
 def metadata(dist: Path) -> email.message.Message:
     with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
         name = next(name for name in wheel.namelist() if name.endswith("/METADATA"))
