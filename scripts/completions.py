@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import shtab
 
@@ -26,7 +27,7 @@ def whole_parser() -> argparse.ArgumentParser:
     """All commands as one parser, which is what shtab reads."""
     parser = argparse.ArgumentParser(prog="etcdv2", add_help=False)
     first = parser.add_subparsers()
-    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    groups: dict[str, Any] = {}
     for name, (_, about) in COMMANDS.items():
         group, _, second = name.partition(" ")
         if second and group not in groups:
@@ -43,7 +44,7 @@ def copy_flags(source: argparse.ArgumentParser, target: argparse.ArgumentParser)
     for action in source._actions:
         if action.help == argparse.SUPPRESS or not action.option_strings:
             continue
-        if isinstance(action, argparse._StoreTrueAction):
+        if action.nargs == 0:
             copied = target.add_argument(*action.option_strings, action="store_true", help=action.help)
         else:
             copied = target.add_argument(*action.option_strings, help=action.help, choices=action.choices)

@@ -71,7 +71,7 @@ class Context:
         """Raises UsageError."""
         from etcdv2 import Client
 
-        arguments = client_arguments(self.settings) | {"after_attempt": self._note_attempt} | more
+        arguments: dict[str, Any] = {**client_arguments(self.settings), "after_attempt": self._note_attempt, **more}
         if self.options.curl:
             from etcdv2._cli._curl import ShowRequest
 

@@ -111,7 +111,7 @@ def _nodes_of(text: str, key: str) -> dict[str, str | None]:
         raise UsageError(f"this is no YAML: {' '.join(str(error).split())}") from None
     if found in (None, ""):
         found = {}
-    if not isinstance(found, dict):
+    if not hasattr(found, "items"):  # a mapping, a list or a text
         raise UsageError("the file has to be a mapping of names")
     return dict(_flat(found, key.rstrip("/")))
 
@@ -120,7 +120,7 @@ def _flat(mapping: dict[Any, Any], prefix: str) -> Iterator[tuple[str, str | Non
     for name, value in mapping.items():
         if not isinstance(name, str) or not name or "/" in name:
             raise UsageError(f"{name!r} is no name of a key below {prefix or '/'}")
-        if isinstance(value, dict):
+        if hasattr(value, "items"):
             yield f"{prefix}/{name}", None
             yield from _flat(value, f"{prefix}/{name}")
         elif isinstance(value, str):

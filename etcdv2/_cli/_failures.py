@@ -80,7 +80,7 @@ def _of_answer(error: Any) -> int:
         etcdv2.LeaderElection: UNAVAILABLE,
         etcdv2.HistoryCleared: HISTORY_CLEARED,
     }
-    found = codes.get(type(error), OTHER)
+    found = codes.get(error.__class__, OTHER)
     return UNAUTHORIZED if found == OTHER and error.status in (401, 403) else found
 
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +100,10 @@ def _run(argv: list[str]) -> int:
     return _carried_out(command.run, context, parser.hint)
 
 
-def _carried_out(run: object, context: Context, hint: str) -> int:
-    assert callable(run)
+def _carried_out(run: Callable[[Any], int], context: Context, hint: str) -> int:
     try:
         with context.stack:
-            code: int = run(context)
-            return code
+            return run(context)
     except UsageError as error:
         return _refuse(UsageError(str(error), error.hint or hint))
     except BrokenPipeError:
@@ -203,7 +201,7 @@ def _refuse(error: UsageError) -> int:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def _signals() -> Generator[None, None, None]:
     """SIGTERM and SIGHUP end the command as an exception does, so that locks are released."""
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 LINE_SECONDS = 10.0
 
 
 @contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, *, quiet: bool) -> Generator[Callable[[int, int], object], None, None]:
     """To be called with how much is done, and how much there is."""
     if quiet:
         yield lambda done, total: None

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_they_are_up_to_date() -> None:
-    command = [sys.executable, ROOT / "scripts" / "completions.py", "--check"]
+    command = [sys.executable, str(ROOT / "scripts" / "completions.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
