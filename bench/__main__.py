@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import cases, compare, cores, counts, moves, peers, pythons
+from . import cases, commands, compare, cores, counts, moves, peers, pythons
 from .chart import draw
 from .report import render
 from .target import Etcd
@@ -78,6 +78,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                         entries, failed = compare.run_imports(ready, shared, rounds, progress)
                     case "moves":
                         entries, failed = moves.run(case, ready, options.etcd, shared, progress)
+                    case "command":
+                        entries, failed = commands.run(ready, etcd, shared, rounds, progress)
                     case "counts":
                         entries, failed = counts.run(ready, etcd, shared, progress)
                     case _:

@@ -84,6 +84,7 @@ CASES = (
     ),
     Case("moves", "moves", f"the way of {MOVED_KEYS:,} keys from one cluster to another", 0.0, 0.0, keys=MOVED_KEYS),
     Case("import", "import", "import of the library", 0.0, 0.0),
+    Case("command", "command", "the command line: `get` of a key, a process for each", 0.0, 0.0),
 )
 
 

@@ -61,6 +61,10 @@ class Etcd:
         self._wire: Wire | None = None
         self._relay: Relay | None = None
 
+    @property
+    def binary(self) -> Path:
+        return self._server.binary
+
     def url(self, *, tls: bool) -> str:
         return f"{'https' if tls else 'http'}://{HOST}:{self._ports[tls]}"
 
