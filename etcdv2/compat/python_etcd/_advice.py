@@ -3,6 +3,8 @@
 Owns the table of names, and whose call it was that a warning is shown for.
 """
 
+# Python 3.11 has no other way to see who calls.
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import os

@@ -5,10 +5,10 @@ Owns the cleaning of keys, by the server's rules. No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from posixpath import normpath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
 Pairs: TypeAlias = list[tuple[str, str]]
@@ -58,5 +58,6 @@ def flag(value: Any) -> Any:
 
 def pairs(params: Any) -> Pairs:
     """Parameters as text: bytes are UTF-8, everything else is what `str` says."""
-    given = params.items() if isinstance(params, Mapping) else params or ()
-    return [(str(name), value.decode() if isinstance(value, bytes) else str(value)) for name, value in given]
+    given = cast("Any", params).items() if isinstance(params, Mapping) else params or ()
+    named = cast("Iterable[tuple[Any, Any]]", given)
+    return [(str(name), value.decode() if isinstance(value, bytes) else str(value)) for name, value in named]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from etcdv2.compat.python_etcd import _arguments, _errors, _lazy
@@ -66,9 +67,8 @@ class ClientBase:
         several = isinstance(host, tuple)
         if several and not allow_reconnect:
             raise _errors.EtcdException("A list of hosts to connect to was given, but reconnection not allowed?")
-        self._base_uri, *self._machines_cache = [
-            _arguments.uri(protocol, *pair) for pair in (host if several else ((host, port),))
-        ]
+        pairs = cast("Iterable[tuple[str, int]]", host if several else ((host, port),))
+        self._base_uri, *self._machines_cache = [_arguments.uri(protocol, *pair) for pair in pairs]
 
         # 2. How.
         self.version_prefix = version_prefix

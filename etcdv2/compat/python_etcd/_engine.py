@@ -3,6 +3,8 @@
 Owns what python-etcd's settings and errors are in etcdv2's words. Knows nothing of keys and results.
 """
 
+# python-etcd's attributes have these names, and programs set them.
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import sys

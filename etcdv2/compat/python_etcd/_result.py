@@ -7,7 +7,7 @@ without a node before there is no `_prev_node`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 _NO_INDEX = 1
 """Of an answer without the header."""
@@ -65,7 +65,7 @@ class EtcdResult:
         headers = getattr(response, "headers", None)
         if not isinstance(headers, Mapping):
             headers = response.getheaders()
-        found = {str(name).lower(): value for name, value in dict(headers).items()}
+        found: dict[str, Any] = {str(name).lower(): value for name, value in cast("Mapping[Any, Any]", headers).items()}
         self.etcd_index = int(found.get("x-etcd-index", _NO_INDEX))
         self.raft_index = int(found.get("x-raft-index", _NO_INDEX))
 

@@ -27,7 +27,7 @@ class EtcdAuthBase:
         """All that there are."""
         listed = f"{self.entity}s"
         response = self.client.api_execute(f"{self.client.version_prefix}/auth/{listed}", self.client._MGET)
-        found = json.loads(response.data.decode())[listed] or []
+        found: list[Any] = json.loads(response.data.decode())[listed] or []
         return [one if isinstance(one, str) else one[self.entity] for one in found]
 
     def read(self) -> None:
@@ -176,7 +176,8 @@ class EtcdRole(EtcdAuthBase):
     def _from_net(self, data: bytes) -> None:
         content = json.loads(data.decode())
         self.name = content.get("role")
-        patterns = (content.get("permissions") or {}).get("kv") or {}
+        permissions: dict[str, Any] = content.get("permissions") or {}
+        patterns: dict[str, Any] = permissions.get("kv") or {}
         self._read_paths, self._write_paths = set(patterns.get("read") or ()), set(patterns.get("write") or ())
 
     def _to_net(self, prevobj: EtcdRole | None = None) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ All of them go through `read`, `write` or `delete`, and these through `api_execu
 a test, that replaces one of them has them all.
 """
 
+# python-etcd's attributes have these names.
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import json
