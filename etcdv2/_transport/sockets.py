@@ -5,9 +5,11 @@ Owns the numbers; opens and closes no connection.
 
 from __future__ import annotations
 
+import _socket
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
 from etcdv2._runtime.handlers import of_handler, suppress_own
@@ -66,9 +68,8 @@ def shut_down(sock: ShownSocket, how: int) -> bool:
     """
     plain = getattr(sock, "_sock", sock)
     try:
-        if isinstance(plain, socket.socket):
-            # The plain socket's own method: SSLSocket.shutdown forgets its TLS state while another thread reads.
-            socket.socket.shutdown(plain, how)
+        if isinstance(plain, (_socket.socket, socket.socket)):
+            shut_down_below_tls(plain, how)
         else:
             # A second descriptor of the same connection: what uvloop shows refuses to be shut down.
             with sock.dup() as second:
@@ -78,3 +79,18 @@ def shut_down(sock: ShownSocket, how: int) -> bool:
             raise
         return False  # it is closed, by the peer or here
     return True
+
+
+def shut_down_below_tls(sock: _socket.socket, how: int) -> None:
+    """As shutdown(2). Raises OSError.
+
+    By the plain socket's own method: SSLSocket.shutdown forgets its TLS state while another thread reads. gevent and
+    eventlet put classes of their own in place of `socket.socket`, which are no `_socket.socket`; those of
+    eventlet have no method of the class, but theirs for TLS are `ssl.SSLSocket`.
+    """
+    kind = _socket.socket if isinstance(sock, _socket.socket) else socket.socket
+    plainly: Callable[[_socket.socket, int], None] | None = getattr(kind, "shutdown", None)
+    if plainly is None:
+        sock.shutdown(how)
+    else:
+        plainly(sock, how)

@@ -6,6 +6,7 @@ HTTP. One thread uses a socket; any may `abort()` it.
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 import ssl
@@ -20,7 +21,7 @@ from etcdv2._transport.failures import Aborted, LimitReached
 from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
 from etcdv2._transport.lookup import Address, Lookup, numeric
 from etcdv2._transport.polling import READABLE, WRITABLE, new_poll
-from etcdv2._transport.sockets import reset_on_close, tune
+from etcdv2._transport.sockets import reset_on_close, shut_down_below_tls, tune
 
 RECEIVE_BYTES = 65536
 """More than a TLS record, of which a read takes one: so nothing stays hidden in OpenSSL, where
@@ -83,7 +84,8 @@ class ThreadSocket:
     def _connect_one(self, found: Address, ends: float) -> None:
         family, kind, protocol, _, address = found
         self._sock = sock = socket.socket(family, kind, protocol)
-        self.opened[:] = [sock]
+        # What gevent and eventlet put in its place closes itself when it is forgotten.
+        self.opened[:] = [sock] if isinstance(sock, _socket.socket) else []
         sock.setblocking(False)
         tune(sock)
         try:
@@ -202,8 +204,7 @@ class ThreadSocket:
             if self._sock is None or self._aborted:
                 return False
             try:
-                # The plain socket's own method, as in `abort`: TLS records can still be read.
-                socket.socket.shutdown(self._sock, socket.SHUT_WR)
+                shut_down_below_tls(self._sock, socket.SHUT_WR)  # TLS records can still be read
             except OSError as error:
                 if of_handler(error) is not None:
                     raise
@@ -248,8 +249,7 @@ class ThreadSocket:
 
 def _shut_down(sock: socket.socket) -> None:
     with suppress_own(OSError):
-        # The plain socket's own method: SSLSocket.shutdown would let the reader see ciphertext.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        shut_down_below_tls(sock, socket.SHUT_RDWR)  # else the reader would see ciphertext
 
 
 def _renew_lock() -> None:
