@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from etcdv2._transport.addresses import first_of
+from etcdv2._transport.addresses import first_of, numeric_host
 from etcdv2._transport.lookup import Address, look_up
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Addresses:
         def connect(address: Address, until: float) -> Any:
             left = None if until == inf else max(_LEAST_SECONDS, until - time.monotonic())
             return self._backend.connect_tcp(
-                address[4][0], port, timeout=left, local_address=local_address, socket_options=socket_options
+                numeric_host(address), port, timeout=left, local_address=local_address, socket_options=socket_options
             )
 
         def discard(stream: Any) -> None:

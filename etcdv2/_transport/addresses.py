@@ -101,6 +101,13 @@ def first_of(
     raise error or OSError("the name has no address")
 
 
+def numeric_host(address: Address) -> str:
+    """The address itself as a host that can be looked up; with its zone, where it holds on one link only."""
+    host: str = address[4][0]
+    scope: int = address[4][3] if address[0] == socket.AF_INET6 else 0
+    return f"{host}%{scope}" if scope and "%" not in host else host
+
+
 async def async_connected(address: Address, ends: float) -> socket.socket:
     """A socket of the running loop that is connected. Whoever calls keeps the time."""
     del ends

@@ -19,6 +19,7 @@ import trustme
 import uvloop
 
 from etcdv2 import TLS, AsyncClient, Client, ClusterUnavailable, Timeout
+from etcdv2._sync.httpx_addresses import Addresses
 from etcdv2._transport.lookup import Resolver, resolver
 from tests.tools.fault_server import FaultServer, answer, full_server
 from tests.tools.waiting import PATIENT, SOON, until
@@ -301,3 +302,19 @@ def test_look_up_that_hangs_holds_up_neither_the_executor_nor_the_end_of_the_pro
     )
     assert done.stdout == "the executor is free\n"
     assert done.stderr == ""
+
+
+def test_zone_of_an_address_reaches_httpx() -> None:
+    """Without it the system does not know on which link: no such endpoint could be reached."""
+    index, link = socket.if_nameindex()[0]
+    asked: list[str] = []
+
+    class Backend:
+        def connect_tcp(self, host: str, port: int, **_: Any) -> object:
+            asked.append(host)
+            return object()
+
+    addresses = Addresses(Backend(), None, str)
+    for host in (f"fe80::1%{link}", "::1", "127.0.0.1"):
+        addresses.connect_tcp(host, 2379)
+    assert asked == [f"fe80::1%{index}", "::1", "127.0.0.1"]
