@@ -26,17 +26,9 @@ from etcdv2._core.call.steps import Answered, Try
 from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.wire import (
-    CLUSTER_ID,
-    AsyncStream,
-    AsyncTransport,
-    Headers,
-    Limits,
-    Reply,
-    Request,
-    TransportFailure,
-)
+from etcdv2._core.wire import CLUSTER_ID, AsyncStream, AsyncTransport, Headers, Limits, Reply, Request, TransportFailure
 from etcdv2._runtime.forks import Forked, register_after_fork
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._runtime.primitives import async_checkpoint, async_sleep
 from etcdv2._types.api_errors import ApiError
 from etcdv2._types.call_errors import ClusterUnavailable, DeadlineExceeded, UnexpectedAnswer, V2ApiDisabled
@@ -281,7 +273,8 @@ class AsyncDispatcher:
         reply = await self.ask(endpoint, call, within)
         try:
             return meta_of(reply.headers)
-        except ValueError:
+        except ValueError as error:
+            raise_of_handler(error)
             return NOTHING_KNOWN
 
     async def watch_at(
@@ -292,7 +285,8 @@ class AsyncDispatcher:
         stream = await self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
-        except ValueError:
+        except ValueError as error:
+            raise_of_handler(error)
             meta = NOTHING_KNOWN
         if stream.status == 200 and meta.index:
             return AsyncPoll(stream, meta, endpoint, member_of(stream.greeting))
@@ -309,8 +303,8 @@ class AsyncDispatcher:
         self, call: Call[Any, Any], policy: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
     ) -> Route[Any]:
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
-        now = time.monotonic()
-        return Route(call, policy, times, self.pool, self.view, now, self._rng, deadline, self._secrets)
+        known = (self.pool, self.view, time.monotonic(), self._rng, deadline, self._secrets)
+        return Route(call, policy, times, *known, raise_of_handler)
 
     def _limits(self, within: float | None = None) -> Limits:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""

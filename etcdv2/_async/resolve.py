@@ -19,6 +19,7 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import Sent, TransportFailure
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._runtime.primitives import async_later
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable, DeadlineExceeded, OutcomeUnknown
@@ -163,6 +164,7 @@ class KeyReading:
         try:
             return change_from(body.take())
         except ValueError as error:
+            raise_of_handler(error)
             raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
 
     async def _check_alive(self, endpoint: Endpoint) -> None:

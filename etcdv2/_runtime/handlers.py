@@ -23,6 +23,16 @@ def of_handler(error: BaseException | None) -> BaseException | None:
     return error
 
 
+def raise_of_handler(error: BaseException) -> None:
+    """Raises what a signal handler has raised, where `error` is that or was made of it."""
+    foreign = of_handler(error)
+    if foreign is not None:
+        try:
+            raise foreign
+        finally:
+            del error, foreign  # in a circle with its traceback it would keep the connection of the call
+
+
 def hidden_behind(error: BaseException, before: BaseException | None) -> BaseException | None:
     """What a signal handler raised, where `error` took its place, which came while it was on its way; None for nothing.
 

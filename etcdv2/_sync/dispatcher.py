@@ -24,17 +24,9 @@ from etcdv2._core.call.steps import Answered, Try
 from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.wire import (
-    CLUSTER_ID,
-    Headers,
-    Limits,
-    Reply,
-    Request,
-    Stream,
-    Transport,
-    TransportFailure,
-)
+from etcdv2._core.wire import CLUSTER_ID, Headers, Limits, Reply, Request, Stream, Transport, TransportFailure
 from etcdv2._runtime.forks import Forked, register_after_fork
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._runtime.primitives import checkpoint, sleep
 from etcdv2._sync.answer_body import read_all
 from etcdv2._sync.srv import SrvDiscovery
@@ -282,7 +274,8 @@ class Dispatcher:
         reply = self.ask(endpoint, call, within)
         try:
             return meta_of(reply.headers)
-        except ValueError:
+        except ValueError as error:
+            raise_of_handler(error)
             return NOTHING_KNOWN
 
     def watch_at(
@@ -293,7 +286,8 @@ class Dispatcher:
         stream = self._open(call, request, Try(endpoint, 1, self._limits(within)))
         try:
             meta = meta_of(stream.headers)
-        except ValueError:
+        except ValueError as error:
+            raise_of_handler(error)
             meta = NOTHING_KNOWN
         if stream.status == 200 and meta.index:
             return Poll(stream, meta, endpoint, member_of(stream.greeting))
@@ -310,8 +304,8 @@ class Dispatcher:
         self, call: Call[Any, Any], policy: CallPolicy, timeout: TimeoutLike | Unset, deadline: Deadline
     ) -> Route[Any]:
         times = self.timeout if timeout is UNSET else timeout_from(timeout, self.timeout)
-        now = time.monotonic()
-        return Route(call, policy, times, self.pool, self.view, now, self._rng, deadline, self._secrets)
+        known = (self.pool, self.view, time.monotonic(), self._rng, deadline, self._secrets)
+        return Route(call, policy, times, *known, raise_of_handler)
 
     def _limits(self, within: float | None = None) -> Limits:
         """Those of one attempt that begins now; `within`: seconds instead of the usual ones."""

@@ -12,6 +12,7 @@ import time
 from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint, parse_advertised
 from etcdv2._core.wire import TransportFailure
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2_api import Message, operations
 
@@ -60,7 +61,8 @@ class LeaderPreference:
                 if failure.phase != "pool" and not failure.aborted:  # these two say nothing of the endpoint
                     dispatcher.endpoint_failed(endpoint, failure)
                 continue
-            except ValueError:
+            except ValueError as error:
+                raise_of_handler(error)
                 continue  # not etcd, or without the v2 API: the call itself will find out
             if isinstance(answer, Message) or dispatcher.is_foreign(reply):
                 continue

@@ -16,6 +16,7 @@ from etcdv2._core.deadline import Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import CLUSTER_ID, TransportFailure
 from etcdv2._runtime.first_of import first_of
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._runtime.primitives import check_loop
 from etcdv2._sync.dispatcher import Dispatcher
 from etcdv2._types.call_errors import ClusterUnavailable
@@ -55,7 +56,8 @@ def is_member(dispatcher: Dispatcher, endpoint: Endpoint, within: float | None) 
         # Without the password, which a stranger could only get to know; members answer this to everybody.
         reply = dispatcher.ask(endpoint, call, within, anonymous=True)
         answer = call.decode(reply.status, reply.body)
-    except (TransportFailure, ValueError):
+    except (TransportFailure, ValueError) as error:
+        raise_of_handler(error)
         return False
     same = reply.headers.get(CLUSTER_ID, "") == dispatcher.cluster_id
     return same and not isinstance(answer, Message)
@@ -94,6 +96,7 @@ def _unhealthy(dispatcher: Dispatcher, endpoint: Endpoint) -> str:
     try:
         answer = call.decode(reply.status, reply.body)
     except ValueError as error:
+        raise_of_handler(error)
         return dispatcher.shown(error, call)
 
     if not isinstance(answer, Health):
@@ -119,6 +122,7 @@ def _unready(
         try:
             answer = call.decode(reply.status, reply.body)
         except UndescribedAnswer as error:
+            raise_of_handler(error)
             return NO_V2_API if (reply.status, reply.body) == NO_SUCH_PAGE else dispatcher.shown(error, call)
 
         # 3. No leader, which is no error of the key; or the key is not to be read. One that is not there can be.

@@ -19,6 +19,7 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.event import change_from
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import Sent, TransportFailure
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._runtime.primitives import later
 from etcdv2._sync.dispatcher import NOTHING_KNOWN, Dispatcher, Poll
 from etcdv2._types.api_errors import HistoryCleared, KeyNotFound, NotDir
@@ -164,6 +165,7 @@ class KeyReading:
         try:
             return change_from(body.take())
         except ValueError as error:
+            raise_of_handler(error)
             raise TransportFailure("sent what is no event", "read", Sent.WHOLE) from error
 
     def _check_alive(self, endpoint: Endpoint) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from etcdv2._core.deadline import Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.wire import CLUSTER_ID, Reply, TransportFailure
+from etcdv2._runtime.handlers import raise_of_handler
 from etcdv2._types.call_errors import V2ApiDisabled
 from etcdv2._types.settings import Timeout
 from etcdv2_api import Call, Message, operations
@@ -55,7 +56,8 @@ def _version(dispatcher: Asks, endpoint: Endpoint, deadline: Deadline) -> str | 
     try:
         reply = dispatcher.ask(endpoint, call, deadline.cut(dispatcher.timeout.attempt, time.monotonic()))
         answer = call.decode(reply.status, reply.body)
-    except (TransportFailure, ValueError):
+    except (TransportFailure, ValueError) as error:
+        raise_of_handler(error)
         return None
     return None if isinstance(answer, Message) else answer.etcdserver
 
@@ -69,5 +71,6 @@ def _client_urls(dispatcher: Asks, endpoint: Endpoint, deadline: Deadline) -> Se
         if reply.status != 200 or CLUSTER_ID not in reply.headers:
             return None
         return [str(url) for member in json.loads(reply.body) for url in member.get("clientURLs") or ()]
-    except (TransportFailure, ValueError, TypeError, AttributeError):
+    except (TransportFailure, ValueError, TypeError, AttributeError) as error:
+        raise_of_handler(error)
         return None

@@ -36,6 +36,8 @@ def first_call(client: Client) -> None:
         fresh.keys.get("/a")
 
 
+GENERATED = frozenset({"etcdv2_api"})
+"""What makes calls and reads answers."""
 KEPT: list[object] = []
 """What a finalizer is interrupted in is lost in any case."""
 
@@ -119,6 +121,37 @@ def test_what_a_handler_raises_comes_out_of_a_beginning(etcd: Server, name: str)
                 gc.enable()
         work(client)
     nothing_left(before)
+
+
+class Wrong(ValueError):
+    """Of a handler, and of the class of what is wrong in an answer."""
+
+
+DECODED: dict[str, Callable[[Client], Any]] = {
+    **WORKS,
+    "health": lambda client: client.health().healthy,
+    "ready": lambda client: client.ready().ready,
+}
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_what_a_handler_raises_while_an_answer_is_decoded_is_no_fault_of_the_answer(etcd: Server, name: str) -> None:
+    """A ValueError became UnexpectedAnswer, or a member that is not well."""
+    work = DECODED[name]
+
+    def alarm() -> None:
+        raise Wrong("of the handler")
+
+    with Client(etcd.url) as client:
+        client.keys.set("/a", "1")
+        assert work(client)  # models are made ready by the first use
+        with Interrupt(only=EVERYWHERE, libraries=GENERATED) as counting:
+            work(client)
+        assert counting.moments >= 4
+        for at in range(counting.moments):
+            with pytest.raises(Wrong), Interrupt(alarm, at, only=EVERYWHERE, libraries=GENERATED):
+                work(client)
+        assert work(client)
 
 
 class Key(KeyboardInterrupt):

@@ -9,7 +9,7 @@ carries out each `Try` and `Pause` and reports back. Every final error comes out
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Final, Generic, TypeVar
 
@@ -76,8 +76,11 @@ class Route(Generic[Answer]):
         rng: random.Random,
         deadline: Deadline = NEVER,
         secrets: Secrets = NO_SECRETS,
+        raise_foreign: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
+        """`raise_foreign`: raises what is no fault of an answer, but came while it was decoded."""
         self._call = call
+        self._raise_foreign = raise_foreign
         self._policy = policy
         self._timeout = timeout
         self._pool = pool
@@ -191,6 +194,7 @@ class Route(Generic[Answer]):
             meta = meta_of(reply.headers)
             check_answer(answer, change=self._policy.write)
         except ValueError as problem:
+            self._raise_foreign(problem)
             verdict, found = self._undescribed(reply, problem)
         else:
             verdict = judge_answer(
@@ -215,6 +219,7 @@ class Route(Generic[Answer]):
         try:
             meta = meta_of(headers)
         except ValueError as error:
+            self._raise_foreign(error)
             meta, problem = None, error
         verdict = judge_headers(meta, self._view)
         if meta is not None and verdict is DONE:
