@@ -58,7 +58,7 @@ from etcdv2._core.wire import (
 )
 from etcdv2._runtime.handlers import of_handler
 from etcdv2._runtime.httpx_pool import async_leave_pool, async_use_own_lock
-from etcdv2._runtime.primitives import async_check_loop, async_deadline, async_see_through
+from etcdv2._runtime.primitives import async_check_loop, async_checkpoint, async_deadline, async_see_through
 from etcdv2._transport.greetings import Greetings
 from etcdv2._transport.http1 import DEFAULT_MAX_BODY_BYTES
 
@@ -227,6 +227,7 @@ class AsyncHttpxTransport:
         if os.getpid() == self._process:
             await self._calls.aclose()
             await self._watches.aclose()
+        await async_checkpoint()
 
     def _tls_name(self, host: str) -> str:
         return self._server_hostname or tls_name(host)

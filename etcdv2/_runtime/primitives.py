@@ -42,7 +42,9 @@ async def async_checkpoint() -> None:
     """For a call that ends without having waited: let others run, who may be about to cancel its caller.
 
     Else a caller who repeats such calls in a loop would keep everything else on the event loop from running.
+    Raises RuntimeError as `async_check_loop` does.
     """
+    running_loop()
     await asyncio.sleep(0)
 
 
@@ -160,6 +162,7 @@ async def async_at_once(count: int, run: Callable[[], Awaitable[None]]) -> None:
     async def body() -> None:
         await run()
 
+    running_loop()
     first: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:

@@ -54,7 +54,7 @@ from etcdv2._core.wire import (
 )
 from etcdv2._runtime.handlers import of_handler
 from etcdv2._runtime.httpx_pool import leave_pool, use_own_lock
-from etcdv2._runtime.primitives import check_loop, deadline, see_through
+from etcdv2._runtime.primitives import check_loop, checkpoint, deadline, see_through
 from etcdv2._sync.httpx_addresses import use_addresses
 from etcdv2._sync.httpx_failure import httpx_failure
 from etcdv2._sync.httpx_idle import drop_idle
@@ -228,6 +228,7 @@ class HttpxTransport:
         if os.getpid() == self._process:
             self._calls.close()
             self._watches.close()
+        checkpoint()
 
     def _tls_name(self, host: str) -> str:
         return self._server_hostname or tls_name(host)

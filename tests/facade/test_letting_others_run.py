@@ -92,5 +92,6 @@ async def test_what_is_there_already(etcd: Server) -> None:
 async def test_many_writes_of_a_closed_client_are_refused_as_one_is(etcd: Server) -> None:
     client = etcdv2.AsyncClient(etcd.url)
     await client.close()
+    assert (await outcome(client.close))[0]
     assert await outcome(lambda: client.keys.set_many({"/a": "1", "/b": "2"})) == (True, ValueError)
     assert await outcome(lambda: client.keys.set_many({})) == (True, ValueError)

@@ -33,6 +33,9 @@ BEGUN: dict[str, Callable[[AsyncClient], Coroutine[Any, Any, object]]] = {
     "for": _first,
     "watch": lambda client: client.keys.watch("/a").__aenter__(),
     "mirror": lambda client: client.keys.mirror("/a").__aenter__(),
+    "set_many": lambda client: client.keys.set_many({"/a": "1"}),
+    "set_many of nothing": lambda client: client.keys.set_many({}),
+    "refused key": lambda client: client.keys.get("//a"),
 }
 
 
@@ -76,6 +79,47 @@ def test_sync_client_does_without_poll(etcd_binary: Any, tmp_path: Any) -> None:
     """Every call raised AttributeError."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_POLL, str(etcd_binary), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=2 * SOON,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+WITH_OTHER_SOCKETS = """
+import select, socket, sys
+import etcdv2
+from etcdv2.testing import Server
+
+class Socket:
+    def __init__(self, *args, **kwargs):
+        self.fd = plain(*args, **kwargs)
+
+    def __getattr__(self, name):
+        return getattr(self.fd, name)
+
+with Server(sys.argv[1]) as server:
+    plain, socket.socket = socket.socket, Socket
+    del select.poll, select.epoll
+    for transport in (None, "httpx"):
+        with etcdv2.Client(server.url, **({"transport": transport} if transport else {})) as client:
+            keys = client.keys
+            with keys.watch("/a") as watcher, keys.mirror("/") as mirror:
+                keys.set("/a", "1")
+                assert watcher.next(timeout=60).value == "1"
+                assert mirror.wait_for(lambda state: "/a" in state, timeout=60)
+                assert watcher.next(timeout=0.05) is None
+            keys.delete("/a")
+    socket.socket = plain
+print("done")
+"""
+
+
+def test_sync_client_does_with_sockets_that_another_library_has_put_in_place(etcd_binary: Any) -> None:
+    """Those of eventlet have their methods by instance: to end a poll raised AttributeError, so no mirror began."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_OTHER_SOCKETS, str(etcd_binary)],
         capture_output=True,
         text=True,
         timeout=2 * SOON,
