@@ -48,6 +48,7 @@ RULES = {
     "Awaitable[None]": "None",
     "Awaitable[bool]": "bool",
     "Awaitable[R]": "R",
+    "Awaitable[Found]": "Found",
     "Awaitable[str]": "str",
     "from collections.abc import Awaitable, Callable": "from collections.abc import Callable",
     "StopAsyncIteration": "StopIteration",

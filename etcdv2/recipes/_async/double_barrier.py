@@ -36,7 +36,7 @@ class AsyncGathering(AsyncContest):
         self.upto = 0
         """After `run`: the highest created index of those who go on together."""
 
-    async def list_entries(self, *, quorum: bool = False) -> list[Entry]:
+    async def list_entries(self, *, quorum: bool = False) -> tuple[Entry, ...]:
         """All entries, and `ready`, in one request."""
         limit = within(min(self.terms.times.one_try, self._until - clock.now()))
         try:
@@ -51,7 +51,7 @@ class AsyncGathering(AsyncContest):
             self._index = listing.index
             entries, self._ready = rules.seen(listing.node.leaves(), self._barrier)
         self.seen = tuple(entries)
-        return entries
+        return self.seen
 
     async def all_left(self, upto: int) -> None:
         """Wait until none of those up to this index is there, and remove `ready`. Raises as `run` does."""

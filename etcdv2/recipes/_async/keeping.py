@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import Protocol
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from etcdv2 import AsyncClient, AsyncWatcher, Event
 from etcdv2._runtime import clock
@@ -17,6 +17,7 @@ from etcdv2._runtime.primitives import async_call_each
 from etcdv2.recipes._arguments import check_timeout
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeper import AsyncKeeper, AsyncWork
+from etcdv2.recipes._async.listing import AsyncListing
 from etcdv2.recipes._async.own_watch import AsyncOwnWatch
 from etcdv2.recipes._clocks import MemberClocks
 from etcdv2.recipes._registry import Registry
@@ -70,6 +71,7 @@ class AsyncKeeping:
         self.waits: Registry[AsyncStoppable] = Registry()
         self.shared: dict[str, AsyncStoppable] = {}
         """By the key of a queue: the live copy of it that all its consumers use."""
+        self._listings: WeakValueDictionary[str, AsyncListing] = WeakValueDictionary()
         client.attach(self)
         register_after_fork(self)
 
@@ -109,6 +111,10 @@ class AsyncKeeping:
     def tokens(self) -> set[int]:
         """Of all keys that are held by this session."""
         return {lease.token for lease in self.leases.all()}
+
+    def listing(self, key: str) -> AsyncListing:
+        """That of all who contend below this key."""
+        return self._listings.setdefault(key, AsyncListing())
 
     def plan(self, work: AsyncHeld, held: AsyncHeldKey) -> None:
         """Keep it from now on."""

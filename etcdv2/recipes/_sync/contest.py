@@ -17,6 +17,7 @@ from etcdv2.recipes._lease import GONE, LeaseTimes
 from etcdv2.recipes._sync.ephemeral import PASSING, Creation
 from etcdv2.recipes._sync.held_key import HeldKey, within
 from etcdv2.recipes._sync.keeping import Keeping
+from etcdv2.recipes._sync.listing import Found
 from etcdv2.recipes._sync.waiting import Wait
 
 logger = logging.getLogger("etcdv2")
@@ -36,12 +37,12 @@ class Terms:
     """Whether the directory is removed with the last entry."""
 
 
-def entries_of(listing: Response) -> list[Entry]:
+def entries_of(listing: Response) -> tuple[Entry, ...]:
     """The files of a listing."""
     nodes = listing.node.nodes or ()
-    return [
+    return tuple(
         Entry(node.key.rpartition("/")[2], node.created_index, node.value) for node in nodes if node.value is not None
-    ]
+    )
 
 
 class Contest(Wait):
@@ -87,22 +88,31 @@ class Contest(Wait):
             self.leave()
             raise
 
-    def list_entries(self, *, quorum: bool = False) -> list[Entry]:
-        """All entries there are, in one request. Raises what a read raises."""
-        limit = within(min(self.terms.times.one_try, self._until - clock.now()))
+    def list_entries(self, *, quorum: bool = False) -> tuple[Entry, ...]:
+        """All entries there are, in one request, which others may share. Raises what a read raises."""
+        if quorum:
+            self._index, self.seen = self._list(quorum=True)
+        else:
+            shared = self._keeping.listing(self._key)
+            self._index, self.seen = shared.begun_from_now_on(self._list, self._left_of_a_try)
+        return self.seen
+
+    def _list(self, *, quorum: bool = False) -> Found:
+        limit = within(self._left_of_a_try())
         try:
             if quorum:
                 listing = self._client.keys.get(self._key, quorum=True, timeout=limit)
             else:
                 listing = self._client.keys.get(self._key, consistency="session", timeout=limit)
         except KeyNotFound as error:
-            self._index, entries = error.index, list[Entry]()
-        else:
-            if not listing.node.dir:
-                raise NotDir("Not a directory", code=104, cause=self._key, index=listing.index)
-            self._index, entries = listing.index, entries_of(listing)
-        self.seen = tuple(entries)
-        return entries
+            return error.index, ()
+        if not listing.node.dir:
+            raise NotDir("Not a directory", code=104, cause=self._key, index=listing.index)
+        return listing.index, entries_of(listing)
+
+    def _left_of_a_try(self) -> float:
+        """Seconds."""
+        return max(0.0, min(self.terms.times.one_try, self._until - clock.now()))
 
     # --- the way -----------------------------------------------------------------------------------------------------
 

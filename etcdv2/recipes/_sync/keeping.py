@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import Protocol
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from etcdv2 import Client, Event, Watcher
 from etcdv2._runtime import clock
@@ -20,6 +20,7 @@ from etcdv2.recipes._clocks import MemberClocks
 from etcdv2.recipes._registry import Registry
 from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeper import Keeper, Work
+from etcdv2.recipes._sync.listing import Listing
 from etcdv2.recipes._sync.own_watch import OwnWatch
 
 CLOSE_SECONDS = 2.0
@@ -71,6 +72,7 @@ class Keeping:
         self.waits: Registry[Stoppable] = Registry()
         self.shared: dict[str, Stoppable] = {}
         """By the key of a queue: the live copy of it that all its consumers use."""
+        self._listings: WeakValueDictionary[str, Listing] = WeakValueDictionary()
         client.attach(self)
         register_after_fork(self)
 
@@ -110,6 +112,10 @@ class Keeping:
     def tokens(self) -> set[int]:
         """Of all keys that are held by this session."""
         return {lease.token for lease in self.leases.all()}
+
+    def listing(self, key: str) -> Listing:
+        """That of all who contend below this key."""
+        return self._listings.setdefault(key, Listing())
 
     def plan(self, work: Held, held: HeldKey) -> None:
         """Keep it from now on."""
