@@ -26,6 +26,7 @@ TICK_SECONDS = 0.2
 REQUEST_SECONDS = 1.0
 
 L = TypeVar("L", bound="Lease")
+R = TypeVar("R")
 
 
 def _lock_options(parser: ArgumentParser) -> None:
@@ -46,17 +47,17 @@ def _session(context: Context) -> Session:
     return context.stack.enter_context(Session(context.client, ttl=context.options.ttl))
 
 
-def _acquired(context: Context, acquire: Callable[[], L], cancel: Callable[[], object]) -> L:
-    """What it returns, by a thread of its own: a signal that comes meanwhile interrupts no request half-way.
+def _apart(call: Callable[[], R], interrupted: Callable[[], object] = lambda: None) -> R:
+    """What it returns, by a thread of its own: a signal that comes meanwhile interrupts nothing half-way.
 
-    A request under way then has some time to end: once it is known what it wrote, that is deleted with the session.
+    What is under way then has some time to end, after `interrupted` was called.
     """
-    got: list[L] = []
+    got: list[R] = []
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            got.append(acquire())
+            got.append(call())
         except BaseException as error:
             failed.append(error)
         finally:
@@ -65,16 +66,21 @@ def _acquired(context: Context, acquire: Callable[[], L], cancel: Callable[[], o
     # Not `join`: interrupted by a signal, it takes a thread that runs for ended (Python 3.11).
     ended = threading.Event()
     try:
-        threading.Thread(target=work, name="etcdv2-acquire", daemon=True).start()
+        threading.Thread(target=work, name="etcdv2-apart", daemon=True).start()
         while not ended.wait(TICK_SECONDS):
             pass
     except BaseException:
-        cancel()
+        interrupted()
         ended.wait(REQUEST_SECONDS)
         raise
     if failed:
         raise failed[0]
-    lease = got[0]
+    return got[0]
+
+
+def _acquired(context: Context, acquire: Callable[[], L], cancel: Callable[[], object]) -> L:
+    """Whatever interrupts it: once it is known what was written, that is deleted with the session."""
+    lease = _apart(acquire, cancel)
     context.stack.enter_context(lease)
     return lease
 
@@ -155,20 +161,23 @@ def _hold(context: Context, lease: Lease) -> int:
 
 def _run_under(context: Context, lease: Lease, environ: dict[str, str]) -> int:
     """CMD's exit code. Raises Failed when the lease is lost, after CMD was ended."""
-    process = Process(context.behind, environ)
+    started: list[Process] = []
     lost = threading.Event()
     lease.on_lost(lambda _: lost.set())
     try:
-        while (code := process.wait(TICK_SECONDS)) is None:
+        _apart(lambda: started.append(Process(context.behind, environ)))
+        while (code := started[0].wait(TICK_SECONDS)) is None:
             if lost.is_set():
-                process.end()
+                started[0].end()
                 raise Failed(LOCK_LOST, f"{lease.key} is held no more: {context.behind[0]} was ended")
     except KeyboardInterrupt:
         # The program got it too, from the terminal: it has the time to end by itself.
-        process.wait(5)
+        for process in started:
+            process.wait(5)
         raise
     finally:
-        process.end()
+        for process in started:
+            process.end()
     return code or OK
 
 
