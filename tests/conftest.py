@@ -51,6 +51,8 @@ def pytest_sessionstart() -> None:
     """`ETCDV2_TEST_VERSIONS=3.4,3.5` and `ETCDV2_TEST_BOXES=nginx,haproxy` fail the run when one is missing."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell without job control starts `make test &` like that
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup starts it like that, and what it starts
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for wanted in filter(None, os.environ.get("ETCDV2_TEST_VERSIONS", "").split(",")):
         if not any(version.startswith(f"{wanted}.") for version in VERSIONS):
             raise pytest.UsageError(f"etcd {wanted} is wanted, found {', '.join(VERSIONS)}")

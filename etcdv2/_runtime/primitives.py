@@ -64,7 +64,11 @@ def _giving_way(call: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corout
     @functools.wraps(call)
     async def carry_out(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await call(*args, **kwargs)
+            try:
+                under_way = call(*args, **kwargs)
+            finally:
+                del args, kwargs  # a password may be among them, and this frame is in the traceback
+            return await under_way
         except (TypeError, ValueError):
             await async_checkpoint()
             raise

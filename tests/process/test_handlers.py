@@ -42,8 +42,8 @@ KEPT: list[object] = []
 """What a finalizer is interrupted in is lost in any case."""
 
 
-def watch(client: Client) -> None:
-    watcher = client.keys.watch("/a", after_index=1)
+def watch(client: Client, after: int) -> None:
+    watcher = client.keys.watch("/a", after_index=after)
     KEPT.append(watcher)
     try:
         watcher.next(timeout=60)
@@ -96,7 +96,6 @@ def test_what_a_handler_raises_comes_out_at_whatever_moment(
 
 @pytest.mark.parametrize("name", ["first call", "watch"])
 def test_what_a_handler_raises_comes_out_of_a_beginning(etcd: Server, name: str) -> None:
-    work = {"first call": first_call, "watch": watch}[name]
     before = held()
 
     def alarm() -> None:
@@ -104,7 +103,8 @@ def test_what_a_handler_raises_comes_out_of_a_beginning(etcd: Server, name: str)
 
     with Client(etcd.url) as client:
         for _ in range(3):
-            client.keys.set("/a", "1")
+            last = client.keys.set("/a", "1").index
+        work = {"first call": first_call, "watch": lambda client: watch(client, last - 1)}[name]
         with Interrupt(only=EVERYWHERE) as counting:
             work(client)
         for at in range(0, counting.moments - 1, max(1, counting.moments // 200)):

@@ -14,7 +14,7 @@ from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import Peer, TcpProxy
 from tests.tools.scripted_store import END, ScriptedStore
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, async_until
 from tests.tools.writers import async_foreign_writes
 
 QUIET = 0.15
@@ -308,7 +308,7 @@ async def test_events_before_an_error_come_before_it(connect: Connect, store: Sc
     async with client.keys.watch("/k", recursive=True) as watcher:
         for _ in range(3):
             store.happen()
-        await waiting(store, 4)
+        await async_until(lambda: any("waitIndex=104" in one for one in store.asked), lambda: store.asked)
         store.happen(count=0, foreign=2000)
         store.hang_up()
         assert [(await next_of(watcher)).index for _ in range(3)] == [101, 102, 103]

@@ -15,7 +15,7 @@ from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import Peer, TcpProxy
 from tests.tools.scripted_store import END, ScriptedStore
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, until
 from tests.tools.writers import foreign_writes
 
 QUIET = 0.15
@@ -305,7 +305,7 @@ def test_events_before_an_error_come_before_it(connect: Connect, store: Scripted
     with client.keys.watch("/k", recursive=True) as watcher:
         for _ in range(3):
             store.happen()
-        waiting(store, 4)
+        until(lambda: any("waitIndex=104" in one for one in store.asked), lambda: store.asked)
         store.happen(count=0, foreign=2000)
         store.hang_up()
         assert [(next_of(watcher)).index for _ in range(3)] == [101, 102, 103]
