@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from etcdv2._cli._arguments import Arguments
 from etcdv2._cli._commands import COMMANDS, command_named
@@ -58,7 +58,7 @@ def _printed(words: list[str]) -> str:
 
 
 @contextlib.contextmanager
-def _columns() -> Iterator[None]:
+def _columns() -> Generator[None]:
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = COLUMNS
     try:
