@@ -119,18 +119,24 @@ def split_words(argv: list[str]) -> tuple[list[str], list[str]]:
 
     Raises UsageError for another flag there.
     """
-    with_value = {spelling for group in GLOBAL_WITH_VALUE.values() for spelling in group}
-    switches = {spelling for group in GLOBAL_SWITCHES.values() for spelling in group} | {"-h", "--help"}
     at = 0
     while at < len(argv) and argv[at].startswith("-") and argv[at] != "-":
-        word, _, value = argv[at].partition("=")
-        joined = word[:2] in with_value and len(word) > 2 and not word.startswith("--")
-        if word in with_value and not value and "=" not in argv[at]:
-            at += 1
-        elif not (word in with_value or word in switches or joined):
-            raise UsageError(f"unknown flag before the command: {word}", "see etcdv2 --help")
-        at += 1
+        at += _words_of_flag(argv[at])
     return argv[:at], argv[at:]
+
+
+def _words_of_flag(given: str) -> int:
+    """2 where the value of this global flag is the next word, else 1. Raises UsageError for what is no global flag."""
+    with_value = {spelling for group in GLOBAL_WITH_VALUE.values() for spelling in group}
+    switches = {spelling for group in GLOBAL_SWITCHES.values() for spelling in group} | {"-h", "--help"}
+    flag, equals, _ = given.partition("=")
+    if flag in with_value:
+        return 1 if equals else 2
+
+    joined = not flag.startswith("--") and flag[:2] in with_value  # as -eURL
+    if flag not in switches and not joined:
+        raise UsageError(f"unknown flag before the command: {flag}", "see etcdv2 --help")
+    return 1
 
 
 def parse(parser: Arguments, argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:

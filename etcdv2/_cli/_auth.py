@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etcdv2._cli._command import Command
 from etcdv2._cli._context import Context
@@ -98,9 +98,9 @@ def _words(context: Context) -> str:
     return "read" if options.read else "write" if options.write else "read and write"
 
 
-def _document(role: Role) -> dict[str, list[str]]:
+def _document(role: Role) -> dict[str, Any]:
     kv = role.permissions.kv
-    return {"role": role.role, "read": list(kv.read or ()), "write": list(kv.write or ())}  # type: ignore[dict-item]
+    return {"role": role.role, "read": list(kv.read or ()), "write": list(kv.write or ())}
 
 
 def _print(context: Context, role: Role) -> None:

@@ -91,8 +91,13 @@ class Context:
         """What the library warns of comes in the form of this program's own messages."""
         import logging
 
-        handler = logging.Handler(logging.WARNING)
-        handler.emit = lambda record: self.output.say(record.getMessage())  # type: ignore[method-assign]
+        say = self.output.say
+
+        class OnStderr(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                say(record.getMessage())
+
+        handler = OnStderr(logging.WARNING)
         logger = logging.getLogger("etcdv2")
         logger.addHandler(handler)
         self.stack.callback(logger.removeHandler, handler)

@@ -11,13 +11,10 @@ from typing import Any
 
 import httpx
 
+from etcdv2._cli._failures import Shown
 from etcdv2._cli._settings import Settings
 
 HIDDEN = "***"
-
-
-class Shown(BaseException):
-    """Ends the command once the request was shown; no handler of errors takes it for a failure."""
 
 
 class ShowRequest(httpx.BaseTransport):

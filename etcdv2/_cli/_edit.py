@@ -134,32 +134,43 @@ def _write_dir(context: Context, key: str, node: Node | None, wanted: dict[str, 
     from etcdv2 import CompareFailed, KeyExists, KeyNotFound
 
     there = {one.key: one for one in walk(node)} if node is not None else {}
-    keys, done = context.client.keys, 0
+    done = 0
     try:
+        # 1. What has gone, or is of the other kind: what is below a directory before that.
         for one in reversed(list(there.values())):
-            new = wanted.get(one.key, "") if one.key in wanted else None
-            if one.key not in wanted or one.dir != (new is None):
-                if one.dir:
-                    keys.remove_dir(one.key, timeout=context.timeout)
-                else:
-                    keys.delete(one.key, prev_index=one.modified_index, timeout=context.timeout)
+            if one.key not in wanted or one.dir != (wanted[one.key] is None):
+                _remove(context, one)
                 done += 1
+
+        # 2. What is new, or has another value.
         for name, value in wanted.items():
             old = there.get(name)
-            if old is not None and old.dir == (value is None) and (old.value == value):
-                continue
-            if value is None:
-                keys.make_dir(name, exist_ok=True, timeout=context.timeout)
-            elif old is None or old.dir:
-                keys.create(name, value, timeout=context.timeout)
-            else:
-                keys.set(name, value, ttl=_rest(old), prev_index=old.modified_index, timeout=context.timeout)
-            done += 1
+            if old is None or old.dir != (value is None) or old.value != value:
+                _put(context, name, value, old)
+                done += 1
     except (CompareFailed, KeyExists, KeyNotFound) as error:
         raise Failed(
             COMPARE_FAILED, f"somebody else wrote meanwhile: {error.cause}; {done} changes were made before it"
         ) from None
     context.output.say(f"{key}: {done} changes written")
+
+
+def _remove(context: Context, node: Node) -> None:
+    keys = context.client.keys
+    if node.dir:
+        keys.remove_dir(node.key, timeout=context.timeout)
+    else:
+        keys.delete(node.key, prev_index=node.modified_index, timeout=context.timeout)
+
+
+def _put(context: Context, key: str, value: str | None, old: Node | None) -> None:
+    keys = context.client.keys
+    if value is None:
+        keys.make_dir(key, exist_ok=True, timeout=context.timeout)
+    elif old is None or old.dir:
+        keys.create(key, value, timeout=context.timeout)
+    else:
+        keys.set(key, value, ttl=_rest(old), prev_index=old.modified_index, timeout=context.timeout)
 
 
 EDIT = Command(

@@ -36,6 +36,10 @@ class Failed(Exception):
         self.code = code
 
 
+class Shown(BaseException):
+    """`--curl` has printed the request, which ends the command; no handler of errors takes it for a failure."""
+
+
 def exit_code(error: Exception) -> int:
     """Which of the codes an error ends in."""
     import etcdv2

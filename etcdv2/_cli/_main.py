@@ -23,6 +23,7 @@ from etcdv2._cli._failures import (
     OK,
     TERMINATED,
     USAGE,
+    Shown,
     UsageError,
     exit_code,
     json_of,
@@ -104,16 +105,14 @@ def _carried_out(run: Callable[[Any], int], context: Context, hint: str) -> int:
     try:
         with context.stack:
             return run(context)
+    except Shown:
+        return OK
     except UsageError as error:
         return _refuse(UsageError(str(error), error.hint or hint))
     except BrokenPipeError:
         raise
     except Exception as error:
         return _failed(error, context)
-    except BaseException as ended:
-        if type(ended).__name__ == "Shown":  # --curl has printed what it had to
-            return OK
-        raise
 
 
 def _failed(error: Exception, context: Context) -> int:

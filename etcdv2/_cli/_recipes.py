@@ -152,9 +152,7 @@ def _print_leader(context: Context, value: str, token: int, *, to_stderr: bool =
 def _hold(context: Context, lease: Lease) -> int:
     """Until a signal comes. Raises Failed when it is lost."""
     sys.stdout.flush()
-    lost = threading.Event()
-    lease.on_lost(lambda _: lost.set())
-    while not lost.wait(TICK_SECONDS):
+    while not lease.lost.wait(TICK_SECONDS):
         pass
     raise Failed(LOCK_LOST, f"{lease.key} is held no more")
 
@@ -162,12 +160,10 @@ def _hold(context: Context, lease: Lease) -> int:
 def _run_under(context: Context, lease: Lease, environ: dict[str, str]) -> int:
     """CMD's exit code. Raises Failed when the lease is lost, after CMD was ended."""
     started: list[Process] = []
-    lost = threading.Event()
-    lease.on_lost(lambda _: lost.set())
     try:
         _apart(lambda: started.append(Process(context.behind, environ)))
         while (code := started[0].wait(TICK_SECONDS)) is None:
-            if lost.is_set():
+            if lease.lost.is_set():
                 started[0].end()
                 raise Failed(LOCK_LOST, f"{lease.key} is held no more: {context.behind[0]} was ended")
     except KeyboardInterrupt:

@@ -13,7 +13,8 @@ from etcdv2._cli._failures import NO, OK, UsageError
 from etcdv2._cli._sources import directories, directory_options
 
 if TYPE_CHECKING:
-    from etcdv2.transfer import ClusterCheck, DirectoryCheck
+    from etcdv2._cli._output import Output
+    from etcdv2.transfer import ClusterCheck, DirectoryCheck, Purged
 
 GUIDE = (3, 5, 26)
 """etcd's guide asks for it before 3.6."""
@@ -105,23 +106,20 @@ def _purge_options(parser: ArgumentParser) -> None:
 
 def purge_store(context: Context) -> int:
     """Without the id of the cluster it says what it would do."""
-    from etcdv2.transfer import purge, read_dump
+    from etcdv2.transfer import purge
 
     options, output = context.options, context.output
     wanted, dry = options.yes_delete_everything_of, options.yes_delete_everything_of is None
     if not dry and options.out is None and not options.no_dump:
         raise UsageError("--out F is missing: what is deleted is dumped first (--no-dump goes without)")
-    hidden = list(options.hidden or ())
-    if options.hidden_from is not None:
-        try:
-            keys = [node.key for node in read_dump(Path(options.hidden_from))]
-        except OSError as error:
-            raise UsageError(f"--hidden-from {options.hidden_from}: {error.strerror}") from None
-        hidden += [key for key in keys if key.rpartition("/")[2].startswith("_")]
 
+    # 1. Which cluster: a dry run is of whichever answers.
+    hidden = _hidden_keys(options)
     if dry:
         context.client.keys.get("/", timeout=context.timeout)
         wanted = context.client.cluster_id
+
+    # 2. What went, or would go.
     found = purge(
         context.client,
         cluster_id=wanted,
@@ -132,19 +130,38 @@ def purge_store(context: Context) -> int:
         dry_run=dry,
         observe=options.observe,
     )
-    verb = "would delete" if dry else "deleted"
-    for kind, names in (("key", found.keys), ("user", found.users), ("role", found.roles)):
-        for name in names:
-            if output.for_programs:
-                output.document({"action": verb, kind: name})
-            else:
-                output.line(f"{verb} {name if kind == 'key' else f'{kind} {name}'}")
+    _print_purged(output, found, "would delete" if dry else "deleted")
+
+    # 3. How to go on.
     if dry:
         output.say(f"a dry run: --yes-delete-everything-of {wanted} does it")
     else:
         for line in found.recipe:
             output.say(line)
     return OK
+
+
+def _hidden_keys(options: Any) -> list[str]:
+    """Those that were named, and those of a dump. Raises UsageError where that cannot be read."""
+    from etcdv2.transfer import read_dump
+
+    named: list[str] = options.hidden or []
+    if options.hidden_from is None:
+        return named
+    try:
+        keys = [node.key for node in read_dump(Path(options.hidden_from))]
+    except OSError as error:
+        raise UsageError(f"--hidden-from {options.hidden_from}: {error.strerror}") from None
+    return [*named, *(key for key in keys if key.rpartition("/")[2].startswith("_"))]
+
+
+def _print_purged(output: Output, found: Purged, verb: str) -> None:
+    for kind, names in (("key", found.keys), ("user", found.users), ("role", found.roles)):
+        for name in names:
+            if output.for_programs:
+                output.document({"action": verb, kind: name})
+            else:
+                output.line(f"{verb} {name if kind == 'key' else f'{kind} {name}'}")
 
 
 def _backup_options(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
-from etcdv2.testing import Server
+from etcdv2.testing import Cluster, Server
 from etcdv2.transfer import DataDirectory, DirectoryCheck, check_directory
 
 
@@ -44,3 +44,13 @@ def v3(server: Server, call: str, **fields: bytes) -> list[tuple[bytes, bytes]]:
 
 def all_of_v3(server: Server) -> list[tuple[bytes, bytes]]:
     return v3(server, "range", key=b"\0", range_end=b"\0")
+
+
+def carry_out_the_recipe(cluster: Cluster) -> None:
+    """First all of them without v2, then a snapshot on each. Afterwards they are stopped."""
+    for server in cluster.members:
+        restart(server)
+    for server in cluster.members:
+        restart(server, ["--snapshot-count=1"])
+    for server in cluster.members:
+        server.stop()

@@ -16,7 +16,7 @@ from etcdv2.transfer import (
     read_dump,
 )
 from tests.tools.waiting import PATIENT
-from tests.transfer.members import all_of_v3, check, restart, set_up, v3
+from tests.transfer.members import all_of_v3, carry_out_the_recipe, check, restart, set_up, v3
 
 
 def restart_with_auth(server: Server) -> None:
@@ -137,12 +137,7 @@ def test_after_purge_and_recipe_every_member_starts_without_v2(etcd_binary: Path
             assert check_cluster(client, observe=0).empty
 
         # 3. The recipe.
-        for server in cluster.members:
-            restart(server)
-        for server in cluster.members:
-            restart(server, ["--snapshot-count=1"])
-        for server in cluster.members:
-            server.stop()
+        carry_out_the_recipe(cluster)
         found = [check(server) for server in cluster.members]
         assert [(str(one), one.ready, one.ready_for_earlier) for one in found] == [("ready", True, True)] * 3
 

@@ -24,7 +24,7 @@ from etcdv2.transfer import (
 from tests.cli.running import Ran, run
 from tests.tools.newer import last_3_5, newer
 from tests.tools.waiting import PATIENT
-from tests.transfer.members import all_of_v3, check, restart, set_up, v3
+from tests.transfer.members import all_of_v3, carry_out_the_recipe, check, restart, set_up, v3
 
 pytestmark = [pytest.mark.load, pytest.mark.newer]
 
@@ -179,16 +179,6 @@ def etcdv2(endpoints: str, *words: str, code: int = 0) -> Ran:
     done = run(words, environ=environ)
     assert done.code == code, (words, done)
     return done
-
-
-def carry_out_the_recipe(cluster: Cluster) -> None:
-    """First all of them without v2, then a snapshot on each. Afterwards they are stopped."""
-    for server in cluster.members:
-        restart(server)
-    for server in cluster.members:
-        restart(server, ["--snapshot-count=1"])
-    for server in cluster.members:
-        server.stop()
 
 
 def cluster_is_well(cluster: Cluster, expected: list[tuple[bytes, bytes]]) -> None:

@@ -242,9 +242,7 @@ def judge_answer(
     # 3. The kinds of error.
     code, cause = (answer.error_code, answer.cause) if isinstance(answer, KeysError) else (0, "")
     if code in NO_LEADER_CODES or (code == 0 and status >= 500):
-        if policy.at_once and not (code == 300 and TTL_OF_DIRECTORY_TEXT in cause):
-            return NO_LEADER_AT_ONCE.of(policy)
-        return _row_without_leader(code, cause, answer).of(policy)
+        return _row_without_leader(code, cause, answer, at_once=policy.at_once).of(policy)
     if status == NOT_THE_LEADER_STATUS and operation in LEADER_ONLY_OPERATIONS:
         return NOT_LEADING.of(policy)
     if lost and code in AFTER_OUR_OWN_WRITE_CODES:
@@ -295,8 +293,10 @@ def judge_headers(meta: Meta | None, view: ClusterView) -> Verdict:
     return FOREIGN_SUCCESS.read if view.is_foreign(meta.cluster_id) else DONE
 
 
-def _row_without_leader(code: int, cause: str, answer: object) -> Row:
+def _row_without_leader(code: int, cause: str, answer: object, *, at_once: bool) -> Row:
     if code == 300 and TTL_OF_DIRECTORY_TEXT in cause:
         return TTL_OF_DIRECTORY
+    if at_once:
+        return NO_LEADER_AT_ONCE
     nothing_forwarded = isinstance(answer, (KeysError, Message)) and NOTHING_FORWARDED_TEXT in answer.message
     return NOTHING_FORWARDED if nothing_forwarded else NO_LEADER

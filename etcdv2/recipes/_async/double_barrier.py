@@ -38,7 +38,7 @@ class AsyncGathering(AsyncContest):
 
     async def list_entries(self, *, quorum: bool = False) -> tuple[Entry, ...]:
         """All entries, and `ready`, in one request."""
-        limit = within(min(self.terms.times.one_try, self._until - clock.now()))
+        limit = within(self._left_of_a_try())
         try:
             listing = await self._client.keys.get(
                 self._barrier, recursive=True, consistency="quorum" if quorum else "session", timeout=limit

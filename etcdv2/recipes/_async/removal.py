@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from etcdv2 import AsyncClient, CompareFailed, KeyNotFound, NotDir, NotFile
+from etcdv2 import AsyncClient, CompareFailed, KeyNotFound, NotDir
 from etcdv2._runtime import clock
 from etcdv2._runtime.primitives import async_sleep
 from etcdv2.recipes._async.ephemeral import PASSING
@@ -35,8 +35,6 @@ async def async_remove(client: AsyncClient, key: str, rng: Random, until: float)
         # 1. It is gone: by one of our tries, or by somebody else.
         except (KeyNotFound, NotDir):
             return
-        except NotFile:
-            raise
 
         # 2. It was changed or renewed meanwhile, or nobody says what became of it.
         except (CompareFailed, *PASSING):

@@ -143,8 +143,7 @@ class AsyncTaking(AsyncWait):
     async def run(self) -> AsyncItem:
         """Raises WaitOver, AcquireCancelled, and what no other try can mend."""
         while True:
-            if self._stopped:
-                raise AcquireCancelled(self._key, self._stopped)
+            self.check_open()
             left = None if self._until == inf else max(0.0, self._until - clock.now())
             name = await self._copy.choose(left)
             if name is not None:
@@ -163,7 +162,7 @@ class AsyncTaking(AsyncWait):
         item: AsyncItem | None = None
         until = max(self._until, clock.now() + times.one_try)
         try:
-            held = await creation.create(until, self._check_open)
+            held = await creation.create(until, self.check_open)
             self._keeping.plan(held, held)
             self._copy.claimed(name, held.token)
             item = await self._look_at(name, held, until)
@@ -183,7 +182,7 @@ class AsyncTaking(AsyncWait):
     async def _look_at(self, name: str, held: AsyncHeldKey, until: float) -> AsyncItem | None:
         """The claimed item, as it is now; None when it has gone, or the claim was lost."""
         while held.state.held(clock.now()):
-            self._check_open()
+            self.check_open()
             try:
                 limit = within(min(self._times.one_try, until - clock.now()))
                 node = (await self._client.keys.get(f"{items_of(self._key)}/{name}", quorum=True, timeout=limit)).node
@@ -202,7 +201,3 @@ class AsyncTaking(AsyncWait):
                 self._client, node.key, node.value or "", node.created_index, node.modified_index, lease, self._rng
             )
         return None
-
-    def _check_open(self) -> None:
-        if self._stopped:
-            raise AcquireCancelled(self._key, self._stopped)

@@ -44,10 +44,14 @@ class AsyncWait:
         if watcher is not None:
             await watcher.close()
 
-    def check(self) -> None:
-        """Raises AcquireCancelled when it was ended from outside, WaitOver when its time is over."""
+    def check_open(self) -> None:
+        """Raises AcquireCancelled when it was ended from outside."""
         if self._stopped:
             raise AcquireCancelled(self._key, self._stopped)
+
+    def check(self) -> None:
+        """Raises AcquireCancelled when it was ended from outside, WaitOver when its time is over."""
+        self.check_open()
         if clock.now() >= self._until:
             raise WaitOver
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from etcdv2 import Client, CompareFailed, KeyNotFound, NotDir, NotFile
+from etcdv2 import Client, CompareFailed, KeyNotFound, NotDir
 from etcdv2._runtime import clock
 from etcdv2._runtime.primitives import sleep
 from etcdv2.recipes._lease import AGAIN_SECONDS, TRY_SECONDS
@@ -36,8 +36,6 @@ def remove(client: Client, key: str, rng: Random, until: float) -> None:
         # 1. It is gone: by one of our tries, or by somebody else.
         except (KeyNotFound, NotDir):
             return
-        except NotFile:
-            raise
 
         # 2. It was changed or renewed meanwhile, or nobody says what became of it.
         except (CompareFailed, *PASSING):

@@ -45,10 +45,14 @@ class Wait:
         if watcher is not None:
             watcher.close()
 
-    def check(self) -> None:
-        """Raises AcquireCancelled when it was ended from outside, WaitOver when its time is over."""
+    def check_open(self) -> None:
+        """Raises AcquireCancelled when it was ended from outside."""
         if self._stopped:
             raise AcquireCancelled(self._key, self._stopped)
+
+    def check(self) -> None:
+        """Raises AcquireCancelled when it was ended from outside, WaitOver when its time is over."""
+        self.check_open()
         if clock.now() >= self._until:
             raise WaitOver
 
