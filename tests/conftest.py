@@ -43,8 +43,8 @@ def left_out() -> list[str]:
     lines = [f"LEFT OUT: etcd {versions}, no binary is here (ETCDV2_TEST_BINARIES names them)"] if versions else []
     lines += [f"LEFT OUT: what goes through {box}: {why}" for box, why in boxes.missing().items()]
     lines += [f"LEFT OUT: the tests with {program}: {why}" for program, why in programs.missing().items()]
-    built = "not built; where go is, python scripts/fetch_etcd.py 3.6 3.7 does that"
-    return lines + [f"LEFT OUT: what leads to etcd {version}: {built}" for version in newer.missing()]
+    built = "it is not built; make test-load does that where go is"
+    return lines + [f"LEFT OUT: the tests with etcd {version}: {built}" for version in newer.missing()]
 
 
 def pytest_sessionstart() -> None:
