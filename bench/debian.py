@@ -19,20 +19,21 @@ class NotToBeHad(Exception):
     """Why something cannot be measured here, in words for the report."""
 
 
-def unpacked(packages: tuple[str, ...], cache: Path, name: str = "") -> Path:
+def unpacked(packages: tuple[str, ...], cache: Path, name: str = "", without: tuple[str, ...] | None = None) -> Path:
     """The directory that holds the packages' files, downloaded when it is not there yet. Raises NotToBeHad.
 
-    It is called `name`, or as the first of them.
+    It is called `name`, or as the first of them. With `without` it holds all that they depend on, too, but for
+    what that names.
     """
     place = cache / "debian" / (name or packages[0])
     if not place.is_dir():
-        _download(packages, place)
+        _download(packages, place, without)
     return place
 
 
-def _download(packages: tuple[str, ...], place: Path) -> None:
+def _download(packages: tuple[str, ...], place: Path, without: tuple[str, ...] | None) -> None:
     try:
-        with fetch_etcd.unpacked(packages, SUITE, place.parent) as tree:
+        with fetch_etcd.unpacked(packages, SUITE, place.parent, without) as tree:
             tree.rename(place)
     except fetch_etcd.FetchError as error:
         raise NotToBeHad(f"Debian's packages {', '.join(packages)}: {error}") from error

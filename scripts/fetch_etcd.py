@@ -186,9 +186,12 @@ def built(version: str, cache: Path) -> Path:
 
 
 @contextmanager
-def unpacked(packages: tuple[str, ...], suite: str, cache: Path) -> Generator[Path]:
+def unpacked(
+    packages: tuple[str, ...], suite: str, cache: Path, without: tuple[str, ...] | None = None
+) -> Generator[Path]:
     """A directory below `cache` with the files of these packages: the caller moves it away, else it is removed.
 
+    With `without` also those of all that they depend on, but for the packages that it names.
     Nothing is installed: apt works on a state that lives only meanwhile, and the machine's own is not touched.
     Raises ToolMissing, FetchError.
     """
@@ -215,6 +218,10 @@ def unpacked(packages: tuple[str, ...], suite: str, cache: Path) -> Generator[Pa
         env = {**os.environ, "APT_CONFIG": str(place / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
         run("apt-get", "--quiet", "update", env=env)
+        if without is not None:
+            would = run("apt-get", "--simulate", "--no-install-recommends", "install", *packages, env=env)
+            needed = re.findall(r"^Inst (\S+)", would, re.MULTILINE)
+            packages = tuple(name for name in needed if name not in without)
         run("apt-get", "--quiet", "download", *packages, env=env, cwd=place)
         for package in sorted(place.glob("*.deb")):
             run("dpkg-deb", "--extract", str(package), str(place / "unpacked"))

@@ -16,7 +16,7 @@ from etcdv2._transport.lookup import resolver
 from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
-from tests.tools import boxes, described, newer, programs
+from tests.tools import boxes, browser, described, newer, programs
 from tests.tools.covering import Sides, covering
 
 pytest_plugins = ["etcdv2.testing.fixtures", "tests.tools.thorough"]
@@ -43,12 +43,16 @@ def left_out() -> list[str]:
     lines = [f"LEFT OUT: etcd {versions}, no binary is here (ETCDV2_TEST_BINARIES names them)"] if versions else []
     lines += [f"LEFT OUT: what goes through {box}: {why}" for box, why in boxes.missing().items()]
     lines += [f"LEFT OUT: the tests with {program}: {why}" for program, why in programs.missing().items()]
+    if why := browser.missing():
+        lines.append(f"LEFT OUT: the site in a browser: {why}")
     built = "it is not built; make test-load does that where go is"
     return lines + [f"LEFT OUT: the tests with etcd {version}: {built}" for version in newer.missing()]
 
 
 def pytest_sessionstart() -> None:
-    """`ETCDV2_TEST_VERSIONS=3.4,3.5` and `ETCDV2_TEST_BOXES=nginx,haproxy` fail the run when one is missing."""
+    """`ETCDV2_TEST_VERSIONS=3.4,3.5`, `ETCDV2_TEST_BOXES=nginx,haproxy` and `ETCDV2_TEST_BROWSER=1` fail the run
+    when one is missing.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell without job control starts `make test &` like that
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup starts it like that, and what it starts
@@ -59,6 +63,8 @@ def pytest_sessionstart() -> None:
     for wanted in filter(None, os.environ.get("ETCDV2_TEST_BOXES", "").split(",")):
         if wanted not in boxes.PROGRAMS or wanted in boxes.missing():
             raise pytest.UsageError(f"{wanted} is wanted: {boxes.missing().get(wanted, 'no such box')}")
+    if os.environ.get("ETCDV2_TEST_BROWSER") and browser.missing():
+        raise pytest.UsageError(f"a browser is wanted: {browser.missing()}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -100,6 +106,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         onward = [item for item in items if item.get_closest_marker("newer") is not None]
         config.hook.pytest_deselected(items=onward)
         items[:] = [item for item in items if item not in onward]
+
+    # So is what looks at the site.
+    if browser.missing():
+        seen = [item for item in items if item.get_closest_marker("browser") is not None]
+        config.hook.pytest_deselected(items=seen)
+        items[:] = [item for item in items if item not in seen]
 
     # What needs a cluster comes together: else four processes would have one each, and it is busy while it is idle.
     places = {item: _place(item) for item in items}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import etcdv2
 from etcdv2._cli._commands import COMMANDS
 from scripts.docs import COPIED, MADE
 from tests.repo.documents import DOCS, PAGES, ROOT, name_of
+from tests.tools.browser import Browser
 
 MODULES = (
     *("etcdv2", "etcdv2.recipes", "etcdv2.transfer", "etcdv2.testing", "etcdv2.compat", "etcdv2.compat.python_etcd"),
@@ -93,16 +96,20 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
-    """Built, and each page read."""
-    out = tmp_path_factory.mktemp("site") / "out"
-    command = [sys.executable, str(ROOT / "scripts" / "docs.py"), "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "No issues found" in done.stdout + done.stderr
+    """Built once for all processes of the run, and each page read."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    out = place / "site"
+    with (place / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.is_dir():
+            command = [sys.executable, str(ROOT / "scripts" / "docs.py"), "--out", str(out)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "No issues found" in done.stdout + done.stderr
     return {path: Page(path) for path in sorted(out.rglob("*.html"))}
 
 
-@pytest.mark.load
 def test_nothing_of_the_built_site_leads_nowhere_or_comes_from_elsewhere(site: dict[Path, Page]) -> None:
     assert len(site) > 40
     dead: list[str] = []
@@ -122,7 +129,6 @@ def test_nothing_of_the_built_site_leads_nowhere_or_comes_from_elsewhere(site: d
     assert dead == []
 
 
-@pytest.mark.load
 def test_every_public_name_has_a_place_in_the_built_reference(site: dict[Path, Page]) -> None:
     ids = {one for path, page in site.items() if path.parent.name == "reference" for one in page.ids}
     assert [name for name in public_names() if name not in ids] == []
@@ -139,3 +145,98 @@ def _within(page: Path, link: str) -> tuple[Path | None, str]:
         return None, ""
     path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
     return path, unquote(parts.fragment)
+
+
+# --- in a browser ----------------------------------------------------------------------------------------------------
+
+SCHEME = "document.body.dataset.mdColorScheme"
+BUTTON = "document.querySelector('[data-md-component=palette] label:not([hidden])')"
+# The search has a tree of elements of its own.
+ROOTS = "[...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)"
+FOUND = f"{ROOTS}.flatMap(root => [...root.querySelectorAll('li a')])"
+PICTURES = os.environ.get("ETCDV2_TEST_PICTURES")
+"""A directory for pictures of some pages, to be looked at after a change of theme or layout."""
+
+
+@pytest.fixture
+def person() -> Iterator[Browser]:
+    """Who has never been here, in front of a wide window."""
+    with Browser() as browser:
+        browser.look(1400, 1000)
+        yield browser
+
+
+def keep(person: Browser, name: str) -> None:
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        person.picture(Path(PICTURES) / f"{name}.png")
+
+
+@pytest.mark.load
+@pytest.mark.browser
+@pytest.mark.timeout(1800)
+def test_no_page_complains_or_is_wider_than_a_telephone(site: dict[Path, Page], person: Browser) -> None:
+    """The console stays empty, nothing is fetched from elsewhere, each picture is shown, one scrolls down only."""
+    person.look(390, 800)
+    for path in site:
+        if path.name == "404.html":  # its styles are for wherever it is shown
+            continue
+        person.open(path.as_uri())
+        assert person.complaints() == [], path.name
+        assert person.value("document.scrollingElement.scrollWidth") <= 390, path.name
+        assert person.value("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)") == [], path.name
+        assert person.value("document.querySelector('h1').getBoundingClientRect().height") > 0, path.name
+        if path.stem in ("index", "keys", "promises"):
+            keep(person, f"narrow-{path.parent.name}-{path.stem}")
+
+
+@pytest.mark.load
+@pytest.mark.browser
+def test_a_word_is_searched_for_and_its_page_opened(site: dict[Path, Page], person: Browser) -> None:
+    start = next(path for path in site if path.name == "index.html" and (path.parent / "search.json").exists())
+    person.open(start.as_uri())
+    keep(person, "start")
+    person.press("k", control=True)
+    person.type("OutcomeUnknown")
+    person.wait_for(lambda: person.value(f"{FOUND}.length"))
+    keep(person, "search")
+    shown: list[str] = person.value(f"{FOUND}.map(e => e.href)")
+    assert any("reference/errors.html" in link for link in shown)
+    person.press("Enter")
+    person.wait_for(lambda: "OutcomeUnknown" in person.value("location.hash"))
+    assert person.complaints() == []
+
+
+@pytest.mark.load
+@pytest.mark.browser
+def test_colours_follow_the_system_until_another_choice_is_made(site: dict[Path, Page], person: Browser) -> None:
+    page = next(path for path in site if path.name == "watches.html")
+    person.look(1400, 1000, dark=True)
+    person.open(page.as_uri())
+    assert person.value(SCHEME) == "slate"
+    keep(person, "watches-dark")
+    person.look(1400, 1000)
+    person.wait_for(lambda: person.value(SCHEME) == "default")
+    keep(person, "watches")
+
+    for _ in range(2):  # to light, to dark
+        person.value(f"{BUTTON}.click()")
+    person.wait_for(lambda: person.value(SCHEME) == "slate")
+    person.open(next(path for path in site if path.name == "errors.html").as_uri())
+    assert person.value(SCHEME) == "slate"
+    keep(person, "errors-dark")
+
+
+@pytest.mark.load
+@pytest.mark.browser
+def test_a_narrow_screen_has_its_navigation_behind_a_button(site: dict[Path, Page], person: Browser) -> None:
+    """It leads to another page from there."""
+    person.look(390, 800)
+    person.open(next(path for path in site if path.name == "lock.html").as_uri())
+    link = "[...document.querySelectorAll('.md-sidebar--primary a')].find(e => e.textContent.trim() == 'A job queue')"
+    assert person.value(f"{link}.getBoundingClientRect().left") < 0
+    person.value("document.querySelector('label[for=__drawer]').click()")
+    person.wait_for(lambda: person.value(f"{link}.getBoundingClientRect().left") >= 0)
+    keep(person, "narrow-menu")
+    person.value(f"{link}.click()")
+    person.wait_for(lambda: person.value("location.pathname").endswith("/queue.html"))
