@@ -152,7 +152,8 @@ class AsyncDispatcher:
     @property
     def current(self) -> Endpoint | None:
         """The endpoint that calls go to while it answers; None while there is none."""
-        return self.pool.first if self.pool.endpoints else None
+        pool = self.pool
+        return pool.first if pool.endpoints else None
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one, unless it is unknown."""
@@ -230,9 +231,11 @@ class AsyncDispatcher:
 
         That is called when one has not answered.
         """
-        await self.check_open()
+        if self.closed:
+            await self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, deadline)
-        await self.find_endpoints(route.deadline)
+        if self.discovery is not None:
+            await self.find_endpoints(route.deadline)
 
         while True:
             step = await self._step(route, call)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -53,10 +54,16 @@ class Endpoint(NamedTuple):
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{_authority(self.host, self.port)}{self.prefix}"
+        return _url(self)
 
     def __str__(self) -> str:
         return self.url
+
+
+@lru_cache(maxsize=1024)
+def _url(endpoint: Endpoint) -> str:
+    """Asked for with each raw answer."""
+    return f"{endpoint.scheme}://{_authority(endpoint.host, endpoint.port)}{endpoint.prefix}"
 
 
 def tls_name(host: str) -> str:

@@ -153,7 +153,8 @@ class Dispatcher:
     @property
     def current(self) -> Endpoint | None:
         """The endpoint that calls go to while it answers; None while there is none."""
-        return self.pool.first if self.pool.endpoints else None
+        pool = self.pool
+        return pool.first if pool.endpoints else None
 
     def prefer(self, endpoint: Endpoint) -> None:
         """Make it the current one, unless it is unknown."""
@@ -231,9 +232,11 @@ class Dispatcher:
 
         That is called when one has not answered.
         """
-        self.check_open()
+        if self.closed:
+            self.check_open()
         route = self._begin(call, LOCAL_READ, timeout, deadline)
-        self.find_endpoints(route.deadline)
+        if self.discovery is not None:
+            self.find_endpoints(route.deadline)
 
         while True:
             step = self._step(route, call)

@@ -13,7 +13,7 @@ from typing import Any
 from etcdv2._core.call.policy import raw_policy_for
 from etcdv2._core.deadline import Deadline, backoff
 from etcdv2._core.endpoints import parse_endpoint
-from etcdv2._core.raw import Pairs, raw_call
+from etcdv2._core.raw import raw_call
 from etcdv2._core.watch.event_buffer import EventBuffer
 from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.primitives import gives_way, later, sleep
@@ -103,19 +103,19 @@ class RawAPI:
         by = Deadline.after(times.total, time.monotonic())
         kept: list[bytes] = []
         call = raw_call("GET", path, (("wait", "true"), *query), None, None, kept)
-        empty = 0
+        since = empty = 0
 
         while True:
             # 1. The first poll says from where on a later one has to wait.
             try:
-                poll = dispatcher.open_watch(call, times, deadline=by)
+                poll = dispatcher.open_watch(_from_here_on(call, since), times, deadline=by)
             except ApiError as refusal:
                 return _refused(refusal, kept)
             except DeadlineExceeded:
                 if empty:
                     return None
                 raise
-            call = _from_here_on(call, poll.meta.index)
+            since = since or poll.meta.index
 
             # 2. A broken poll says nothing of the key.
             try:
@@ -161,8 +161,8 @@ class RawAPI:
         Raises TransportFailure, also for a member that is silent; over httpx that is noticed by TCP alone.
         """
         dispatcher, stream, body = self._dispatcher, poll.stream, EventBuffer()
-        left = by.left(time.monotonic())
-        timer = None if stream.keeps_time or left is None else later(left, stream.abort)
+        left = None if stream.keeps_time else by.left(time.monotonic())
+        timer = None if left is None else later(left, stream.abort)
         try:
             while True:
                 wait = by.cut(SILENCE_SECONDS, time.monotonic())
@@ -190,9 +190,13 @@ def _refused(refusal: ApiError, kept: list[bytes]) -> RawAnswer:
 
 
 def _from_here_on(call: Call[Any, Any], index: int) -> Call[Any, Any]:
-    """The same long poll for what comes after `index`, unless it says by itself from where on."""
-    query: Pairs = call.query
-    if not index or any(name == "waitIndex" and value != "0" for name, value in query):
+    """The same long poll for what comes after `index`, unless that is 0 or it says by itself from where on."""
+    if not index:
         return call
-    others = tuple(pair for pair in query if pair[0] != "waitIndex")
+    others: list[tuple[str, str]] = []
+    for pair in call.query:
+        if pair[0] != "waitIndex":
+            others.append(pair)
+        elif pair[1] != "0":
+            return call
     return call._replace(query=(*others, ("waitIndex", str(index + 1))))

@@ -11,7 +11,7 @@ import json as _json
 import re
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus
 
 # Only one of the two is covariant: with both, pyright 1.1.414 cannot tell them apart in `Answer | ErrorBody`.
 Answer = TypeVar("Answer")
@@ -73,7 +73,7 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
         """Path and query, as they go into the request line."""
         if not self.query:
             return self.path
-        return f"{self.path}?{urlencode(self.query, quote_via=quote)}"
+        return f"{self.path}?{query_encoded(self.query)}"
 
     @property
     def content_type(self) -> str | None:
@@ -149,14 +149,23 @@ def encoded(text: str, safe: str) -> str:
         ) from error
 
 
-def form_encoded(fields: tuple[tuple[str, str], ...]) -> str:
-    """A form as it goes into a body; the names of the description need no encoding.
-
-    Surrogate escapes in a value are the bytes that they stand for.
-    """
+def query_encoded(fields: tuple[tuple[str, str], ...]) -> str:
+    """A query as it goes into a request line: a space is `%20`, and a slash is encoded, too."""
     return "&".join(
         [
-            f"{name}={value if value.isalnum() and value.isascii() else quote_plus(value, errors='surrogateescape')}"
+            f"{name if name.isalnum() and name.isascii() else quote(name, safe='')}"
+            f"={value if value.isalnum() and value.isascii() else quote(value, safe='')}"
+            for name, value in fields
+        ]
+    )
+
+
+def form_encoded(fields: tuple[tuple[str, str], ...]) -> str:
+    """A form as it goes into a body. Surrogate escapes in a value are the bytes that they stand for."""
+    return "&".join(
+        [
+            f"{name if name.isalnum() and name.isascii() else quote_plus(name)}"
+            f"={value if value.isalnum() and value.isascii() else quote_plus(value, errors='surrogateescape')}"
             for name, value in fields
         ]
     )

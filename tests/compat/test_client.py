@@ -13,6 +13,7 @@ import pytest
 from etcdv2.compat import python_etcd as etcd
 from etcdv2.compat.python_etcd.auth import Auth, EtcdRole, EtcdUser
 from etcdv2.testing import Certificates, Server
+from tests.compat.conftest import Connect
 
 
 @pytest.mark.parametrize("key", ["a?b", "a#b", "a%41", "a%2Fb", "ü b", "a+b&c=d;e", "%"])
@@ -34,6 +35,7 @@ def test_values_are_the_text_of_anything(client: etcd.Client) -> None:
     values = [(1, "1"), (True, "True"), (b"\xc3\xbc", "ü"), (None, ""), ({"a": 1}, "{'a': 1}"), ("", "")]
     for value, expected in values:
         assert client.write("/v", value).value == expected
+    assert client.write("/v", b"\xff").value == "\N{REPLACEMENT CHARACTER}"  # so says etcd's JSON of what it has
 
 
 def test_every_method_goes_through_read_or_write_and_these_through_api_execute(client: etcd.Client) -> None:
@@ -87,6 +89,36 @@ def test_options_may_be_added_and_a_request_may_be_ones_own(client: etcd.Client)
         client.api_execute("v2", "GET")
     with pytest.raises(etcd.EtcdException, match="not supported"):
         client.api_execute("/v2", "PATCH")
+
+
+def test_headers_of_a_response_have_names_of_any_case(client: etcd.Client) -> None:
+    response = client.api_execute("/v2/keys/", "GET")
+    index = response.getheader("X-Etcd-Index")
+    assert int(index) == client.read("/").etcd_index
+    headers = response.getheaders()
+    assert [headers["x-etcd-index"], headers.get("X-ETCD-Index"), headers.get("Date", "none")] == [index, index, "none"]
+    assert "X-Raft-Term" in response.headers
+    assert response.headers["X-Etcd-Cluster-Id"] == client.expected_cluster_id
+
+
+@pytest.mark.parametrize("wait", [True, "true", 1])
+def test_wait_is_what_etcd_takes_for_true(client: etcd.Client, wait: Any) -> None:
+    with pytest.raises(etcd.EtcdWatchTimedOut):
+        client.read("/a", wait=wait, timeout=0.1)
+
+
+def test_what_cannot_be_connected_to_is_a_failed_connection(connect: Connect) -> None:
+    for settings in (
+        {"host": "a b"},
+        {"protocol": "https", "ca_cert": "/none"},
+        {"protocol": "https", "cert": "/none"},
+    ):
+        client = connect(**settings)
+        with pytest.raises(etcd.EtcdConnectionFailed) as caught:
+            client.read("/")
+        assert isinstance(caught.value.cause, ValueError)
+    with pytest.raises(etcd.EtcdException, match="list of servers"):  # a list is no tuple
+        connect(host=[("127.0.0.1", 1)], allow_reconnect=True)
 
 
 def test_a_result_can_be_changed_and_written_back(client: etcd.Client) -> None:
@@ -196,6 +228,14 @@ def test_watch_times_out_with_the_errors_that_programs_look_for(client: etcd.Cli
         with pytest.raises(etcd.EtcdWatchTimedOut) as caught:
             client.watch("/a", timeout=0.2)
         assert isinstance(caught.value.cause, TimeoutError)
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.5, float("nan"), float("inf"), "5", (1, 2)])
+def test_time_that_is_none_is_refused_as_urllib3_refuses_it(client: etcd.Client, timeout: Any) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        client.read("/", timeout=timeout)
+    with pytest.raises(ValueError, match="timeout"):
+        client.watch("/", timeout=timeout)
 
 
 def test_https_with_both_ways_to_give_a_certificate(guarded: Server, certificates: Certificates) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
@@ -132,6 +133,13 @@ def test_operation_sends_exactly_this(name: str) -> None:
         assert (call.operation, call.method, call.target, call.body) == (name, method, target, body)
         kind = None if body is None else "application/json" if body.startswith(b"{") else FORM
         assert call.content_type == kind
+
+
+def test_names_and_values_of_ones_own_are_encoded() -> None:
+    odd = (("a&b", "c/d e"), ("\u00e9=", ""), ("x", "\u0661"))  # a digit to Python, but no ASCII
+    call = Call("raw", "PUT", "/v2/keys/k", odd, odd, None, lambda status, body: body)
+    assert call.target == f"/v2/keys/k?{urlencode(odd, quote_via=quote)}"
+    assert call.body == urlencode(odd).encode()
 
 
 def test_every_operation_has_a_request_here_and_nothing_else_has() -> None:

@@ -27,6 +27,7 @@ class CallPolicy(NamedTuple):
     """Hand over what a member without a leader says, instead of asking others and waiting for one."""
 
 
+READING = frozenset({"GET", "HEAD"})
 LOCAL_READ = CallPolicy(write=False, repeat=False, session=False, commit=False)
 READS: Mapping[Consistency, CallPolicy] = {
     "local": LOCAL_READ,
@@ -36,16 +37,20 @@ READS: Mapping[Consistency, CallPolicy] = {
 WRITES: Mapping[bool, CallPolicy] = {
     repeat: CallPolicy(write=True, repeat=repeat, session=False, commit=True) for repeat in (False, True)
 }
+RAW_WRITE = WRITES[False]._replace(at_once=True)
+RAW_LOCAL_READ = LOCAL_READ._replace(at_once=True)
+RAW_QUORUM_READ = READS["quorum"]._replace(at_once=True)
 
 
 def raw_policy_for(call: Call[Any, Any]) -> CallPolicy:
     """Of a call whose caller wants etcd's answer, whatever it says."""
-    quorum = ("quorum", "true") in call.query
-    return policy_for(call, repeat=False, quorum=quorum)._replace(at_once=True)
+    if call.method not in READING:
+        return RAW_WRITE
+    return RAW_QUORUM_READ if ("quorum", "true") in call.query else RAW_LOCAL_READ
 
 
 def policy_for(call: Call[Any, Any], *, repeat: bool, quorum: bool) -> CallPolicy:
     """GET and HEAD are reads; everything else writes."""
-    if call.method not in ("GET", "HEAD"):
+    if call.method not in READING:
         return WRITES[repeat]
     return READS["quorum" if quorum else "local"]

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from posixpath import normpath
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, urlsplit
 
 Pairs: TypeAlias = list[tuple[str, str]]
+
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+"""What etcd takes for true: Go's words for it."""
 
 
 def uri(protocol: str, host: str, port: int) -> str:
@@ -48,7 +51,7 @@ def quoted(key: str) -> str:
 def target(path: str) -> tuple[str, Pairs]:
     """The path of a request, and what stands behind a question mark in it."""
     before, _, query = path.partition("?")
-    return before, parse_qsl(query, keep_blank_values=True)
+    return before, parse_qsl(query, keep_blank_values=True) if query else []
 
 
 def flag(value: Any) -> Any:
@@ -57,7 +60,11 @@ def flag(value: Any) -> Any:
 
 
 def pairs(params: Any) -> Pairs:
-    """Parameters as text: bytes are UTF-8, everything else is what `str` says."""
-    given = cast("Any", params).items() if isinstance(params, Mapping) else params or ()
-    named = cast("Iterable[tuple[Any, Any]]", given)
-    return [(str(name), value.decode() if isinstance(value, bytes) else str(value)) for name, value in named]
+    """Parameters as text: everything is what `str` says, but bytes, which are sent as they are."""
+    if not params:
+        return []
+    named: Iterable[tuple[Any, Any]] = params.items() if isinstance(params, (dict, Mapping)) else params
+    return [
+        (str(name), value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value))
+        for name, value in named
+    ]

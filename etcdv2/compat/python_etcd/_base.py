@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from etcdv2.compat.python_etcd import _arguments, _errors, _lazy
 from etcdv2.compat.python_etcd._advice import advise
-from etcdv2.compat.python_etcd._engine import Engine, Security
+from etcdv2.compat.python_etcd._engine import Engine, Pairs, Security
 from etcdv2.compat.python_etcd._response import Response
 
 _log = logging.getLogger("etcdv2.compat.python_etcd")
@@ -259,25 +259,29 @@ class ClientBase:
         # 1. What is no request.
         if not path.startswith("/"):
             raise ValueError("Path does not start with /")
-        if method not in (self._MGET, self._MPUT, self._MPOST, self._MDELETE):
+        writes = method in (self._MPUT, self._MPOST)
+        if not writes and method not in (self._MGET, self._MDELETE):
             raise _errors.EtcdException(f"HTTP method {method} not supported")
         engine = self._engine
         if engine is None:
             raise ValueError("this client was not made: its __init__ has not come to its end")
 
         # 2. JSON, a form, or a query.
-        path, query = _arguments.target(path)
+        query: Pairs = []
+        if "?" in path:
+            path, query = _arguments.target(path)
         if as_json:
             return Response(engine.send(method, path, query, None, params or {}, timeout))
         given = _arguments.pairs(params)
-        if method in (self._MPUT, self._MPOST):
+        if writes:
             return Response(engine.send(method, path, query, given, None, timeout))
 
         # 3. To wait is not to ask.
         query += given
-        if method == self._MGET and ("wait", "true") in query:
+        if query and method == self._MGET:
             others = [pair for pair in query if pair[0] != "wait"]
-            return Response(engine.poll(path, others, timeout))
+            if any(pair[0] == "wait" and pair[1] in _arguments.TRUE for pair in query):
+                return Response(engine.poll(path, others, timeout))
         return Response(engine.send(method, path, query, None, None, timeout))
 
     def _handle_server_response(self, response: Any) -> Any:

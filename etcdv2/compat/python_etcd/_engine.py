@@ -7,12 +7,14 @@ Owns what python-etcd's settings and errors are in etcdv2's words. Knows nothing
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from weakref import WeakSet
 
 from etcdv2 import (
     TLS,
@@ -29,10 +31,11 @@ from etcdv2 import (
 from etcdv2.compat.python_etcd import _errors
 
 if TYPE_CHECKING:
-    from etcdv2 import Client
+    from etcdv2 import Client, RawAPI
 
 Pairs: TypeAlias = list[tuple[str, str]]
 
+NOBODY: tuple[str | None, str | None] = (None, None)
 LEAST_CONNECTIONS = 100
 """To each endpoint: python-etcd opens as many as there are threads, and keeps `per_host_pool_size` of them."""
 
@@ -63,6 +66,19 @@ class Security:
         return TLS(ca_file=self.ca_cert, cert_file=self.cert)
 
 
+_engines: WeakSet[Engine] = WeakSet()
+"""All of this process."""
+
+
+def _after_fork() -> None:
+    for engine in list(_engines):
+        engine.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Engine:
     """Sends the calls of `owner`, whose attributes may be changed at any time."""
 
@@ -70,16 +86,23 @@ class Engine:
         self._owner = owner
         self._security = security
         self._client: Client | None = None
+        self._raw: RawAPI | None = None
+        """Its door, once it is ready."""
         self._lock = threading.Lock()
+        _engines.add(self)
         self._known: tuple[str, ...] = ()
         """The endpoints of the client as the owner has written them."""
         self._current = ""
         """Where the client's calls went to last, as it writes it."""
-        self._credentials: tuple[str | None, str | None] = (None, None)
+        self._credentials = NOBODY
         self._expected = ""
 
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have had the lock, and is not there."""
+        self._lock = threading.Lock()
+
     def close(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._raw = self._client, None, None
         if client is not None:
             client.close()
 
@@ -98,50 +121,57 @@ class Engine:
         self, method: str, path: str, query: Pairs, form: Pairs | None, json: Mapping[str, Any] | None, seconds: Any
     ) -> RawAnswer:
         """One call. `seconds`: as python-etcd has them. Raises python-etcd's errors."""
-        client = self._ready()
+        raw, times = self._ready(), self._times(seconds)
         try:
-            answer = client.raw.send(method, path, query=query, form=form, json=json, timeout=self._times(seconds))
+            return raw.send(method, path, query=query, form=form, json=json, timeout=times)
         except EtcdError as error:
             raise self._translated(error) from error
         finally:
-            self._follow(client)
-        return answer
+            if raw.endpoint != self._current:
+                self._follow(raw.endpoint)
 
     def poll(self, path: str, query: Pairs, seconds: Any) -> RawAnswer:
         """One event of a key. Raises EtcdWatchTimedOut when none comes in time."""
-        client = self._ready()
-        times = self._times(seconds)
+        raw, times = self._ready(), self._times(seconds)
         try:
-            answer = client.raw.poll(path, query=query, timeout=times)
+            answer = raw.poll(path, query=query, timeout=times)
         except DeadlineExceeded as error:
             raise _timed_out(times, error) from error
         except EtcdError as error:
             raise self._translated(error) from error
         finally:
-            self._follow(client)
+            if raw.endpoint != self._current:
+                self._follow(raw.endpoint)
         if answer is None:
             raise _timed_out(times, None)
         return answer
 
     # --- in step with its owner ------------------------------------------------------------------------------------
 
-    @property
-    def _wanted(self) -> tuple[str, ...]:
-        owner = self._owner
-        return (owner._base_uri, *owner._machines_cache) if owner._allow_reconnect else (owner._base_uri,)
-
-    def _ready(self) -> Client:
-        """The client, with the endpoints and credentials that its owner has by now."""
-        owner, client = self._owner, self._client
-        if client is None or self._wanted != self._known:
+    def _ready(self) -> RawAPI:
+        """The door of the client, with the endpoints and credentials that its owner has by now."""
+        owner, raw = self._owner, self._raw
+        wanted = (owner._base_uri, *owner._machines_cache) if owner._allow_reconnect else (owner._base_uri,)
+        both = (owner.username, owner.password) if owner.username and owner.password else NOBODY
+        if raw is None or wanted != self._known or both != self._credentials:
             with self._lock:
-                client = self._pointed_at(self._wanted)
+                return self._made_ready(both)
+        return raw
 
-        both = (owner.username, owner.password) if owner.username and owner.password else (None, None)
-        if both != self._credentials:
-            client.set_credentials(*both)
-            self._credentials = both
-        return client
+    def _made_ready(self, credentials: tuple[str | None, str | None]) -> RawAPI:
+        """The same after a change, which another thread may have seen to meanwhile."""
+        owner, client = self._owner, self._client
+        wanted = (owner._base_uri, *owner._machines_cache) if owner._allow_reconnect else (owner._base_uri,)
+        if client is None or wanted != self._known:
+            try:
+                client = self._pointed_at(wanted)
+            except ValueError as error:  # no URL, or no certificates: python-etcd finds that out as it connects
+                raise _errors.EtcdConnectionFailed(f"Connection to etcd failed due to {error}", cause=error) from error
+        if credentials != self._credentials:
+            client.set_credentials(*credentials)
+            self._credentials = credentials
+        self._raw = client.raw
+        return client.raw
 
     def _pointed_at(self, wanted: tuple[str, ...]) -> Client:
         """The client with these endpoints, the first of which is to be used first."""
@@ -165,11 +195,8 @@ class Engine:
         self._client, self._known, self._current = client, wanted, client.raw.endpoint
         return client
 
-    def _follow(self, client: Client) -> None:
+    def _follow(self, current: str) -> None:
         """Calls go to another member by now: so says the owner's `base_uri`."""
-        current = client.raw.endpoint
-        if current == self._current:
-            return
         with self._lock:
             others = [uri for uri in self._known if uri != current]
             self._owner._base_uri, self._owner._machines_cache = current, others
@@ -177,18 +204,22 @@ class Engine:
         self._owner._moved = True
 
     def _times(self, seconds: Any) -> Timeout:
-        """The limits of one call. `seconds`: None for `read_timeout`, 0 for none, a number or a urllib3.Timeout."""
-        if seconds is None:
-            seconds = self._owner._read_timeout
-        parts = [seconds]
-        connect = None
-        if not isinstance(seconds, (int, float)):
-            connect = _number(getattr(seconds, "_connect", None))
-            parts = [getattr(seconds, "total", None), getattr(seconds, "_read", None)]
-        total = min((found for part in parts if (found := _number(part))), default=None)
+        """The limits of one call. `seconds`: None for `read_timeout`, 0 for none, a number or a urllib3.Timeout.
 
-        several = self._owner._allow_reconnect and len(self._owner._machines_cache) > 0
-        return _limits(connect, total, several)
+        Raises ValueError for what is none of them, as urllib3 does.
+        """
+        owner = self._owner
+        if seconds is None:
+            seconds = owner._read_timeout
+        several = owner._allow_reconnect and len(owner._machines_cache) > 0
+        if isinstance(seconds, (int, float)):
+            return _limits(None, seconds, several)
+        if not hasattr(seconds, "total"):
+            raise ValueError(f"timeout {seconds!r}: must be seconds, 0 for no limit, or a urllib3.Timeout")
+
+        parts = [_number(getattr(seconds, name, None)) for name in ("total", "_read")]
+        total = min((part for part in parts if part is not None), default=0)
+        return _limits(_number(getattr(seconds, "_connect", None)), total, several)
 
     # --- errors ----------------------------------------------------------------------------------------------------
 
@@ -216,8 +247,12 @@ class Engine:
 
 
 @lru_cache(maxsize=256)
-def _limits(connect: float | None, total: float | None, several: bool) -> Timeout:
-    """One member has all the time; of several a silent one must leave some to the others."""
+def _limits(connect: float | None, seconds: float, several: bool) -> Timeout:
+    """One member has all the time; of several a silent one must leave some to the others.
+
+    `seconds`: in total, 0 for no limit. Raises ValueError for a negative one.
+    """
+    total = float(seconds) or None
     if not several:
         return Timeout(connect=connect or total, attempt=total, commit=total, total=total)
     usual = Timeout(total=total)

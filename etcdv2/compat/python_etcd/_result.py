@@ -7,7 +7,9 @@ without a node before there is no `_prev_node`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
+
+from etcdv2.compat.python_etcd._response import Response
 
 _NO_INDEX = 1
 """Of an answer without the header."""
@@ -62,10 +64,16 @@ class EtcdResult:
 
     def parse_headers(self, response: Any) -> None:
         """Take `etcd_index` and `raft_index` from the headers of a response, be it of urllib3 or a stand-in."""
-        headers = getattr(response, "headers", None)
+        if isinstance(response, Response):
+            self.etcd_index, self.raft_index = (
+                response.answer.index or _NO_INDEX,
+                response.answer.raft_index or _NO_INDEX,
+            )
+            return
+        headers: Any = getattr(response, "headers", None)
         if not isinstance(headers, Mapping):
             headers = response.getheaders()
-        found: dict[str, Any] = {str(name).lower(): value for name, value in cast("Mapping[Any, Any]", headers).items()}
+        found: dict[str, Any] = {str(name).lower(): value for name, value in headers.items()}
         self.etcd_index = int(found.get("x-etcd-index", _NO_INDEX))
         self.raft_index = int(found.get("x-raft-index", _NO_INDEX))
 
