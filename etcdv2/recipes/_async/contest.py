@@ -9,12 +9,12 @@ import logging
 from dataclasses import dataclass
 from math import inf
 
-from etcdv2 import ClusterChanged, KeyNotFound, NotDir, Response
+from etcdv2 import ClusterChanged
 from etcdv2._runtime import clock
 from etcdv2.recipes._async.ephemeral import PASSING, AsyncCreation
 from etcdv2.recipes._async.held_key import AsyncHeldKey, within
 from etcdv2.recipes._async.keeping import AsyncKeeping
-from etcdv2.recipes._async.listing import Found
+from etcdv2.recipes._async.listing import Found, async_list
 from etcdv2.recipes._async.waiting import AsyncWait
 from etcdv2.recipes._contest import MARK, Await, Entry, Hold, Kind, decide, prefix_of
 from etcdv2.recipes._lease import GONE, LeaseTimes
@@ -36,14 +36,6 @@ class Terms:
     """Whether the directory is removed with the last entry."""
 
 
-def entries_of(listing: Response) -> tuple[Entry, ...]:
-    """The files of a listing."""
-    nodes = listing.node.nodes or ()
-    return tuple(
-        Entry(node.key.rpartition("/")[2], node.created_index, node.value) for node in nodes if node.value is not None
-    )
-
-
 class AsyncContest(AsyncWait):
     """One contender's way to its turn."""
 
@@ -54,8 +46,11 @@ class AsyncContest(AsyncWait):
         self._creation: AsyncCreation | None = None
         self._held: AsyncHeldKey | None = None
         self._index = 0
+        self._is_new = False
+        """Whether `seen` is what there was after the change that was waited for."""
+        self._common = keeping.common_watch(terms.key)
         self.seen: tuple[Entry, ...] = ()
-        """The entries, as last listed."""
+        """The entries, as last seen."""
 
     async def run(self, *, wait: bool = True) -> AsyncHeldKey | None:
         """The own entry, when it is its turn; with `wait=False` None when it is not at once.
@@ -97,17 +92,7 @@ class AsyncContest(AsyncWait):
         return self.seen
 
     async def _list(self, *, quorum: bool = False) -> Found:
-        limit = within(self._left_of_a_try())
-        try:
-            if quorum:
-                listing = await self._client.keys.get(self._key, quorum=True, timeout=limit)
-            else:
-                listing = await self._client.keys.get(self._key, consistency="session", timeout=limit)
-        except KeyNotFound as error:
-            return error.index, ()
-        if not listing.node.dir:
-            raise NotDir("Not a directory", code=104, cause=self._key, index=listing.index)
-        return listing.index, entries_of(listing)
+        return await async_list(self._client, self._key, within(self._left_of_a_try()), quorum=quorum)
 
     def _left_of_a_try(self) -> float:
         """Seconds."""
@@ -120,7 +105,11 @@ class AsyncContest(AsyncWait):
         terms = self.terms
         name = f"{prefix_of(terms.kind)}{terms.owner}-{self._rng.getrandbits(64):016x}"
         self._creation = AsyncCreation(self._client, f"{self._key}/{name}", terms.owner, terms.times, self._rng)
-        held = self._held = await self._creation.create(self._until, self.check)
+        await self._keeping.gate.enter(self)
+        try:
+            held = self._held = await self._creation.create(self._until, self.check)
+        finally:
+            self._keeping.gate.leave()
         self._creation = None
         if terms.tidy:
             held.parent = self._key
@@ -135,15 +124,17 @@ class AsyncContest(AsyncWait):
 
             # 1. Not older than the own entry: then who comes before is in it.
             try:
-                entries = await self.list_entries()
+                if not self._is_new:
+                    await self.list_entries()
             except PASSING as error:
                 await self.pause(error)
                 continue
+            self._is_new = False
             if self._index < held.token:
                 continue
 
             # 2. What is to be done.
-            decision = decide(entries, name, self.terms.kind, self.terms.limit)
+            decision = decide(self.seen, name, self.terms.kind, self.terms.limit)
             if decision is None:
                 held.state.lose(GONE)
             elif isinstance(decision, Hold):
@@ -161,9 +152,16 @@ class AsyncContest(AsyncWait):
 
         No entry can come before this one any more, as created indexes rise.
         """
-        target = self._key if decision.name is None else f"{self._key}/{decision.name}"
-        event = await self.change_of(target, self._index, recursive=decision.name is None, held=held)
-        return event is not None and decision.alone and event.deleted and not event.ancestor
+        with self._common.one_more() as are_many:
+            if are_many:
+                found = await self._common.change(self, (self._index, self.seen), decision.name, held)
+                if found is not None:
+                    (self._index, self.seen), self._is_new = found, True
+                return False
+
+            target = self._key if decision.name is None else f"{self._key}/{decision.name}"
+            event = await self.change_of(target, self._index, recursive=decision.name is None, held=held)
+            return event is not None and decision.alone and event.deleted and not event.ancestor
 
     def _holds(self, held: AsyncHeldKey, needs_mark: bool) -> bool:
         """Its turn, unless the entry has been lost by now."""

@@ -15,6 +15,8 @@ from etcdv2._runtime.forks import register_after_fork
 from etcdv2._runtime.interruption import async_who
 from etcdv2._runtime.primitives import async_call_each
 from etcdv2.recipes._arguments import check_timeout
+from etcdv2.recipes._async.common_watch import AsyncCommonWatch
+from etcdv2.recipes._async.gate import AsyncGate
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeper import AsyncKeeper, AsyncWork
 from etcdv2.recipes._async.listing import AsyncListing
@@ -71,7 +73,9 @@ class AsyncKeeping:
         self.waits: Registry[AsyncStoppable] = Registry()
         self.shared: dict[str, AsyncStoppable] = {}
         """By the key of a queue: the live copy of it that all its consumers use."""
+        self.gate = AsyncGate()
         self._listings: WeakValueDictionary[str, AsyncListing] = WeakValueDictionary()
+        self._common_watches: WeakValueDictionary[str, AsyncCommonWatch] = WeakValueDictionary()
         client.attach(self)
         register_after_fork(self)
 
@@ -115,6 +119,14 @@ class AsyncKeeping:
     def listing(self, key: str) -> AsyncListing:
         """That of all who contend below this key."""
         return self._listings.setdefault(key, AsyncListing())
+
+    def common_watch(self, key: str) -> AsyncCommonWatch:
+        """The same."""
+        found = self._common_watches.get(key)
+        if found is None:
+            found = self._common_watches.setdefault(key, AsyncCommonWatch(self.client, key, self.rng))
+            self.waits.add(found)
+        return found
 
     def plan(self, work: AsyncHeld, held: AsyncHeldKey) -> None:
         """Keep it from now on."""

@@ -8,11 +8,34 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 
+from etcdv2 import AsyncClient, KeyNotFound, NotDir, Response, Timeout
 from etcdv2._runtime.primitives import AsyncPulse
 from etcdv2.recipes._contest import Entry
 
 Found = tuple[int, tuple[Entry, ...]]
 """The index of a listing, and what it has."""
+
+
+async def async_list(client: AsyncClient, key: str, limit: Timeout, *, quorum: bool = False) -> Found:
+    """All entries there are, in one request. Raises what a read raises, NotDir for a file."""
+    try:
+        if quorum:
+            listing = await client.keys.get(key, quorum=True, timeout=limit)
+        else:
+            listing = await client.keys.get(key, consistency="session", timeout=limit)
+    except KeyNotFound as error:
+        return error.index, ()
+    if not listing.node.dir:
+        raise NotDir("Not a directory", code=104, cause=key, index=listing.index)
+    return listing.index, entries_of(listing)
+
+
+def entries_of(listing: Response) -> tuple[Entry, ...]:
+    """The files of a listing."""
+    nodes = listing.node.nodes or ()
+    return tuple(
+        Entry(node.key.rpartition("/")[2], node.created_index, node.value) for node in nodes if node.value is not None
+    )
 
 
 class AsyncListing:

@@ -18,6 +18,8 @@ from etcdv2._runtime.primitives import call_each
 from etcdv2.recipes._arguments import check_timeout
 from etcdv2.recipes._clocks import MemberClocks
 from etcdv2.recipes._registry import Registry
+from etcdv2.recipes._sync.common_watch import CommonWatch
+from etcdv2.recipes._sync.gate import Gate
 from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeper import Keeper, Work
 from etcdv2.recipes._sync.listing import Listing
@@ -72,7 +74,9 @@ class Keeping:
         self.waits: Registry[Stoppable] = Registry()
         self.shared: dict[str, Stoppable] = {}
         """By the key of a queue: the live copy of it that all its consumers use."""
+        self.gate = Gate()
         self._listings: WeakValueDictionary[str, Listing] = WeakValueDictionary()
+        self._common_watches: WeakValueDictionary[str, CommonWatch] = WeakValueDictionary()
         client.attach(self)
         register_after_fork(self)
 
@@ -116,6 +120,14 @@ class Keeping:
     def listing(self, key: str) -> Listing:
         """That of all who contend below this key."""
         return self._listings.setdefault(key, Listing())
+
+    def common_watch(self, key: str) -> CommonWatch:
+        """The same."""
+        found = self._common_watches.get(key)
+        if found is None:
+            found = self._common_watches.setdefault(key, CommonWatch(self.client, key, self.rng))
+            self.waits.add(found)
+        return found
 
     def plan(self, work: Held, held: HeldKey) -> None:
         """Keep it from now on."""

@@ -7,12 +7,13 @@ Owns how a wait is ended. What is waited for is the affair of `contest` and `ele
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from math import inf
 from random import Random
 
-from etcdv2 import Client, Event, HistoryCleared, Watcher
+from etcdv2 import Client, Event, HistoryCleared
 from etcdv2._runtime import clock
-from etcdv2._runtime.primitives import sleep
+from etcdv2._runtime.primitives import Pulse, sleep
 from etcdv2.recipes._errors import AcquireCancelled
 from etcdv2.recipes._lease import AGAIN_SECONDS
 from etcdv2.recipes._sync.ephemeral import PASSING
@@ -34,16 +35,17 @@ class Wait:
         self._until = until
         self._rng = rng
         self._stopped = ""
-        self._watcher: Watcher[Event] | None = None
+        self._wake: Callable[[], None] | None = None
+        """Ends what it sleeps on."""
         self.failure: Exception | None = None
         """The last one that another try may mend."""
 
     def stop(self, reason: str) -> None:
         """End it: from any thread, once is enough."""
         self._stopped = self._stopped or reason
-        watcher = self._watcher
-        if watcher is not None:
-            watcher.close()
+        wake = self._wake
+        if wake is not None:
+            wake()
 
     def check_open(self) -> None:
         """Raises AcquireCancelled when it was ended from outside."""
@@ -70,15 +72,11 @@ class Wait:
         watcher = self._client.keys.watch(key, after_index=after, recursive=recursive)
         try:
             # 1. Whoever ends it either finds the watcher here, or is seen now.
-            self._watcher = watcher
-            if held is not None:
-                held.wakers.append(watcher.close)
-            if self._stopped or (held is not None and not held.state.held(clock.now())):
+            if not self._sleeps_until(watcher.close, held):
                 return None
 
             # 2. The watch itself goes on through failures of members.
-            left = None if self._until == inf else max(0.0, self._until - clock.now())
-            return watcher.next(left)
+            return watcher.next(self._left())
 
         except HistoryCleared:
             logger.info("the server has forgotten what came after index %d; %s is listed again", after, self._key)
@@ -88,8 +86,34 @@ class Wait:
             if not watcher.closed or not (self._stopped or (held is not None and held.state.ended)):
                 raise
         finally:
-            self._watcher = None
-            if held is not None and watcher.close in held.wakers:
-                held.wakers.remove(watcher.close)
+            self._sleeps_no_more(watcher.close, held)
             watcher.close()
         return None
+
+    def sleep_on(self, pulse: Pulse, held: HeldKey | None = None) -> None:
+        """Until it is set, the time is over, the wait was ended, or the entry `held` was lost."""
+
+        def wake() -> None:
+            pulse.set()
+
+        try:
+            if self._sleeps_until(wake, held):
+                pulse.wait(self._left())
+        finally:
+            self._sleeps_no_more(wake, held)
+
+    def _sleeps_until(self, wake: Callable[[], None], held: HeldKey | None) -> bool:
+        """False when it need not sleep. Whoever ends it either finds `wake`, or is seen now."""
+        self._wake = wake
+        if held is not None:
+            held.wakers.append(wake)
+        return not self._stopped and (held is None or held.state.held(clock.now()))
+
+    def _sleeps_no_more(self, wake: Callable[[], None], held: HeldKey | None) -> None:
+        self._wake = None
+        if held is not None and wake in held.wakers:
+            held.wakers.remove(wake)
+
+    def _left(self) -> float | None:
+        """Seconds; None for as long as it takes."""
+        return None if self._until == inf else max(0.0, self._until - clock.now())

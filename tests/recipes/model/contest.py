@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
+from unittest.mock import patch
 
 from etcdv2 import EtcdError
 from etcdv2._runtime import clock
 from etcdv2.recipes import AcquireTimeout, AsyncLease, AsyncLock, AsyncSession, LeaseLost
+from etcdv2.recipes._async import common_watch
 from tests.recipes.model.store import Faults, ModelClient, Store
-from tests.recipes.model.virtual_loop import VirtualLoop
+from tests.recipes.model.virtual_loop import ACTOR, VirtualLoop
 
 TTL = 5
 MARGIN = 0.5
@@ -83,10 +85,11 @@ def virtual(loop: VirtualLoop) -> Iterator[None]:
 
 
 def lock_of(session: AsyncSession, kind: str, mode: str, limit: int) -> AsyncLock:
+    owner = ACTOR.get()
     if kind == "rwlock":
-        lock = session.rwlock(KEY)
+        lock = session.rwlock(KEY, owner=owner)
         return lock.write if mode == "write" else lock.read
-    return session.semaphore(KEY, limit) if kind == "semaphore" else session.lock(KEY)
+    return session.semaphore(KEY, limit, owner=owner) if kind == "semaphore" else session.lock(KEY, owner=owner)
 
 
 def play(
@@ -95,6 +98,7 @@ def play(
     """One run. What it was that went wrong is in the book."""
     rng, loop = Random(seed), VirtualLoop()
     book = Book(limit if kind == "semaphore" else 1, kind)
+    are_many = bool(seed % 2)
     faults = Faults(
         lose=rng.choice([0.0, 0.05, 0.25]),
         late=rng.choice([0.0, 0.1, 0.4]),
@@ -104,8 +108,8 @@ def play(
         history=rng.choice([3, 1000]),
     )
     try:
-        with virtual(loop):
-            loop.run_until_complete(_run(loop, rng, faults, book, contenders, seconds, limit, margin))
+        with virtual(loop), patch.object(common_watch, "FEW", 0 if are_many else contenders):
+            loop.run_until_complete(_run(loop, rng, faults, book, contenders, seconds, limit, margin, are_many))
     finally:
         end_all(loop)
     return book
@@ -130,11 +134,14 @@ async def _run(
     seconds: float,
     limit: int,
     margin: float,
+    are_many: bool,
 ) -> None:
     store = Store(loop, rng, faults)
     ends = loop.time() + seconds
     names = [f"c{number}" for number in range(contenders)]
     sessions = [AsyncSession(cast(Any, ModelClient(store)), ttl=TTL, margin=margin, owner=name) for name in names]
+    if are_many:  # of one program
+        sessions[1:] = sessions[:1] * (contenders - 1)
     tasks = [
         loop.begin(name, _contend(loop, rng, session, book, ends, limit))
         for name, session in zip(names, sessions, strict=True)
