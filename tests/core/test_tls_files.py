@@ -133,9 +133,10 @@ def on_a_terminal(code: str, *arguments: str) -> tuple[str, bool]:
     # The first terminal that the leader of a new session opens is the one that OpenSSL finds as /dev/tty.
     opening = f"import os, sys; os.open({os.ttyname(theirs)!r}, os.O_RDWR); cert, key = sys.argv[1:]; "
     command = [sys.executable, "-c", opening + code, *arguments]
+    plain = {**os.environ, "NO_COLOR": "1"}  # Python 3.13 and newer colour a traceback on a terminal
     shown = b""
     with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=ROOT
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=ROOT, env=plain
     ) as process:
         os.close(theirs)
         try:

@@ -22,6 +22,7 @@ from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.sockets import tune
 from etcdv2._transport.threads import FastTransport
 from etcdv2._types.tls import TLS
+from etcdv2.testing import Certificates
 
 FAST = pytest.mark.parametrize("transport", [FastTransport, AsyncFastTransport])
 
@@ -89,5 +90,16 @@ def test_silent_peer_is_noticed_after_40_s() -> None:
     assert found == {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 40_000}
 
 
-def test_tls_is_1_2_at_least() -> None:
+def test_tls_is_1_2_at_least(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with a Python that leaves it to OpenSSL's configuration, as Debian's does."""
+
+    def left_open(*_: object) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        return context
+
+    assert TLS(ca_file=certificates.ca_file).build().minimum_version >= ssl.TLSVersion.TLSv1_2
+    with pytest.warns(UserWarning, match="verify=False"):
+        assert TLS(verify=False).build().minimum_version >= ssl.TLSVersion.TLSv1_2
+    monkeypatch.setattr(ssl, "create_default_context", left_open)
     assert TLS().build().minimum_version >= ssl.TLSVersion.TLSv1_2
