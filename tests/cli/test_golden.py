@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import pytest
 
 from etcdv2 import Client
 from etcdv2.testing import Server
-from tests.cli.running import CommandLine
+from tests.cli.running import CommandLine, Ran, start
 from tests.cli.transcripts import check
+from tests.repo.documents import PAGES, name_of, shell_blocks
+from tests.tools.waiting import SOON
 
-ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 FIRST_INDEX = 1000
 """Of the store when a transcript begins, so that indexes are the same in each run."""
@@ -36,9 +39,34 @@ def test_transcript(name: str, at_1000: CommandLine) -> None:
     check(GOLDEN / f"{name}.txt", at_1000)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to/command-line.md"])
-def test_a_page_shows_what_is_printed(page: str, at_1000: CommandLine, tmp_path: Path) -> None:
-    [block] = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
-    transcript = tmp_path / "readme.txt"
-    transcript.write_text("".join(line if line.startswith("$ ") else f"  {line}" for line in block.splitlines(True)))
-    check(transcript, at_1000)
+@pytest.mark.parametrize("page", [page for page in PAGES if shell_blocks(page)], ids=name_of)
+def test_a_page_shows_what_is_printed(
+    page: Path, at_1000: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its blocks one after the other, in a directory of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    transcript = tmp_path / "transcript"
+    lines = "\n".join(shell_blocks(page)).splitlines(keepends=True)
+    transcript.write_text("".join(line if line.startswith(("$ ", "\n")) else f"  {line}" for line in lines))
+    check(transcript, WithProcesses(at_1000.url))
+
+
+class WithProcesses(CommandLine):
+    """As a shell has them, with both streams on the terminal."""
+
+    def __call__(self, *words: str, stdin: bytes | str = b"", **environ: str) -> Ran:
+        if words[0] not in ("lock", "exec-watch", "elect"):
+            ran = super().__call__(*words, stdin=stdin, **environ)
+            return Ran(0, ran.out + ran.err, "")
+        with start(self.url, *words, **environ) as process:
+            out, err = process.communicate(timeout=SOON)
+        return Ran(0, out + err, "")
+
+
+def test_every_command_of_a_page_is_in_a_block_that_is_run() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"^ *```(?:sh|bash|shell|zsh|text)\b", text, re.MULTILINE) == [], name_of(page)
+        outside = re.sub(r"^```console\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        assert re.findall(r"^ +(?:\$ |etcdv2 ).*", outside, re.MULTILINE) == [], name_of(page)

@@ -1,4 +1,4 @@
-"""README and the pages of the site: which there are, and the Python in them.
+"""README and the pages of the site: which there are, the Python and the commands in them.
 
 Owns how a block of a page is found, and what its comments say that it prints. Runs nothing.
 """
@@ -53,6 +53,11 @@ def python_blocks(page: Path) -> list[Block]:
         if not match[2].lstrip().startswith(SNIPPET):
             found.append(Block(page, text.count("\n", 0, match.start()) + 2, dedent(match[2])))
     return found
+
+
+def shell_blocks(page: Path) -> list[str]:
+    """Commands of `etcdv2` and what they print: each line of a command begins with `$ `."""
+    return re.findall(r"^```console\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def everywhere() -> str:
