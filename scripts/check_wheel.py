@@ -20,6 +20,8 @@ import venv
 import zipfile
 from pathlib import Path
 
+from readme_renderer import markdown
+
 ROOT = Path(__file__).resolve().parent.parent
 IN_WHEEL = [
     *("etcdv2/__init__.py", "etcdv2/py.typed", "etcdv2/_sync/client.py", "etcdv2/testing/fixtures.py"),
@@ -104,13 +106,13 @@ def check_contents(wheel: Path) -> None:
 
 
 def check_metadata(wheel: Path) -> None:
-    """What a package index shows: a description in Markdown with no link into the checkout, and that it is typed."""
+    """What a package index shows: a description, rendered as there, with no link into the checkout; the classifier."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         found = email.message_from_bytes(archive.read(name))
-    prose = re.sub(r"^```.*?^```$|^ {4,}.*?$", "", str(found.get_payload()), flags=re.MULTILINE | re.DOTALL)
-    wrong = re.findall(r"\[[^\]]+\]\((?!https?://|#)[^)]*\)", prose)
-    if wrong or found["Description-Content-Type"] != "text/markdown":
+    shown = markdown.render(str(found.get_payload()))
+    wrong = re.findall(r'(?:href|src)="((?!https?:|#)[^"]*)"', shown or "")
+    if shown is None or wrong or found["Description-Content-Type"] != "text/markdown":
         raise SystemExit(f"check_wheel: {wheel.name}: its description is no Markdown, or leads nowhere: {wrong}")
     if "Typing :: Typed" not in found.get_all("Classifier", []):
         raise SystemExit(f"check_wheel: {wheel.name}: the classifier Typing :: Typed is missing")
