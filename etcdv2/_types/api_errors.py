@@ -48,6 +48,7 @@ class ApiError(EtcdError):
         self.code = code
         """etcd's error code, 0 where the answer has none (members, auth)."""
         self.message = message
+        """etcd's words for the error code, or those of the answer."""
         self.cause = cause
         """What the server adds, mostly a path. Its text is for people, not for programs."""
         self.index = index
@@ -55,6 +56,7 @@ class ApiError(EtcdError):
         self.status = status
         """HTTP status, 0 when found out locally."""
         self.endpoint = endpoint
+        """The URL of the endpoint that answered, "" when found out locally."""
 
     def __str__(self) -> str:
         cause = f": {shortened(self.cause)}" if self.cause else ""

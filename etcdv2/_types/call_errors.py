@@ -33,12 +33,15 @@ class Attempt(NamedTuple):
     """One try of a call at one endpoint, as errors list it."""
 
     endpoint: str
+    """Its URL."""
     phase: str
     """`pool`, `connect`, `send`, `wait` (for the answer to begin), `read`; `answer` when it came."""
     cause: str
+    """What went wrong, for people."""
     elapsed: float
     """Seconds."""
     status: int | None = None
+    """HTTP status, None where no answer began."""
 
     def __str__(self) -> str:
         where = "" if self.phase == "answer" else f"{self.phase}, "
@@ -58,6 +61,9 @@ class ClusterUnavailable(EtcdError):
     """No endpoint gave a usable answer, and no write was applied."""
 
     attempts: Sequence[Attempt]
+    """Every try, in order."""
+    reason: str
+    """The text without the tries."""
 
     def __init__(self, reason: str, attempts: Sequence[Attempt] = ()) -> None:
         super().__init__(reason)
@@ -92,9 +98,13 @@ class OutcomeUnknown(EtcdError):
     ) -> None:
         super().__init__(cause)
         self.call = call.masked()
+        """The write, with secrets masked: `keys.resolve` takes it from here."""
         self.endpoint = endpoint
+        """The URL of the endpoint that it was sent to."""
         self.cause = cause
+        """Why there is no answer, for people."""
         self.attempts = tuple(attempts)
+        """Every try of the call, in order."""
         self.index = index
         """The highest index of the store that the client had seen before: the write's is higher."""
         self.cluster_id = cluster_id
@@ -127,11 +137,15 @@ class UnexpectedAnswer(EtcdError):
     def __init__(self, reason: str, *, status: int, content_type: str, body: bytes, endpoint: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        """What is not as described."""
         self.status = status
+        """HTTP status."""
         self.content_type = content_type
+        """The header Content-Type, "" without one."""
         self.body = body[:512]
         """The first bytes, at most 512."""
         self.endpoint = endpoint
+        """The URL of the endpoint that answered."""
 
     def __str__(self) -> str:
         kind = shortened(self.content_type) or "no content type"
@@ -151,6 +165,7 @@ class V2ApiDisabled(EtcdError):
     ) -> None:
         super().__init__(tuple(endpoints), server_version)
         self.endpoints = tuple(endpoints)
+        """The URLs of all that were asked."""
         self.server_version = server_version
         """None where /version was not answered as etcd does."""
         self.peer_of = None if peer_of is None else tuple(peer_of)
@@ -197,8 +212,11 @@ class ClusterChanged(EtcdError):
     ) -> None:
         super().__init__(old, new, endpoint)
         self.old = old
+        """The X-Etcd-Cluster-Id of before."""
         self.new = new
+        """That of now; the same one where the store was put back."""
         self.endpoint = endpoint
+        """The URL of the endpoint that answered with it."""
         self.response = response
         """The answer, when a write was applied in the other cluster."""
         self.put_back = put_back
@@ -221,8 +239,11 @@ class StaleRead(EtcdError):
     def __init__(self, wanted: int, found: int, attempts: Sequence[Attempt] = ()) -> None:
         super().__init__(wanted, found)
         self.wanted = wanted
+        """The index of the store that this client has seen."""
         self.found = found
+        """The highest index that an endpoint answered with."""
         self.attempts = tuple(attempts)
+        """Every try, in order."""
 
     def __str__(self) -> str:
         return f"this client has seen index {self.wanted}, no endpoint is further than {self.found}" + _listed(

@@ -21,13 +21,17 @@ class Response:
     action: str
     """`get`, `set`, `create`, `update`, `compareAndSwap`, `delete` or `compareAndDelete`."""
     node: Node
+    """What was read, or is there now."""
     prev_node: Node | None
     """What was there before a set, update, compare-and-swap or deletion; None for nothing."""
     index: int
     """X-Etcd-Index: for a write the node's modified index; for a read, watch after it."""
     raft_index: int
+    """X-Raft-Index: how far the member's raft log was, which v3 moves as well."""
     raft_term: int
+    """X-Raft-Term: grows with each election."""
     cluster_id: str
+    """X-Etcd-Cluster-Id."""
 
     @property
     def value(self) -> str:
@@ -52,11 +56,15 @@ class Ack:
     """A write that succeeded without its nodes being sent back (no_value_on_success=True)."""
 
     action: str
+    """As that of a `Response`."""
     index: int
     """The new node's modified index."""
     raft_index: int
+    """X-Raft-Index: how far the member's raft log was, which v3 moves as well."""
     raft_term: int
+    """X-Raft-Term: grows with each election."""
     cluster_id: str
+    """X-Etcd-Cluster-Id."""
 
 
 @dataclass(frozen=True, slots=True)
