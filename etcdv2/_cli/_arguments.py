@@ -45,7 +45,7 @@ _HELP = {
     "cacert": ("F", "PEM file of the authorities to trust"),
     "cert": ("F", "PEM file of the client's certificate"),
     "key": ("F", "PEM file of its key"),
-    "timeout": ("S", "time for the whole command, as 5 (seconds), 500ms or 1m30s"),
+    "timeout": ("S", "time for the whole command, as 5 (seconds), 500ms or 1m30s; then code 10"),
     "connect_timeout": ("S", "time to connect to one member"),
     "discovery_srv": ("DOMAIN", "take the endpoints from DNS"),
     "discovery_srv_name": ("NAME", "of the service in DNS"),

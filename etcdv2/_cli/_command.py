@@ -13,6 +13,16 @@ def no_options(parser: argparse.ArgumentParser) -> None:
     """For a command that has the global flags only."""
 
 
+def always(options: Any) -> bool:
+    """For a command that goes on until it is ended."""
+    return True
+
+
+def never(options: Any) -> bool:
+    """For one that ends by itself."""
+    return False
+
+
 class Command(NamedTuple):
     """One command: its words, its flags, and what it does."""
 
@@ -29,5 +39,7 @@ class Command(NamedTuple):
     """What the help says behind the summary."""
     takes_command: bool = False
     """Whether a command to run follows behind `--`."""
-    bounded: bool = True
-    """Whether --timeout holds for the whole command; else for each request."""
+    endless: Callable[[Any], bool] = never
+    """Whether it goes on until it is ended, by its flags: then --timeout ends it, and no variable does."""
+    alarm: bool = False
+    """Whether --timeout ends it while it waits for something else than an answer, too: programs, locks, files."""

@@ -6,14 +6,17 @@ Owns the client's life. A client is made when a command first asks for it.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from etcdv2._cli._failures import UsageError
+from etcdv2._cli._failures import TimeOver, UsageError
 from etcdv2._cli._output import Output
 from etcdv2._cli._settings import ask_password, client_arguments, settings_from
 
@@ -32,7 +35,7 @@ class Context:
         output: Output,
         environ: Mapping[str, str],
         *,
-        bounded: bool,
+        endless: bool,
     ) -> None:
         self.options: Any = options
         self.words = words
@@ -45,22 +48,21 @@ class Context:
         self.last_endpoint = ""
         """Where the last answer came from."""
         self.settings = settings_from(options, environ)
-        self._limit = self.settings.total if bounded else None
+        self._limit = options.timeout if endless else self.settings.total
         self._ends: float | None = None
+        self._rings = False
 
     @cached_property
     def client(self) -> Client:
         """Made with the settings of flags and environment. Raises UsageError for what it refuses."""
-        # The time of the command begins when it can do something.
-        if self._limit is not None:
-            self._ends = time.monotonic() + self._limit
-
         # 1. A password is asked for only now, when the words are known to be right.
         settings = self.settings
         if settings.user is not None and settings.password is None:
-            settings.password = "***" if self.options.curl else ask_password(f"Password of {settings.user}: ")
+            with self.uncounted():
+                settings.password = "***" if self.options.curl else ask_password(f"Password of {settings.user}: ")
 
         # 2. The client.
+        self.begin()
         client = self.stack.enter_context(self._made())
         self._warn_by_name()
         if self.options.sync:
@@ -102,6 +104,41 @@ class Context:
         logger.addHandler(handler)
         self.stack.callback(logger.removeHandler, handler)
 
+    def begin(self) -> None:
+        """The time of the command begins when it can do something: what it takes to start is not counted."""
+        if self._limit is None or self._ends is not None:
+            return
+        self._ends = time.monotonic() + self._limit
+        if self._rings:
+            signal.setitimer(signal.ITIMER_REAL, self._limit)
+
+    @contextmanager
+    def uncounted(self) -> Generator[None, None, None]:
+        """What somebody types or edits in here takes none of the command's time."""
+        begun = time.monotonic()
+        yield
+        if self._ends is not None:
+            self._ends += time.monotonic() - begun
+
+    @contextmanager
+    def alarm(self) -> Generator[None, None, None]:
+        """Raises TimeOver in here once the command's time is over, whatever is waited for."""
+
+        def ring(number: int, frame: FrameType | None) -> None:
+            raise TimeOver(f"the {self._limit:g} s of --timeout are over")
+
+        if self._limit is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, ring)
+        self._rings = True
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            self._rings = False
+
     @property
     def timeout(self) -> Timeout:
         """For one request: not longer than what is left of the command's time."""
@@ -116,6 +153,12 @@ class Context:
     def left(self) -> float | None:
         """Seconds that the command may take yet; None for no limit."""
         return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    @property
+    def within(self) -> float | None:
+        """The same for what has to have some time."""
+        self.begin()
+        return None if self._ends is None else max(0.001, self._ends - time.monotonic())
 
     def verbose(self, text: str) -> None:
         """Said with -v only."""

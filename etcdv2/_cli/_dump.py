@@ -59,7 +59,7 @@ def _read(context: Context, root: str) -> Tree:
     options = context.options
     found = directories(context)
     if not found:
-        return read_tree(context.client, root, hidden=options.hidden or (), auth=options.auth)
+        return read_tree(context.client, root, hidden=options.hidden or (), auth=options.auth, timeout=context.within)
     if options.hidden:
         raise UsageError("--hidden is for a cluster: a data directory shows all hidden keys")
     newest = newest_of(context, found)
@@ -76,4 +76,5 @@ DUMP = Command(
     words=(0, 1),
     about="Write a directory (the root by default) with all below it as JSON lines: of the cluster, at one moment, or "
     "of a member's data directory, stopped or running, which shows hidden keys and exact bytes, too.",
+    alarm=True,
 )

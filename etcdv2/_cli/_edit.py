@@ -42,7 +42,8 @@ def edit(context: Context) -> int:
 
     text = _text(node, whole)
     path = _new_file(key, text, ".yaml" if whole else "")
-    run_editor(str(path), context.environ)
+    with context.uncounted():
+        run_editor(str(path), context.environ)
     after = path.read_text(encoding="utf-8")
     if after == text:
         path.unlink()

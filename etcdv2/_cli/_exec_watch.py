@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 from etcdv2._cli._arguments import count
-from etcdv2._cli._command import Command
+from etcdv2._cli._command import Command, always
 from etcdv2._cli._context import Context
 from etcdv2._cli._failures import Failed
 from etcdv2._cli._output import compact
@@ -144,7 +144,9 @@ EXEC_WATCH = Command(
     _options,
     words=(1, 1),
     about="Run CMD for each change of a key, with ETCD_WATCH_ACTION, _KEY, _VALUE, _MODIFIED_INDEX, _PREV_VALUE, _DIR "
-    "and _COUNT in its environment; with --debounce the changes are on its stdin as JSON, one a line.",
+    "and _COUNT in its environment; with --debounce the changes are on its stdin as JSON, one a line. "
+    "--timeout ends it, and CMD, with code 10.",
     takes_command=True,
-    bounded=False,
+    endless=always,
+    alarm=True,
 )

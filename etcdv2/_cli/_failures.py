@@ -36,6 +36,10 @@ class Failed(Exception):
         self.code = code
 
 
+class TimeOver(BaseException):
+    """The time of --timeout is over, while something was waited for that has no limit of its own."""
+
+
 class Shown(BaseException):
     """`--curl` has printed the request, which ends the command; no handler of errors takes it for a failure."""
 

@@ -163,6 +163,8 @@ HEALTH = Command(
     formats=LISTS,
     about="Ask each endpoint for its health (--sync: each member). Exit 0 where all are healthy, else 1. With "
     "--enable-v2 each question makes every member write an entry into its raft log, so do not ask often.",
+    endless=lambda options: options.watch is not None or options.forever,
+    alarm=True,
 )
 STATUS = Command(
     status,

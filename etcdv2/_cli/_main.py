@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from etcdv2._cli._failures import (
     TERMINATED,
     USAGE,
     Shown,
+    TimeOver,
     UsageError,
     exit_code,
     json_of,
@@ -31,6 +32,7 @@ from etcdv2._cli._failures import (
 )
 
 if TYPE_CHECKING:
+    from etcdv2._cli._command import Command
     from etcdv2._cli._context import Context
 
 
@@ -95,16 +97,23 @@ def _run(argv: list[str]) -> int:
 
     output = Output(form, os.environ, colours=not options.no_color)
     try:
-        context = Context(options, words, behind, output, os.environ, bounded=command.bounded)
+        context = Context(options, words, behind, output, os.environ, endless=command.endless(options))
     except UsageError as error:
         return _refuse(UsageError(str(error), error.hint or parser.hint))
-    return _carried_out(command.run, context, parser.hint)
+    return _carried_out(command, context, parser.hint)
 
 
-def _carried_out(run: Callable[[Any], int], context: Context, hint: str) -> int:
+def _carried_out(command: Command, context: Context, hint: str) -> int:
     try:
         with context.stack:
-            return run(context)
+            if not command.alarm:
+                return command.run(context)
+            with context.alarm():
+                return command.run(context)
+    except TimeOver as over:
+        from etcdv2 import DeadlineExceeded
+
+        return _failed(DeadlineExceeded(str(over)), context)
     except Shown:
         return OK
     except UsageError as error:

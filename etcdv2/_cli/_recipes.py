@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from etcdv2._cli._arguments import duration, ttl
-from etcdv2._cli._command import Command
+from etcdv2._cli._command import Command, always
 from etcdv2._cli._context import Context
 from etcdv2._cli._failures import LOCK_LOST, NO, OK, Failed, UsageError
 from etcdv2._cli._processes import Process
@@ -128,7 +128,7 @@ def elect(context: Context) -> int:
 def _listen(context: Context, election: Any) -> int:
     context.output.by_line = True
     with election.observe() as observer:
-        while observer.next(context.left):
+        while observer.next():
             leader: Leader | None = observer.leader
             if leader is None and not context.output.for_programs:
                 context.output.line("leader: none")
@@ -185,9 +185,11 @@ LOCK = Command(
     formats=("human", "json", "jsonl"),
     about="Hold a lock until Ctrl-C, or while CMD runs: CMD has ETCDV2_LOCK_TOKEN in its environment, which grows from "
     "holder to holder, and its exit code is that of the command. When the lock is lost CMD gets SIGTERM, after 5 "
-    "seconds SIGKILL, and the code is 20. SIGTERM, SIGHUP and Ctrl-C release the lock.",
+    "seconds SIGKILL, and the code is 20. SIGTERM, SIGHUP and Ctrl-C release the lock. Without --wait it is waited for "
+    "without end; --timeout is the time for all of it: then CMD is ended, the lock released, and the code is 10.",
     takes_command=True,
-    bounded=False,
+    endless=always,
+    alarm=True,
 )
 ELECT = Command(
     elect,
@@ -198,5 +200,6 @@ ELECT = Command(
     about="Stand for election with a VALUE of your own and lead until Ctrl-C, or while CMD runs. With -l print who "
     "leads, and each change. The rest is as for a lock.",
     takes_command=True,
-    bounded=False,
+    endless=always,
+    alarm=True,
 )

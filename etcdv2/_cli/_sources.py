@@ -34,6 +34,7 @@ def directories(context: Context) -> list[DataDirectory]:
     """Those of --data-dir. Raises UsageError."""
     from etcdv2.transfer import DataDirectory
 
+    context.begin()
     options = context.options
     if options.wal_dir is not None and len(options.data_dir or ()) != 1:
         raise UsageError("--wal-dir goes with one --data-dir")
@@ -64,16 +65,20 @@ def say_state(context: Context, state: MemberState) -> None:
         context.output.say(note)
 
 
-def tree_from(context: Context, source: str) -> Tree:
-    """A dump, `http://...` or `https://...`, `data-dir:PATH`. Raises Failed for a file that cannot be read."""
+def tree_from(context: Context, source: str, *, auth: bool = False) -> Tree:
+    """A dump, `http://...` or `https://...`, or `data-dir:PATH`, with users and roles where `auth` asks for them.
+
+    Raises Failed for a file that cannot be read.
+    """
     from etcdv2.transfer import DataDirectory, read_dump, read_tree
 
+    context.begin()
     if source.startswith(("http://", "https://")):
         with context.client_of(source) as client:
-            return read_tree(client, hidden=getattr(context.options, "hidden", None) or ())
+            return read_tree(client, hidden=getattr(context.options, "hidden", None) or (), timeout=context.within)
     try:
         if source.startswith("data-dir:"):
-            return DataDirectory(source.removeprefix("data-dir:")).tree()
+            return DataDirectory(source.removeprefix("data-dir:")).tree(auth=auth)
         return read_dump(source)
     except OSError as error:
         raise Failed(UNREADABLE, f"{source}: {error.strerror or error}") from None

@@ -72,8 +72,10 @@ def _name_and_password(context: Context) -> tuple[str, str]:
     if colon:
         warn("a password on the command line can be seen by everybody (ps); use --new-password-file")
         return name, password
-    typed = ask_password(f"New password of {name}: ", "--new-password-file")
-    if ask_password("Again: ", "--new-password-file") != typed:
+    with context.uncounted():
+        typed = ask_password(f"New password of {name}: ", "--new-password-file")
+        again = ask_password("Again: ", "--new-password-file")
+    if again != typed:
         raise UsageError("the two passwords differ: nothing was changed")
     return name, typed
 

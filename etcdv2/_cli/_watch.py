@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from etcdv2._cli._arguments import count, index
-from etcdv2._cli._command import Command
+from etcdv2._cli._command import Command, always
 from etcdv2._cli._context import Context
 from etcdv2._cli._failures import OK, Failed, UsageError
 from etcdv2._cli._nodes import node_document, walk
@@ -210,5 +210,6 @@ WATCH = Command(
     formats=("human", "value", "key", "json", "jsonl", "name"),
     about="Print each change of a key, for ever. A deleted directory above it is a change of it, too. Outages are "
     "endured. Where the server has forgotten changes, `resync` and the state are printed, and it goes on; where it has "
-    "forgotten what came after --after-index, the code is 11.",
+    "forgotten what came after --after-index, the code is 11. --timeout ends it with code 10.",
+    endless=always,
 )

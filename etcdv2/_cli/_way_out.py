@@ -14,7 +14,7 @@ from etcdv2._cli._sources import directories, directory_options
 
 if TYPE_CHECKING:
     from etcdv2._cli._output import Output
-    from etcdv2.transfer import ClusterCheck, DirectoryCheck, Purged
+    from etcdv2.transfer import ClusterCheck, DirectoryCheck, Purged, RequestCount
 
 GUIDE = (3, 5, 26)
 """etcd's guide asks for it before 3.6."""
@@ -31,7 +31,9 @@ def check(context: Context) -> int:
 
     found = directories(context)
     if not found:
-        return _print_cluster(context, check_cluster(context.client, observe=context.options.observe))
+        return _print_cluster(
+            context, check_cluster(context.client, observe=context.options.observe, timeout=context.within)
+        )
     results = [check_directory(directory) for directory in found]
     for result in results:
         if context.output.for_programs:
@@ -42,19 +44,25 @@ def check(context: Context) -> int:
 
 
 def _directory_document(found: DirectoryCheck) -> dict[str, Any]:
-    requests = {
-        method: {"count": one.count, "first": one.first, "last": one.last} for method, one in found.requests.items()
-    }
+    requests = {method: _requests_document(one) for method, one in found.requests.items()}
     return {
         "path": str(found.path),
+        "snapshot": None if found.snapshot is None else str(found.snapshot),
+        "etcd": found.etcd,
         "ready": found.ready,
         "readyForEarlier": found.ready_for_earlier,
+        "readyFor37": found.ready_for_3_7,
         "keys": list(found.keys),
         "hidden": list(found.hidden),
         "auth": found.auth,
         "authUsed": found.auth_used,
         "requests": requests,
+        "own": None if found.own is None else _requests_document(found.own),
     }
+
+
+def _requests_document(found: RequestCount) -> dict[str, int]:
+    return {"count": found.count, "first": found.first, "last": found.last}
 
 
 def _print_cluster(context: Context, found: ClusterCheck) -> int:
@@ -114,7 +122,7 @@ def purge_store(context: Context) -> int:
         raise UsageError("--out F is missing: what is deleted is dumped first (--no-dump goes without)")
 
     # 1. Which cluster: a dry run is of whichever answers.
-    hidden = _hidden_keys(options)
+    hidden, within = _hidden_keys(options), context.within
     if dry:
         context.client.keys.get("/", timeout=context.timeout)
         wanted = context.client.cluster_id
@@ -129,6 +137,7 @@ def purge_store(context: Context) -> int:
         auth=options.auth,
         dry_run=dry,
         observe=options.observe,
+        timeout=within,
     )
     _print_purged(output, found, "would delete" if dry else "deleted")
 
@@ -185,6 +194,7 @@ CHECK = Command(
     formats=("human", "json", "jsonl"),
     about="Whether etcd 3.6 would start: of the cluster what HTTP shows, or with --data-dir, on each member's host, "
     "all of it. Exit 0 where it is ready, 1 where not.",
+    alarm=True,
 )
 PURGE = Command(
     purge_store,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from etcdv2.transfer._text import as_etcd_shows, is_exact
 from etcdv2.transfer._tree import SECOND, DumpNode, Tree, same_text, sort_key
 
 
@@ -28,7 +29,7 @@ class Difference:
         if self.before is None or self.after is None:
             return f"{self.kind} {self.key}"
         if self.kind == "t":
-            return f"t {self.key} expires {_moment(self.before)} -> {_moment(self.after)}"
+            return f"t {self.key} expires {self.before.moment or 'never'} -> {self.after.moment or 'never'}"
         if self.kind == "i":
             return f"i {self.key} {_indexes(self.before)} -> {_indexes(self.after)}"
         return f"~ {self.key} {_value(self.before)} -> {_value(self.after)}"
@@ -41,9 +42,11 @@ def compare(before: Tree, after: Tree, *, indexes: bool = False, within: float =
         they are not. within: seconds that two moments of expiry may lie apart.
 
     Where a value may be damaged (`DumpNode.damaged`), it equals one of which etcd would show the same.
-    Keys are compared below each tree's own root.
+    So do keys. Keys are compared below each tree's own root.
     """
     first, second = _relative(before), _relative(after)
+    _pair(first, second)
+    _pair(second, first)
     for key in sorted(first.keys() | second.keys(), key=sort_key):
         one, other = first.get(key), second.get(key)
         if one is None or other is None:
@@ -61,6 +64,14 @@ def _relative(tree: Tree) -> dict[str, DumpNode]:
     return {node.key.removeprefix(prefix): node for node in tree}
 
 
+def _pair(exact: dict[str, DumpNode], shown: dict[str, DumpNode]) -> None:
+    """A key that is no UTF-8 is what etcd shows of it, where only the other tree has that."""
+    for key in [key for key in exact if not is_exact(key) and key not in shown]:
+        image = as_etcd_shows(key)
+        if image in shown and image not in exact:
+            shown[key] = shown.pop(image)
+
+
 def _same_moment(one: DumpNode, other: DumpNode, within: float) -> bool:
     if one.expires_at is None or other.expires_at is None:
         return one.expires_at == other.expires_at
@@ -69,10 +80,6 @@ def _same_moment(one: DumpNode, other: DumpNode, within: float) -> bool:
 
 def _value(node: DumpNode) -> str:
     return "a directory" if node.value is None else f'"{node.value}"'
-
-
-def _moment(node: DumpNode) -> str:
-    return "never" if node.expires_at is None else f"{node.expires_at / SECOND:.0f}"
 
 
 def _indexes(node: DumpNode) -> str:

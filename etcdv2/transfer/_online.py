@@ -49,10 +49,11 @@ def _nodes(node: Node, *, whole: bool) -> Iterator[DumpNode]:
             continue
         value = None if one.dir else one.value or ""
         damaged = REPLACEMENT in one.key or REPLACEMENT in (value or "")
-        yield DumpNode(one.key, value, one.created_index, one.modified_index, _nanoseconds(one.expiration), damaged)
+        yield DumpNode(one.key, value, one.created_index, one.modified_index, nanoseconds(one.expiration), damaged)
 
 
-def _nanoseconds(moment: dt.datetime | None) -> int | None:
+def nanoseconds(moment: dt.datetime | None) -> int | None:
+    """Since 1970."""
     if moment is None:
         return None
     since = moment - _EPOCH

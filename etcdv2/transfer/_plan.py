@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from etcdv2.transfer._errors import TransferError
-from etcdv2.transfer._text import is_exact
 from etcdv2.transfer._tree import SECOND, DumpNode, Tree, same_text, sort_key
 
 If = Literal["absent", "changed", "always"]
 TTL = Literal["remaining", "original", "drop"]
-Reason = Literal["exists", "equal", "expired", "not UTF-8"]
+Reason = Literal["exists", "equal", "expired", "not UTF-8", "elsewhere"]
 CLOSE = 2.0
 """Seconds that two moments of expiry may lie apart and count as one."""
 
@@ -45,10 +44,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A node that is not written, and why."""
+    """A node that is left as it is, and why."""
 
     key: str
     reason: Reason
+    """`exists`: only `always` would replace it. `equal`. `expired` before it was written. `elsewhere`: not below
+    what was to be stripped. `not UTF-8`: there, and not wanted, but HTTP does not show by which name to delete it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,18 @@ def moved(tree: Tree, *, root: str | None = None) -> Tree:
         key = after + node.key[len(before) :]
         nodes[key] = DumpNode(key, node.value, node.created_index, node.modified_index, node.expires_at, node.damaged)
     return Tree(nodes, after or "/", tree.index, tree.made, tree.hidden, tree.source, tree.auth, tree.auth_enabled)
+
+
+def below(tree: Tree, strip: str | None) -> tuple[Tree, tuple[Skipped, ...]]:
+    """What is below `strip`, as a tree that has its keys from there on; and what is not."""
+    top = "" if strip is None else "/" + strip.strip("/")
+    if strip is None or top == "/":
+        return tree, ()
+    inside = {node.key: node for node in tree if node.key.startswith(f"{top}/")}
+    above = {top[:at] for at in range(1, len(top) + 1) if top[at : at + 1] in ("", "/")}
+    skipped = tuple(Skipped(node.key, "elsewhere") for node in tree if node.key not in inside | dict.fromkeys(above))
+    found = Tree(inside, top, tree.index, tree.made, tree.hidden, tree.source, tree.auth, tree.auth_enabled)
+    return moved(found, root="/"), skipped
 
 
 def plan(wanted: Tree, there: Tree, *, if_: If, ttl: TTL, prune: bool, now: int) -> Plan:
@@ -106,9 +120,7 @@ def plan(wanted: Tree, there: Tree, *, if_: If, ttl: TTL, prune: bool, now: int)
 def _left_out(
     node: DumpNode, found: DumpNode | None, if_: If, seconds: int | None, ttl: TTL, now: int
 ) -> Reason | None:
-    # 1. What cannot be written at all.
-    if not is_exact(node.key):
-        return "not UTF-8"
+    # 1. What is over.
     if ttl == "remaining" and seconds is not None and seconds < 1:
         return "expired"
 

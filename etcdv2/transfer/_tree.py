@@ -5,6 +5,7 @@ Owns the one form in which such trees are written and compared, and how a store 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,13 @@ class DumpNode:
     @property
     def dir(self) -> bool:
         return self.value is None
+
+    @property
+    def moment(self) -> str | None:
+        """When it expires, as "2026-11-25T23:05:31Z"; None for what does not expire."""
+        if self.expires_at is None:
+            return None
+        return dt.datetime.fromtimestamp(self.expires_at // SECOND, dt.UTC).isoformat().replace("+00:00", "Z")
 
     def ttl(self, now: int) -> int | None:
         """Seconds left at `now` (nanoseconds since 1970), rounded up; None for what does not expire."""

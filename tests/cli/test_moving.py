@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +97,11 @@ def test_check_and_purge(source: Server, tmp_path: Path) -> None:
     ran = old("check", "--data-dir", str(source.data_dir))
     assert ran.code == 1
     assert "etcd 3.6 would panic" in ran.out
+    found = json.loads(old("check", "--data-dir", str(source.data_dir), "-o", "json").out)
+    assert (found["ready"], found["readyFor37"], found["snapshot"]) == (False, False, None)
+    assert found["etcd"].rpartition(".")[0] == source.version.rpartition(".")[0]
+    assert found["own"]["first"] <= found["own"]["last"]
+    assert set(found["requests"]["PUT"]) == {"count", "first", "last"}
 
     ran = old("purge", "--observe", "0.1", "--hidden", "/_hid")
     assert ran.code == 0
@@ -112,6 +119,54 @@ def test_check_and_purge(source: Server, tmp_path: Path) -> None:
     assert old.out("ls") == ""
     assert old("exists", "/_hid").code == 1
     assert '"/_hid/x"' in kept.read_text()
+
+
+def test_users_and_roles_are_left_out_with_the_commands_that_make_them(
+    source: Server, cli: CommandLine, tmp_path: Path
+) -> None:
+    """Never silently; and what the commands make is what the dump has."""
+    old, file = CommandLine(source.url), str(tmp_path / "dump.jsonl")
+    with Client(source.url) as client:
+        client.auth.roles.create("r 1", read=["/app/*", "/both"], write=["/both"])
+        client.auth.users.grant("alice", "r 1")
+    old.out("dump", "--auth", "--out", file)
+    ran = cli("load", file)
+    assert (ran.code, ran.out) == (0, "")
+    said = [line.removeprefix("etcdv2: ") for line in ran.err.splitlines()]
+    assert said[0].startswith("left out: users and roles. ")
+    commands = [line.removeprefix("  ") for line in said if line.startswith("  ")]
+    assert commands == [
+        "etcdv2 role add 'r 1'",
+        "etcdv2 role grant 'r 1' --path '/app/*' --read",
+        "etcdv2 role grant 'r 1' --path /both --rw",
+        "etcdv2 user add alice --roles 'r 1'",
+    ]
+    for command in commands:
+        more = ["--new-password-file", "-"] if " user " in command else []
+        assert cli(*shlex.split(command)[1:], *more, stdin="pw\n").code == 0
+    for words in (["role", "get", "r 1"], ["user", "get", "alice"]):
+        assert cli.out(*words) == old.out(*words)
+
+    skipped = [json.loads(line) for line in cli.out("load", file, "-o", "jsonl").splitlines()]
+    assert {"action": "skip", "user": "alice", "reason": "auth"} in skipped
+
+
+def test_a_part_is_loaded_and_the_rest_is_counted(source: Server, cli: CommandLine, tmp_path: Path) -> None:
+    file = str(tmp_path / "dump.jsonl")
+    CommandLine(source.url).out("dump", "--out", file)
+    ran = cli("load", file, "--strip", "/app", "--root", "/x")
+    assert ran.err.splitlines() == [
+        "etcdv2: left out: 2 keys and directories are not below /app",
+        "etcdv2: 2 done, 2 left as they are, 0 raced",
+    ]
+    assert cli.out("ls", "-r") == "/x\n/x/a\n/x/b\n"
+
+
+def test_a_difference_of_expiry_says_when(source: Server, cli: CommandLine) -> None:
+    assert cli("load", source.url, "--ttl", "drop").code == 0
+    assert re.fullmatch(r"t /session expires 20\d\d-[0-9T:-]+Z -> never\n", cli("diff", source.url, cli.url).out)
+    found = json.loads(cli("diff", source.url, cli.url, "-o", "jsonl").out)
+    assert (found["kind"], found["before"][-1], found["after"]) == ("t", "Z", None)
 
 
 def test_backup_points_to_what_there_is(cli: CommandLine) -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from etcdv2._cli._arguments import Arguments, parse
+from etcdv2._cli._commands import command_named
+from etcdv2._cli._context import Context
+from etcdv2._cli._output import Output
 from etcdv2.testing import Server
 from tests.cli.running import CommandLine, Ran, run
 
@@ -303,3 +307,48 @@ def test_exists_answers_by_its_code_alone(cli: CommandLine) -> None:
     assert cli("exists", "/a") == Ran(0, "", "")
     assert cli("exists", "/b") == Ran(1, "", "")
     assert run(["-e", NOBODY, "exists", "/b"], environ={}).code == 8
+
+
+# --- the time of a command -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["watch", "/a"],
+        ["exec-watch", "/a", "--", "sleep", "100"],
+        ["lock", "/locks/held"],
+        ["lock", "/locks/free"],
+        ["lock", "/locks/free", "--", "sleep", "100"],
+        ["elect", "/leader", "me"],
+        ["elect", "-l", "/leader"],
+        ["health", "--watch", "100"],
+        ["check", "--observe", "100"],
+        ["purge", "--observe", "100"],
+    ],
+)
+def test_the_time_is_that_of_the_whole_command(cli: CommandLine, words: list[str]) -> None:
+    cli.out("mk", "/locks/held/somebody-0000000000000001", "x")
+    ran = cli("--timeout", "700ms", *words)
+    assert ran.code == 10
+    assert len(ran.err.splitlines()) == 1
+    assert "/locks/free/" not in cli.out("ls", "-r", "/locks")
+
+
+def test_a_variable_ends_no_command_that_goes_on_without_end() -> None:
+    """etcdctl's is the time of a request, and who has set it wants his programs under a lock to go on."""
+    environ = {"ETCDCTL_TOTAL_TIMEOUT": "5s"}
+    for name, flags, ends in (
+        ("get", [], True),
+        ("watch", [], False),
+        ("lock", [], False),
+        ("lock", ["--timeout", "3"], True),
+        ("health", [], True),
+        ("health", ["--watch", "1"], False),
+    ):
+        command = command_named(name)
+        options, words, behind = parse(Arguments(name, command), flags)
+        output = Output("human", {}, colours=False)
+        context = Context(options, words, behind, output, environ, endless=command.endless(options))
+        assert (context.within is not None) == ends, name
+        assert context.settings.total == (3 if "--timeout" in flags else 5)

@@ -21,7 +21,7 @@ complete etcdv2 \
         'c/--if=/(absent changed always)/' \
         'c/--ttl=/(remaining original drop)/' \
         'c/--hidden-from=/f/' \
-        'c/--/(after-index all-entries auth cacert cert client concurrency connect-timeout count curl data-dir debounce default dir discovery-srv discovery-srv-name dry-run endpoints exit force forever help hidden hidden-from if in-order indexes initial insecure-discovery insecure-skip-tls-verify keep keep-ttl key keys-only level listen long new-password-file no-color no-crc no-dump observe out output overlap parents password-file path prev-index prev-value prune quiet quorum raw read readwrite recursive replace replace-file resume roles root rw secrets snapshot sort swap-with-index swap-with-value sync timeout ttl user values verbose wait wal-dir watch with-index with-value write yes-delete-everything-of)/' \
+        'c/--/(after-index all-entries auth cacert cert client concurrency connect-timeout count curl data-dir debounce default dir discovery-srv discovery-srv-name dry-run endpoints exit force forever help hidden hidden-from if in-order indexes initial insecure-discovery insecure-skip-tls-verify keep keep-ttl key keys-only level listen long new-password-file no-color no-crc no-dump observe out output overlap parents password-file path prev-index prev-value prune quiet quorum raw read readwrite recursive replace replace-file resume roles root rw secrets snapshot sort strip swap-with-index swap-with-value sync timeout ttl user values verbose wait wal-dir watch with-index with-value write yes-delete-everything-of)/' \
         'c/-/(- D L e f h l n o p q r u v)/' \
         'n/--password-file/f/' \
         'n/--cacert/f/' \

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 from etcdv2 import AsyncClient, Unauthorized
 from etcdv2._runtime.primitives import async_sleep
-from etcdv2.transfer._async.online import async_read_tree
+from etcdv2.transfer._async.online import async_tree_within
 from etcdv2.transfer._check import ClusterCheck
+from etcdv2.transfer._limit import Limit
 
 
-async def async_check_cluster(client: AsyncClient, *, observe: float = 2.0) -> ClusterCheck:
-    """Look at a cluster over HTTP, for `observe` seconds. Raises the errors of a call."""
-    version = (await client.version()).etcdserver
-    before = await async_read_tree(client)
-    await async_sleep(observe)
-    after = await async_read_tree(client)
+async def async_check_cluster(
+    client: AsyncClient, *, observe: float = 2.0, timeout: float | None = None
+) -> ClusterCheck:
+    """Look at a cluster over HTTP, for `observe` seconds. timeout: seconds for all of it, as of `read_tree`.
+
+    Raises DeadlineExceeded, and the errors of a call.
+    """
+    limit = Limit(timeout)
+    version = (await client.version(**limit.call())).etcdserver
+    before = await async_tree_within(client, "/", (), False, limit)
+    await async_sleep(limit.cut(observe))
+    after = await async_tree_within(client, "/", (), False, limit)
 
     used: bool | None = None
     try:
-        used = bool(await client.auth.users.list())
-        used = used or any(role.role != "root" for role in await client.auth.roles.list())
+        used = bool(await client.auth.users.list(**limit.call()))
+        used = used or any(role.role != "root" for role in await client.auth.roles.list(**limit.call()))
     except Unauthorized:
         used = None
     expiring = sum(node.expires_at is not None for node in after)

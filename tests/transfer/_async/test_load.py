@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from etcdv2 import AsyncClient, NotFile
+from etcdv2 import AsyncClient, DeadlineExceeded, NotFile
 from etcdv2.testing import Server
 from etcdv2.transfer import DumpNode, Loaded, TransferError, Tree, async_load, async_read_tree, compare
 from etcdv2.transfer._async.load import async_do_step
+from etcdv2.transfer._limit import Limit
 from etcdv2.transfer._load import ttl_of
-from etcdv2.transfer._plan import Step, moved, plan
+from etcdv2.transfer._plan import Step, below, moved, plan
 from etcdv2.transfer._tree import tree_from
 from tests.tools.waiting import PATIENT
 
 SECOND = 1_000_000_000
+ALWAYS = Limit(None)
 NOW = 1_764_158_400 * SECOND
 
 
@@ -50,16 +53,16 @@ async def client(etcd: Server) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(etcd.url, timeout=PATIENT) as client:
         await client.keys.delete("/_root", missing_ok=True)
         yield client
+        await client.raw.send("DELETE", "/v2/keys/odd%FF", query=[("recursive", "true")])  # no listing has its name
 
 
 async def test_a_loaded_tree_is_equal_and_loading_again_does_nothing(client: AsyncClient) -> None:
     seen: list[tuple[int, int]] = []
     loaded = await async_load(client, WANTED, progress=lambda done, total: seen.append((done, total)))
-    assert [(one.key, one.reason) for one in loaded.skipped] == [("/odd\udcff", "not UTF-8")]
-    assert loaded.raced == ()
-    assert seen == [(number, 8) for number in range(1, 9)]
+    assert (loaded.skipped, loaded.raced) == ((), ())
+    assert seen == [(number, 9) for number in range(1, 10)]
     there = await async_read_tree(client, hidden=HIDDEN)
-    assert [str(one) for one in compare(WANTED, there)] == ["- /odd\udcff"]
+    assert [str(one) for one in compare(WANTED, there)] == []
 
     again = await async_load(client, WANTED, if_="changed")
     assert (again.done, again.raced) == ((), ())
@@ -79,7 +82,7 @@ async def test_what_is_there_is_overwritten_only_where_that_is_asked_for(client:
     assert (await client.keys.get("/app/empty")).value == "a file"
 
     await async_load(client, WANTED, if_="always")
-    assert [str(one) for one in compare(WANTED, await async_read_tree(client, hidden=HIDDEN))] == ["- /odd\udcff"]
+    assert [str(one) for one in compare(WANTED, await async_read_tree(client, hidden=HIDDEN))] == []
 
 
 async def test_a_dry_run_says_what_would_be_done_and_does_nothing(client: AsyncClient) -> None:
@@ -131,24 +134,24 @@ async def test_a_load_that_was_interrupted_goes_on_where_it_was(
 
 async def test_somebody_who_was_faster_is_left_as_he_is(client: AsyncClient) -> None:
     index = (await client.keys.set("/a", "his")).index
-    assert not await async_do_step(client, Step("set", "/a", "mine"))
-    assert not await async_do_step(client, Step("set", "/a", "mine", prev_index=index - 1))
-    assert not await async_do_step(client, Step("delete", "/a", prev_index=index - 1))
+    assert not await async_do_step(client, Step("set", "/a", "mine"), ALWAYS)
+    assert not await async_do_step(client, Step("set", "/a", "mine", prev_index=index - 1), ALWAYS)
+    assert not await async_do_step(client, Step("delete", "/a", prev_index=index - 1), ALWAYS)
     assert (await client.keys.get("/a")).value == "his"
-    assert not await async_do_step(client, Step("set", "/a", "\udcff"))
-    assert not await async_do_step(client, Step("set", "/a", "\udcff", prev_index=index - 1))
-    assert await async_do_step(client, Step("delete", "/a", prev_index=index))
-    assert await async_do_step(client, Step("set", "/a", "\udcff", 1000))
+    assert not await async_do_step(client, Step("set", "/a", "\udcff"), ALWAYS)
+    assert not await async_do_step(client, Step("set", "/a", "\udcff", prev_index=index - 1), ALWAYS)
+    assert await async_do_step(client, Step("delete", "/a", prev_index=index), ALWAYS)
+    assert await async_do_step(client, Step("set", "/a", "\udcff", 1000), ALWAYS)
     made = (await client.keys.get("/a")).node
     assert (made.value, made.ttl is not None) == ("\ufffd", True)
-    assert await async_do_step(client, Step("set", "/a", "\udcfe", prev_index=made.modified_index))
-    assert await async_do_step(client, Step("set", "/a", "\udcff", unconditional=True))
-    assert await async_do_step(client, Step("delete", "/a"))
+    assert await async_do_step(client, Step("set", "/a", "\udcfe", prev_index=made.modified_index), ALWAYS)
+    assert await async_do_step(client, Step("set", "/a", "\udcff", unconditional=True), ALWAYS)
+    assert await async_do_step(client, Step("delete", "/a"), ALWAYS)
     await client.keys.make_dir("/a")
     with pytest.raises(NotFile):
-        await async_do_step(client, Step("set", "/a", "\udcff", unconditional=True))
+        await async_do_step(client, Step("set", "/a", "\udcff", unconditional=True), ALWAYS)
     await client.keys.remove_dir("/a")
-    assert not await async_do_step(client, Step("set", "/a", "mine", prev_index=index))
+    assert not await async_do_step(client, Step("set", "/a", "mine", prev_index=index), ALWAYS)
 
 
 async def test_times_to_live(client: AsyncClient) -> None:
@@ -187,7 +190,7 @@ def test_below_a_file_that_stays_nothing_is_written() -> None:
     there = tree(DumpNode("/app", "a file", 5, 5))
     for if_ in ("absent", "changed"):
         found = plan(WANTED, there, if_=if_, ttl="drop", prune=False, now=NOW)
-        assert [step.key for step in found.steps] == ["/_root", "/bin"]
+        assert [step.key for step in found.steps] == ["/_root", "/bin", "/odd\udcff"]
     assert [str(step) for step in plan(WANTED, there, if_="always", ttl="drop", prune=False, now=NOW).steps][:3] == [
         "set /_root",
         "delete /app",
@@ -212,16 +215,81 @@ async def test_a_load_takes_as_long_as_it_takes_and_moments_of_expiry_stay(clien
     moment = time.time_ns() + 1000 * SECOND
     step = Step("set", "/late", "x", 2000, expires_at=moment)
     assert ttl_of(step, moment - 400 * SECOND - 1) == 401
-    assert await async_do_step(client, step)
+    assert await async_do_step(client, step, ALWAYS)
     ttl = (await client.keys.get("/late")).node.ttl
     assert ttl is not None
     assert 900 < ttl <= 1001
 
     # What has expired between the plan and its turn is not written.
-    assert await async_do_step(client, Step("set", "/over", "x", 2000, expires_at=1)) is None
+    assert await async_do_step(client, Step("set", "/over", "x", 2000, expires_at=1), ALWAYS) is None
     assert not await client.keys.exists("/over")
 
 
 async def test_a_concurrency_of_none_is_refused(client: AsyncClient) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         await async_load(client, WANTED, concurrency=0)
+
+
+async def test_keys_that_are_no_utf_8_are_written_and_found_by_their_bytes(client: AsyncClient) -> None:
+    """HTTP takes any bytes in a path; only its listings show U+FFFD for them."""
+    odd = tree(
+        DumpNode("/odd\udcff", None),
+        DumpNode("/odd\udcff/a", "1"),
+        DumpNode("/odd\udcff/b\udcfe", "2", expires_at=time.time_ns() + 1000 * SECOND),
+        DumpNode("/odd\ufffd", "a name that has this letter"),
+    )
+    assert len((await async_load(client, odd)).done) == 4
+    assert (await client.keys.get("/odd\ufffd")).value == "a name that has this letter"
+
+    # They are known again, each by its bytes, and only what differs is written.
+    assert (await async_load(client, odd, if_="changed")).done == ()
+    changed = tree(*{**odd.nodes, "/odd\udcff/a": DumpNode("/odd\udcff/a", "one")}.values())
+    assert keys_of(await async_load(client, changed)) == []
+    assert keys_of(await async_load(client, changed, if_="changed")) == ["/odd\udcff/a"]
+    assert {one.reason for one in (await async_load(client, odd)).skipped} == {"exists", "equal"}
+
+    # A key where a directory is wanted, and the reverse.
+    other = tree(DumpNode("/odd\udcff", "a key"))
+    assert (await async_load(client, other, if_="changed")).done == ()
+    assert [str(one) for one in (await async_load(client, other, if_="always")).done] == [
+        "delete-dir /odd\udcff",
+        "set /odd\udcff",
+    ]
+    assert keys_of(await async_load(client, odd, if_="always"))[:2] == ["/odd\udcff", "/odd\udcff"]
+
+    # What HTTP cannot name is not deleted, and that is said; what is known by the tree is not taken for it.
+    pruned = await async_load(client, tree(odd.nodes["/odd\udcff"]), if_="changed", prune=True)
+    assert ("/odd\ufffd/a", "not UTF-8") in [(one.key, one.reason) for one in pruned.skipped]
+    assert pruned.raced == ()
+
+
+async def test_a_part_of_a_tree_is_loaded_elsewhere(client: AsyncClient) -> None:
+    whole = tree(*(DumpNode(key, None if key == "/app" else "1") for key in ("/app", "/app/a", "/apple", "/b")))
+    found = await async_load(client, whole, strip="/app", root="/x")
+    assert [str(step) for step in found.done] == ["set /x/a"]
+    assert [(one.key, one.reason) for one in found.skipped] == [("/apple", "elsewhere"), ("/b", "elsewhere")]
+    assert keys_of(await async_load(client, whole, strip="app")) == ["/a"]
+    assert below(whole, "/")[0] is below(whole, None)[0] is whole
+
+
+async def test_a_limit_holds_for_all_calls_together(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written before it is over stays; loaded again, it goes on."""
+    many = tree(*(DumpNode(f"/many/{number:03d}", str(number)) for number in range(100)))
+
+    def over(done: int, total: int) -> None:
+        if done == 3:
+            monkeypatch.setattr("etcdv2.transfer._limit.time", SimpleNamespace(monotonic=lambda: float("inf")))
+
+    with pytest.raises(DeadlineExceeded, match="the 600 s for all of it are over"):
+        await async_load(client, many, concurrency=1, progress=over, timeout=600)
+    monkeypatch.undo()
+    assert len(await async_read_tree(client, "/many")) == 3
+    assert (await async_load(client, many, timeout=PATIENT.total)).raced == ()
+    with pytest.raises(ValueError, match="more than 0"):
+        await async_load(client, many, timeout=0)
+
+    limit = Limit(1e-9)
+    with pytest.raises(DeadlineExceeded, match="are over"):
+        limit.call()
+    assert (Limit(None).call(), Limit(None).cut(3)) == ({}, 3)
+    assert Limit(100).cut(1000) <= 100
