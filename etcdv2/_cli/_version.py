@@ -14,7 +14,7 @@ def _options(parser: ArgumentParser) -> None:
 
 
 def version(context: Context) -> int:
-    from etcdv2 import V2ApiDisabled, __version__
+    from etcdv2 import __version__
 
     output = context.output
     if context.options.client:
@@ -23,6 +23,8 @@ def version(context: Context) -> int:
         else:
             output.line(f"etcdv2 {__version__}")
         return OK
+
+    from etcdv2 import V2ApiDisabled
 
     try:
         found = context.client.version(timeout=context.timeout)

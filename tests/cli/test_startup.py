@@ -25,9 +25,12 @@ NOT_FOR_A_GET = {
 NOT_FOR_HELP = {"pydantic", "etcdv2_api", "etcdv2._types.api_errors", "etcdv2._sync.client", "ssl", "dataclasses"}
 
 
-def imported(url: str, *words: str) -> set[str]:
+RUN = "import sys; from etcdv2._cli import main; assert main() == 0"
+
+
+def imported(url: str, *words: str, code: str = RUN) -> set[str]:
     """The modules that a run with stdout on a pipe has imported."""
-    code = "import sys; from etcdv2._cli import main; code = main(); print(*sys.modules, file=sys.stderr); exit(code)"
+    code += "\nprint(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code, *words], check=True, capture_output=True, text=True, env=process_environment(url)
     )
@@ -39,6 +42,11 @@ def test_get_into_a_pipe_imports_only_what_it_needs(etcd: Server) -> None:
     with etcdv2.Client(etcd.url) as client:
         client.keys.set("/a", "1")
     modules = imported(etcd.url, "get", "/a")
+    code = "import etcdv2, os, sys\nwith etcdv2.Client(os.environ['ETCDV2_ENDPOINTS']) as client: client.keys.get('/a')"
+    without = imported(etcd.url, code=code)
+    assert {name for name in modules - without if not name.startswith("etcdv2._cli")} <= {
+        *("argparse", "gettext", "signal", "locale", "textwrap", "shutil")
+    }
     assert "etcdv2._sync.client" in modules
     assert modules & NOT_FOR_A_GET == set()
     ours = {name.removeprefix("etcdv2._cli._") for name in modules if name.startswith("etcdv2._cli.")}
@@ -46,8 +54,9 @@ def test_get_into_a_pipe_imports_only_what_it_needs(etcd: Server) -> None:
     assert ours == shared | {"reading"}
 
 
-def test_help_does_without_the_library() -> None:
-    modules = imported("http://127.0.0.1:1", "--help")
+@pytest.mark.parametrize("words", [["--help"], ["get", "--help"], ["--version"], ["completion", "bash"]])
+def test_help_does_without_the_library(words: list[str]) -> None:
+    modules = imported("http://127.0.0.1:1", *words)
     assert modules & (NOT_FOR_HELP | NOT_FOR_A_GET) == set()
 
 
