@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.cli.running import CommandLine, Ran
+from tests.cli.running import CommandLine
 from tests.cli.transcripts import words_of
 
 REASONS = {
@@ -54,6 +54,14 @@ REASONS = {
     "roles-are-checked": "names of roles are split at commas, and have to be those of roles",
     "unauthorized": "unauthorized is code 7",
     "recursive": "what goes recursively is asked for with a slash behind it, which a pattern like /app/* permits",
+    "for-ever": "a watch goes on for ever; -n 1 ends it after one event",
+    "watch-lines": "a line says action, key, value, what it was, and the index; JSON is one document a line",
+    "cut-off": "what a signal ended says so by its code",
+    "directories": "changes of directories are shown, too, and those of the parent",
+    "time": "--timeout is the time of the whole command",
+    "exec-more": "three more variables: _PREV_VALUE, _DIR and _COUNT",
+    "exec-dashes": "CMD stands behind --: etcdctl takes the last word for the key, and waits for ever",
+    "exec-missing": "the codes of a shell: 127 for what is not there",
     "help": "the help reads otherwise",
 }
 
@@ -66,9 +74,24 @@ class Row:
     theirs: tuple[int, str]
     ours: tuple[int, str]
     reason: str
+    around: tuple[str, ...] = ()
+    """Of one that waits for events: `< words` are done before, `> words` meanwhile, `! TERM` ends it."""
+
+    @property
+    def before(self) -> list[str]:
+        return [line[2:] for line in self.around if line[0] == "<"]
+
+    @property
+    def live(self) -> list[str]:
+        return [line[2:] for line in self.around if line[0] == ">"]
+
+    @property
+    def end(self) -> str:
+        """The signal that ends it."""
+        return "".join(line[2:] for line in self.around if line[0] == "!") or "INT"
 
     def __str__(self) -> str:
-        lines = [f"$ {self.command}", f"etcdctl {self.theirs[0]} {self.theirs[1]!r}"]
+        lines = [f"$ {self.command}", *self.around, f"etcdctl {self.theirs[0]} {self.theirs[1]!r}"]
         lines.append(f"etcdv2 {self.ours[0]} {self.ours[1]!r}")
         return "\n".join([*lines, *([f"because {self.reason}"] if self.reason else [])])
 
@@ -79,10 +102,11 @@ def rows(text: str) -> Iterator[Row]:
         lines = [line for line in block.splitlines() if line and not line.startswith("#")]
         if not lines:
             continue
-        found = dict(line.split(" ", 1) for line in lines)
+        around = tuple(line for line in lines if line[0] in "<>!")
+        found = dict(line.split(" ", 1) for line in lines if line not in around)
         codes = [found[name].split(" ", 1) for name in ("etcdctl", "etcdv2")]
         theirs, ours = ((int(code), ast.literal_eval(out)) for code, out in codes)
-        yield Row(found["$"], theirs, ours, found.get("because", ""))
+        yield Row(found["$"], theirs, ours, found.get("because", ""), around)
 
 
 def carry_out(cli: CommandLine, command: str) -> tuple[int, str]:
@@ -92,21 +116,24 @@ def carry_out(cli: CommandLine, command: str) -> tuple[int, str]:
     environ = {name: value.replace("http://URL", cli.url) for name, value in environ.items()}
     if any(name.endswith(("ENDPOINTS", "ENDPOINT", "PEERS")) for name in environ):
         environ.setdefault("ETCDV2_ENDPOINTS", "")
-    return _same(cli(*words, stdin=stdin, **environ), cli)
+    ran = cli(*words, stdin=stdin, **environ)
+    return ran.code, same(ran.out, cli)
 
 
-def _same(ran: Ran, cli: CommandLine) -> tuple[int, str]:
-    text = ran.out.replace(cli.url, "http://URL")
+def same(text: str, cli: CommandLine) -> str:
+    """Without what differs from run to run."""
+    text = text.replace(cli.url, "http://URL")
     for pattern, by in (
         (r'"(index|modifiedIndex|createdIndex)":\d+', r'"\1":N'),
         (r'"expiration":"[^"]*"', '"expiration":"M"'),
         (r'"ttl":\d+', '"ttl":N'),
         (r"in \d+ s\b", "in N s"),
-        (r"\(index \d+\)", "(index N)"),
+        (r"\b(index) \d+\)", r"\1 N)"),
+        (r"(MODIFIED_INDEX=)\d+", r"\1N"),
         (r"http://127\.0\.0\.1:\d{3,}", "http://OTHER"),
         (r"/0{8}\d+", "/N"),
         (r"\b[0-9a-f]{15,16}\b", "ID"),
         (r"  3\.\d+\.\d+ *  ", "  V  "),
     ):
         text = re.sub(pattern, by, text)
-    return ran.code, text
+    return text
