@@ -52,6 +52,7 @@ class Runner:
         overlap = self._context.options.overlap
         if self._process is not None:
             if overlap == "skip" and self._process.running:
+                self._context.verbose(f"{self._words[0]} still runs: index {events[-1].index} is left out")
                 return
             if overlap == "restart" and self._process.running:
                 self._process.end()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etcdv2._cli._command import Command
 from etcdv2._cli._context import Context
-from etcdv2._cli._failures import NOT_FOUND, OK, Failed, UsageError
+from etcdv2._cli._failures import EXISTS, NOT_FOUND, OK, Failed, UsageError
 from etcdv2._cli._output import table
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def member_add(context: Context) -> int:
     """Prints what the new member is to be started with."""
     name, urls = context.words[0], _urls(context.words[1])
     members = context.client.members.list(timeout=context.timeout)
+    for one in members:
+        # etcd says 500 to that where the member has not started.
+        if known := set(urls) & set(one.peer_urls):
+            raise Failed(EXISTS, f"{', '.join(sorted(known))} is a peer URL of {one.id} {one.name or '(unstarted)'}")
     if context.options.dry_run:
         context.output.line(f"would add {name} at {','.join(urls)} to {len(members)} members")
         return OK

@@ -143,6 +143,41 @@ def test_commands_for_changes_run_one_after_the_other(etcd: Server, client: Clie
     assert log == ["set /w/a 1/ 1", "end", "set /w/a 2/1 1", "end", "delete /w/a /2 1", "end"]
 
 
+def test_a_change_may_end_the_command_that_runs(etcd: Server, client: Client, tmp_path: Path) -> None:
+    """And with --initial the command runs at once, for the state."""
+    log = tmp_path / "log"
+    client.keys.set("/w", "0")
+    script = (
+        f"trap 'echo ended >> {log}; exit 0' TERM; "
+        f"echo $ETCD_WATCH_ACTION $ETCD_WATCH_VALUE >> {log}; while :; do sleep 0.05; done"
+    )
+    words = ["exec-watch", "/w", "--initial", "--overlap", "restart", "--", "sh", "-c", script]
+    with start(etcd.url, *words) as watcher:
+        until(lambda: log.exists() and log.read_text() == "get 0\n")
+        client.keys.set("/w", "1")
+        until(lambda: log.read_text() == "get 0\nended\nset 1\n")
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(SOON) == 130
+    assert log.read_text() == "get 0\nended\nset 1\nended\n"
+
+
+def test_a_change_may_be_left_out_while_the_command_runs(etcd: Server, client: Client, tmp_path: Path) -> None:
+    log, go = tmp_path / "log", tmp_path / "go"
+    first = client.keys.set("/w", "1").index
+    script = f"echo $ETCD_WATCH_VALUE >> {log}; while [ ! -e {go} ]; do sleep 0.05; done; test $ETCD_WATCH_VALUE != 3"
+    words = ["exec-watch", "/w", "-v", "--after-index", str(first - 1), "--overlap", "skip", "--exit", "--"]
+    with start(etcd.url, *words, "sh", "-c", script) as watcher:
+        assert watcher.stderr is not None
+        until(log.exists)
+        left_out = client.keys.set("/w", "2").index
+        while f"sh still runs: index {left_out} is left out" not in watcher.stderr.readline():
+            assert watcher.poll() is None
+        go.touch()
+        until(lambda: client.keys.set("/w", "3") and "3" in log.read_text())
+        assert watcher.wait(SOON) == 1
+    assert log.read_text().split() == ["1", "3"]
+
+
 def test_changes_that_come_together_are_one_run(etcd: Server, client: Client, tmp_path: Path) -> None:
     first = client.keys.set("/w/a", "1").index
     client.keys.set("/w/b", "2")
