@@ -153,9 +153,10 @@ class View:
         which without snapshots is a HistoryCleared or ClusterChanged.
 
         `patience`: seconds to endure a cluster that cannot be reached before ClusterUnavailable,
-        from the first try on. None: the first try raises, and a watch that has begun endures for
-        ever. Once begun, it also endures refusals (a 401, a page of a proxy): four in a row end it,
-        and with snapshots it is patience alone that ends. `buffer`: events read ahead while their user is busy.
+        from the first try on. None: the first try raises (a member that is being caught up is asked
+        again for `timeout.total`), and a watch that has begun endures for ever. Once begun, it also
+        endures refusals (a 401, a page of a proxy): four in a row end it, and with snapshots it is
+        patience alone that ends. `buffer`: events read ahead while their user is busy.
         """
         if snapshots and after_index is not None:
             raise ValueError("after_index: a watch with snapshots begins with the state as it is; leave it out")

@@ -81,7 +81,7 @@ def test_watches_and_mirrors_read_1000_events_ahead() -> None:
 
 def reconnect(patience: float | None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Reconnect:
     monkeypatch.setattr("etcdv2._sync.watch.reconnect.time", clock)
-    made = Reconnect("/a", patience, Outage(), steadfast=False)
+    made = Reconnect("/a", patience, 20.0, Outage(), steadfast=False)
     made.begun = True
     monkeypatch.setattr(made, "_pulse", clock)
     return made

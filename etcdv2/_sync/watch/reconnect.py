@@ -101,13 +101,17 @@ class Outage:
 class Reconnect:
     """One per watch.
 
-    `patience`: seconds, None for ever, but once only before the watch has `begun`. `steadfast`: it can read the state
-    again, so no refusal that comes later ends it.
+    `patience`: seconds, None for ever, but once only before the watch has `begun`; then a member that is being caught
+    up is asked again for `catching_up` seconds, as by a read with consistency="session" (None for ever). `steadfast`:
+    it can read the state again, so no refusal that comes later ends it.
     """
 
-    def __init__(self, key: str, patience: float | None, outage: Outage, *, steadfast: bool) -> None:
+    def __init__(
+        self, key: str, patience: float | None, catching_up: float | None, outage: Outage, *, steadfast: bool
+    ) -> None:
         self._key = key
         self._patience = patience
+        self._catching_up = catching_up
         self._outage = outage
         self._steadfast = steadfast
         self._pulse = Pulse()
@@ -213,13 +217,18 @@ class Reconnect:
         if isinstance(error, (HistoryCleared, ClusterChanged)):
             raise error
 
-        # 2. Patience is over. A beginning has some only where that was asked for.
-        if time.monotonic() >= deadline or (not self.begun and self._patience is None):
+        # 2. Patience is over. A beginning has some only where that was asked for, or for a member to be caught up.
+        now = time.monotonic()
+        impatient = not self.begun and self._patience is None and not self._may_be_caught_up(error, now)
+        if impatient or now >= deadline:
             raise error
 
         # 3. A refusal. etcd gives a 401 now and then, and a proxy a page of its own.
         if refusals and not (self.begun and (self._steadfast or refusals < MOST_REFUSALS)):
             raise error
+
+    def _may_be_caught_up(self, error: EtcdError, now: float) -> bool:
+        return isinstance(error, StaleRead) and now < Deadline.after(self._catching_up, self._beginning_since or now)
 
     def _pause_after(self, error: EtcdError, failures: int, deadline: Deadline) -> None:
         if isinstance(error, ClusterUnavailable):

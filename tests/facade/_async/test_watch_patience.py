@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import ClusterUnavailable, Event, Timeout, Unauthorized
+from etcdv2 import ClusterUnavailable, Event, StaleRead, Timeout, Unauthorized
+from etcdv2._async.watch.reconnect import AsyncOutage, AsyncReconnect
 from etcdv2._runtime.primitives import async_sleep
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
@@ -133,6 +134,29 @@ async def test_without_patience_the_first_try_raises(connect: Connect) -> None:
         with pytest.raises(ClusterUnavailable):
             async with connect(server.endpoint.url, timeout=Timeout(total=1)).keys.watch("/k"):
                 pass
+
+
+async def test_member_that_is_being_caught_up_is_asked_again_at_a_beginning() -> None:
+    reconnect, behind = AsyncReconnect("/k", None, SOON, AsyncOutage(), steadfast=False), [StaleRead(101, 100)] * 2
+
+    async def attempt(_: float) -> str:
+        if behind:
+            raise behind.pop()
+        return "begun"
+
+    assert await reconnect.endure(attempt) == "begun"
+
+
+async def test_member_that_is_not_caught_up_within_the_time_of_a_call_ends_a_beginning() -> None:
+    reconnect, tries = AsyncReconnect("/k", None, 1.0, AsyncOutage(), steadfast=False), []
+
+    async def attempt(_: float) -> None:
+        tries.append(time.monotonic())
+        raise StaleRead(101, 100)
+
+    with pytest.raises(StaleRead):
+        await reconnect.endure(attempt)
+    assert tries[-1] - tries[0] >= 1.0
 
 
 # --- what is there ----------------------------------------------------------------------------------------------------

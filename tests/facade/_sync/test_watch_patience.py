@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from etcdv2 import ClusterUnavailable, Event, Timeout, Unauthorized
+from etcdv2 import ClusterUnavailable, Event, StaleRead, Timeout, Unauthorized
 from etcdv2._runtime.primitives import sleep
+from etcdv2._sync.watch.reconnect import Outage, Reconnect
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.fault_server import FaultServer, Peer, TcpProxy, answer_bytes, close, stall
@@ -132,6 +133,29 @@ def test_without_patience_the_first_try_raises(connect: Connect) -> None:
         with pytest.raises(ClusterUnavailable):
             with connect(server.endpoint.url, timeout=Timeout(total=1)).keys.watch("/k"):
                 pass
+
+
+def test_member_that_is_being_caught_up_is_asked_again_at_a_beginning() -> None:
+    reconnect, behind = Reconnect("/k", None, SOON, Outage(), steadfast=False), [StaleRead(101, 100)] * 2
+
+    def attempt(_: float) -> str:
+        if behind:
+            raise behind.pop()
+        return "begun"
+
+    assert reconnect.endure(attempt) == "begun"
+
+
+def test_member_that_is_not_caught_up_within_the_time_of_a_call_ends_a_beginning() -> None:
+    reconnect, tries = Reconnect("/k", None, 1.0, Outage(), steadfast=False), []
+
+    def attempt(_: float) -> None:
+        tries.append(time.monotonic())
+        raise StaleRead(101, 100)
+
+    with pytest.raises(StaleRead):
+        reconnect.endure(attempt)
+    assert tries[-1] - tries[0] >= 1.0
 
 
 # --- what is there ----------------------------------------------------------------------------------------------------
