@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,16 +23,36 @@ FIRST_INDEX = 1000
 """Of the store when a transcript begins, so that indexes are the same in each run."""
 
 
-@pytest.fixture
-def at_1000(etcd_binary: Path) -> Iterator[CommandLine]:
-    """A server whose index is where the transcripts begin."""
+@pytest.fixture(scope="module")
+def server(etcd_binary: Path) -> Iterator[Server]:
     with Server(etcd_binary, fsync=False) as server:
-        with Client(server.url) as client:
-            while (index := client.keys.set("/_count", "").index) < FIRST_INDEX - 1:
-                if index < FIRST_INDEX - 40:
-                    client.keys.set_many([("/_count", "")] * 32)
-            client.keys.delete("/_count")
-        yield CommandLine(server.url)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def before_1000(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server that is some writes short of it."""
+    data = tmp_path_factory.mktemp("before") / "data"
+    with Client(server.url) as client:
+        while client.keys.set("/_count", "").index < FIRST_INDEX - 60:
+            client.keys.set_many([("/_count", "")] * 32)
+    server.stop()
+    shutil.copytree(server.data_dir, data)
+    return data
+
+
+@pytest.fixture
+def at_1000(server: Server, before_1000: Path) -> CommandLine:
+    """A server whose index is where the transcripts begin."""
+    server.kill() if server.running else None
+    server.wipe()
+    shutil.copytree(before_1000, server.data_dir)
+    server.start()
+    with Client(server.url) as client:
+        while client.keys.set("/_count", "").index < FIRST_INDEX - 1:
+            pass
+        client.keys.delete("/_count")
+    return CommandLine(server.url)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(GOLDEN.glob("*.txt"))])

@@ -42,6 +42,7 @@ def test_nothing_is_lost_silently_where_ends_are_not_answered_and_one_of_two_pol
     assert first_failure(WEAK[name], RUNS) is None
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", LIMITS)
 def test_what_a_watch_cannot_know(name: str) -> None:
     """So these are limits of the promise, and no more is claimed."""

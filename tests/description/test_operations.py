@@ -19,6 +19,7 @@ from etcdv2.testing._description import description
 from etcdv2_api import Call, KeysError, KeysEvent, Message, UndescribedAnswer, operations
 from scripts import generate
 from tests.tools.waiting import SOON
+from tests.tools.writers import foreign_writes
 
 Answer = TypeVar("Answer")
 FORM = "application/x-www-form-urlencoded"
@@ -363,9 +364,8 @@ def server_answers_without_value(lowly: Lowly) -> bool:
     return not lowly.send(operations.get_version()).etcdserver.startswith("2.")
 
 
-def test_real_server_agrees_about_a_watch_of_lost_history(lowly: Lowly) -> None:
-    for number in range(1002):
-        lowly.send(operations.put_key("/h/busy", value=str(number)))
+def test_real_server_agrees_about_a_watch_of_lost_history(lowly: Lowly, server: Server) -> None:
+    foreign_writes(server, 1002)
     assert lowly.refused(operations.get_key("/h", wait=True, wait_index=1)) == 401
 
 

@@ -40,6 +40,7 @@ from tests.tools.leaks import (
     variables,
     views,
 )
+from tests.tools.waiting import SOON
 
 pytestmark = pytest.mark.usefixtures("second_round_at_once")
 
@@ -302,7 +303,7 @@ def test_no_password_is_shown_by_a_run_with_failures(
         shown = {"answers": repr((made, changed, listed))}
         with Client(guarded.url, username="amy", password=NEW_PASSWORD, **over(transport)) as wrong:
             fails(etcdv2.Unauthorized, lambda: wrong.keys.get("/a"))
-            fails(etcdv2.Unauthorized, lambda: wrong.keys.watch("/a").next(timeout=1))
+            fails(etcdv2.Unauthorized, lambda: wrong.keys.watch("/a").next(timeout=SOON))
         fails(etcdv2.Conflict, lambda: client.auth.users.create("amy", NEW_PASSWORD))
         client.auth.users.delete("amy")
         guarded.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
+from random import Random, randrange
 from typing import Any, cast
 
 import pytest
@@ -19,7 +19,7 @@ from tests.recipes.model.store import Faults, ModelClient, Store
 from tests.recipes.model.virtual_loop import VirtualLoop
 
 SEEDS = st.integers(0, 2**32)
-SOME = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+SOME = settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 """A run has a seed, so there is nothing to shrink."""
 
 FOUND_AT = {
@@ -57,6 +57,13 @@ def test_of_a_read_write_lock_a_writer_is_alone(seed: int) -> None:
 @given(SEEDS, st.integers(1, 3))
 def test_of_a_semaphore_at_most_its_limit_is_held_and_nobody_is_forgotten(seed: int, limit: int) -> None:
     assert play(seed, kind="semaphore", limit=limit, contenders=5).wrong == []
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("kind", ["lock", "election", "rwlock", "semaphore"])
+def test_of_many_more_runs_none_breaks_a_promise(kind: str) -> None:
+    seeds = [randrange(2**32) for _ in range(50)]
+    assert {seed: wrong for seed in seeds if (wrong := play(seed, kind=kind, contenders=5).wrong)} == {}
 
 
 @pytest.mark.parametrize("name", mutants.CAUGHT_BY_RUNS)

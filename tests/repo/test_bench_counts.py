@@ -76,11 +76,13 @@ def test_a_bare_socket_needs_two_system_calls_and_the_drivers_loop_is_not_counte
     assert counts.frames_per_call(counted(name), etcd, bare) == 1
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("case", cases.COUNTED, ids=lambda case: case.name)
 def test_the_frames_of_this_client_are_counted_in_every_case(etcd: Etcd, case: cases.Case) -> None:
     assert 10 < counts.frames_per_call(case, etcd) < 200
 
 
+@pytest.mark.load
 def test_on_uvloop_fewer_frames_are_entered_as_its_loop_has_none(etcd: Etcd) -> None:
     case = counted("async-get-1")
     uvloop = driver("etcdv2 on uvloop", "ours", uvloop=True)
@@ -122,6 +124,7 @@ def test_each_count_has_a_table_with_the_cases_that_anybody_has() -> None:
     assert "| httpx + json, Python 3.11 | 1,925 |  |" in text
 
 
+@pytest.mark.load
 def test_strace_is_taken_from_the_cache_where_the_machine_has_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.load
 @pytest.mark.parametrize(
     "command",
     [

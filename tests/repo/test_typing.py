@@ -32,6 +32,7 @@ def errors_of(*command: str) -> dict[tuple[str, int], str]:
     return found
 
 
+@pytest.mark.load
 @pytest.mark.parametrize(
     "command",
     [

@@ -22,6 +22,9 @@ HANGS = 280
 """Seconds: only what hangs takes as long."""
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.load
+"""As `make build` does: some programs, each in an environment of its own, and the package index."""
+
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -224,7 +224,7 @@ def reading_elsewhere(
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
-        until(lambda: all(one.start >= 0 for one in everybody), lambda: everybody, SOON)
+        until(lambda: all(one.start >= 0 for one in everybody), lambda: everybody, 10 * SOON)
         yield opened
     finally:
         pipe.send("end")

@@ -17,6 +17,7 @@ from etcdv2._async.watch.other_members import AsyncOtherMembers
 from etcdv2._async.watch.paths import AsyncPaths
 from etcdv2._async.watch.reconnect import AsyncOutage
 from etcdv2._async.watch.snapshot import async_cluster_index
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.watch.probe_interval import FASTEST_PROBE_SECONDS, ProbeInterval
@@ -145,7 +146,9 @@ class AsyncIndexMonitor:
         try:
             poll = await self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
         except TransportFailure as failure:
-            if not await self.paths.is_held_back(endpoint, failure, (key,)):
+            # Whoever waits so long for a poll waits no longer for the reason why there is none.
+            deadline = Deadline.after(within, time.monotonic())
+            if not await self.paths.is_held_back(endpoint, failure, (key,), deadline):
                 raise
             return None
         if poll is not None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
+from etcdv2._core.deadline import Deadline
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta
 from etcdv2._core.watch.probe_interval import FASTEST_PROBE_SECONDS, ProbeInterval
@@ -146,7 +147,9 @@ class IndexMonitor:
         try:
             poll = self._dispatcher.watch_at(endpoint, operations.get_key(key, wait=True), within)
         except TransportFailure as failure:
-            if not self.paths.is_held_back(endpoint, failure, (key,)):
+            # Whoever waits so long for a poll waits no longer for the reason why there is none.
+            deadline = Deadline.after(within, time.monotonic())
+            if not self.paths.is_held_back(endpoint, failure, (key,), deadline):
                 raise
             return None
         if poll is not None:

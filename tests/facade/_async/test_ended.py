@@ -12,6 +12,7 @@ from etcdv2 import AsyncClient, ClusterUnavailable, EtcdError, HistoryCleared
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
 from tests.tools.waiting import SOON
+from tests.tools.writers import async_foreign_writes
 
 Call = Callable[[], Any]
 
@@ -77,9 +78,10 @@ async def again_and_again(call: Call) -> EtcdError:
     return first
 
 
-async def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(client: AsyncClient) -> None:
-    for _ in range(1010):
-        await client.keys.set("/noise", "x", no_value_on_success=True)
+async def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(
+    client: AsyncClient, etcd: Server
+) -> None:
+    await async_foreign_writes(etcd, 1010)
     watcher = client.keys.watch("/x", after_index=1)
     assert isinstance(await again_and_again(lambda: watcher.next(SOON)), HistoryCleared)
     assert isinstance(await again_and_again(watcher.__aenter__), HistoryCleared)

@@ -162,7 +162,7 @@ async def test_wait_for_index_of_what_is_not_begun_or_closed_and_what_is_no_inde
 
 async def test_error_that_ends_the_mirror_comes_out_of_wait_for_index(connect: Connect) -> None:
     with ScriptedStore() as store:
-        async with connect(store.endpoint.url, timeout=PATIENT).keys.mirror("/k", patience=0.3) as mirror:
+        async with connect(store.endpoint.url, timeout=PATIENT).keys.mirror("/k", patience=3) as mirror:
             store.away = True
             store.hang_up()
             with pytest.raises(ClusterUnavailable):

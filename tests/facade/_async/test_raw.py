@@ -15,6 +15,7 @@ from tests.recipes._async.background import AsyncBackground
 from tests.tools.fault_server import FaultServer, answer, close
 from tests.tools.scripted_store import ScriptedStore
 from tests.tools.waiting import PATIENT, SOON, async_until
+from tests.tools.writers import async_foreign_writes
 
 HEADERS = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "X-Raft-Index": "9", "X-Raft-Term": "2"}
 NO_LEADER = b'{"errorCode":300,"message":"Raft Internal Error","cause":"etcdserver: no leader","index":7}'
@@ -41,7 +42,7 @@ async def test_answers_and_refusals_come_as_etcd_gave_them(client: AsyncClient, 
     assert b"etcdserver" in (await raw.send("GET", "/version")).body
 
 
-async def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: AsyncClient) -> None:
+async def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: AsyncClient, etcd: Server) -> None:
     first = await client.keys.set("/a/b", "1")
     query = [("recursive", "true"), ("waitIndex", str(first.index))]
     past = await client.raw.poll("/v2/keys/a", query=query, timeout=SOON)
@@ -55,8 +56,7 @@ async def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: Async
     found = await waiting.result()
     assert json.loads(found.body)["node"]["value"] == "2"
 
-    for _ in range(1001):
-        await client.keys.set("/c", "3")
+    await async_foreign_writes(etcd, 1001)
     old = await client.raw.poll("/v2/keys/a", query=query, timeout=SOON)
     assert old is not None
     assert (old.status, json.loads(old.body)["errorCode"]) == (400, 401)

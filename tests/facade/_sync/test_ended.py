@@ -13,6 +13,7 @@ from etcdv2 import Client, ClusterUnavailable, EtcdError, HistoryCleared
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
 from tests.tools.waiting import SOON
+from tests.tools.writers import foreign_writes
 
 Call = Callable[[], Any]
 
@@ -78,9 +79,8 @@ def again_and_again(call: Call) -> EtcdError:
     return first
 
 
-def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(client: Client) -> None:
-    for _ in range(1010):
-        client.keys.set("/noise", "x", no_value_on_success=True)
+def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(client: Client, etcd: Server) -> None:
+    foreign_writes(etcd, 1010)
     watcher = client.keys.watch("/x", after_index=1)
     assert isinstance(again_and_again(lambda: watcher.next(SOON)), HistoryCleared)
     assert isinstance(again_and_again(watcher.__enter__), HistoryCleared)

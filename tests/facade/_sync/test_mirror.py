@@ -143,12 +143,12 @@ def test_random_changes_leave_the_mirror_as_the_server_has_it(connect: Connect, 
         slow = mirror.changes(existing=True, buffer=5)
         slow_files: Plain = {}
         sampled: dict[int, Plain] = {}
-        for number in range(800):
+        for number in range(400):
             change_something(client, luck)
             if number % 25 == 0:
                 files, index = read(client, "/m")
                 sampled[index] = files
-            if number % 200 == 0 and (change := slow.next(timeout=SOON)):
+            if number % 100 == 0 and (change := slow.next(timeout=SOON)):
                 carry_out(slow_files, change)
         ends = time.monotonic() + SOON
         while any(expiration for _, expiration, *_ in (read(client, "/m"))[0].values()):

@@ -16,6 +16,7 @@ from tests.recipes._sync.background import Background
 from tests.tools.fault_server import FaultServer, answer, close
 from tests.tools.scripted_store import ScriptedStore
 from tests.tools.waiting import PATIENT, SOON, until
+from tests.tools.writers import foreign_writes
 
 HEADERS = {"X-Etcd-Cluster-Id": "aa", "X-Etcd-Index": "7", "X-Raft-Index": "9", "X-Raft-Term": "2"}
 NO_LEADER = b'{"errorCode":300,"message":"Raft Internal Error","cause":"etcdserver: no leader","index":7}'
@@ -42,7 +43,7 @@ def test_answers_and_refusals_come_as_etcd_gave_them(client: Client, etcd: Serve
     assert b"etcdserver" in (raw.send("GET", "/version")).body
 
 
-def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: Client) -> None:
+def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: Client, etcd: Server) -> None:
     first = client.keys.set("/a/b", "1")
     query = [("recursive", "true"), ("waitIndex", str(first.index))]
     past = client.raw.poll("/v2/keys/a", query=query, timeout=SOON)
@@ -56,8 +57,7 @@ def test_poll_gives_an_event_of_the_past_one_to_come_or_none(client: Client) -> 
     found = waiting.result()
     assert json.loads(found.body)["node"]["value"] == "2"
 
-    for _ in range(1001):
-        client.keys.set("/c", "3")
+    foreign_writes(etcd, 1001)
     old = client.raw.poll("/v2/keys/a", query=query, timeout=SOON)
     assert old is not None
     assert (old.status, json.loads(old.body)["errorCode"]) == (400, 401)

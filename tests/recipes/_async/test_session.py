@@ -12,7 +12,7 @@ from etcdv2._runtime.primitives import async_sleep
 from etcdv2.recipes import AsyncSession, LeaseLost
 from etcdv2.testing import Server
 from tests.recipes._async.waits import async_comes, async_is_gone, async_renew_now
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, async_until
 
 
 async def test_a_key_is_there_for_longer_than_its_ttl_until_it_is_released(
@@ -76,6 +76,7 @@ async def test_a_key_that_somebody_changed_is_lost_for_good(client: AsyncClient,
         assert not lease.held
         assert lease.remaining == 0
         assert lease.reason == ("its key is gone" if hand == "delete" else "its key was changed by somebody else")
+        await async_until(lambda: calls)
         assert calls == [lease.reason]
         lease.on_lost(lambda _: calls.append("at once"))
         assert calls[1:] == ["at once"]

@@ -13,7 +13,7 @@ from etcdv2._runtime.primitives import sleep
 from etcdv2.recipes import LeaseLost, Session
 from etcdv2.testing import Server
 from tests.recipes._sync.waits import comes, is_gone, renew_now
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, until
 
 
 def test_a_key_is_there_for_longer_than_its_ttl_until_it_is_released(client: Client, other: Client) -> None:
@@ -75,6 +75,7 @@ def test_a_key_that_somebody_changed_is_lost_for_good(client: Client, other: Cli
         assert not lease.held
         assert lease.remaining == 0
         assert lease.reason == ("its key is gone" if hand == "delete" else "its key was changed by somebody else")
+        until(lambda: calls)
         assert calls == [lease.reason]
         lease.on_lost(lambda _: calls.append("at once"))
         assert calls[1:] == ["at once"]
