@@ -11,7 +11,8 @@ import threading
 import time
 from math import inf
 
-from etcdv2._async.dispatcher import AsyncDispatcher
+from etcdv2._async.dispatcher import AsyncDispatcher, AsyncPoll
+from etcdv2._async.watch.history_check import place_of
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.poll_requests import AsyncHeldPoll, AsyncPollRequests
 from etcdv2._async.watch.snapshot import async_untouched_to
@@ -132,6 +133,7 @@ class AsyncPolls(AsyncPollRequests):
         """Whether no snapshot was applied at the stream's member before what has come by now.
 
         That has to be asked after it came: a member may be late already when the stream is registered.
+        And of the same process: another one may be in another history, whose raft index shows nothing of that leap.
         """
         if not await self.member_is_known(stream.poll.endpoint):
             return False
@@ -142,7 +144,8 @@ class AsyncPolls(AsyncPollRequests):
                 await seen.stream.close()
                 leaps = self._monitor.note(seen, asked_at)
                 chain = self._monitor.chain(stream.poll)
-                return seen.member == stream.at.member and leaps == stream.at.leaps and not chain.leaping
+                same = _is_same_process(seen, stream.poll) and seen.member == stream.at.member
+                return same and leaps == stream.at.leaps and not chain.leaping
         return False
 
     def heard(self) -> None:
@@ -307,3 +310,7 @@ class AsyncPolls(AsyncPollRequests):
                     first.poll.stream.abort()
         if second is not None and not wanted:
             await second.poll.stream.close()
+
+
+def _is_same_process(one: AsyncPoll, other: AsyncPoll) -> bool:
+    return place_of(one) == place_of(other) and one.meta.cluster_id == other.meta.cluster_id

@@ -18,7 +18,8 @@ from etcdv2._core.watch.cursor import Cursor
 from etcdv2._core.watch.one_history import Place
 from etcdv2._core.watch.renewal import Ended, Registered, State
 from etcdv2._core.wire import TransportFailure
-from etcdv2._sync.dispatcher import Dispatcher
+from etcdv2._sync.dispatcher import Dispatcher, Poll
+from etcdv2._sync.watch.history_check import place_of
 from etcdv2._sync.watch.index_monitor import IndexMonitor
 from etcdv2._sync.watch.poll_requests import HeldPoll, PollRequests
 from etcdv2._sync.watch.snapshot import untouched_to
@@ -133,6 +134,7 @@ class Polls(PollRequests):
         """Whether no snapshot was applied at the stream's member before what has come by now.
 
         That has to be asked after it came: a member may be late already when the stream is registered.
+        And of the same process: another one may be in another history, whose raft index shows nothing of that leap.
         """
         if not self.member_is_known(stream.poll.endpoint):
             return False
@@ -143,7 +145,8 @@ class Polls(PollRequests):
                 seen.stream.close()
                 leaps = self._monitor.note(seen, asked_at)
                 chain = self._monitor.chain(stream.poll)
-                return seen.member == stream.at.member and leaps == stream.at.leaps and not chain.leaping
+                same = _is_same_process(seen, stream.poll) and seen.member == stream.at.member
+                return same and leaps == stream.at.leaps and not chain.leaping
         return False
 
     def heard(self) -> None:
@@ -308,3 +311,7 @@ class Polls(PollRequests):
                     first.poll.stream.abort()
         if second is not None and not wanted:
             second.poll.stream.close()
+
+
+def _is_same_process(one: Poll, other: Poll) -> bool:
+    return place_of(one) == place_of(other) and one.meta.cluster_id == other.meta.cluster_id

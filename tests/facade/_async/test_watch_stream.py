@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from etcdv2 import Event
+from etcdv2 import ClusterChanged, Event
 from etcdv2._core.watch.renewal import State
 from etcdv2._runtime.primitives import AsyncWorker, async_sleep
 from tests.facade._async.conftest import Connect
 from tests.tools.fault_server import Peer
 from tests.tools.leftovers import workers
-from tests.tools.scripted_store import DeafPoll, Poll, ScriptedStore, chunk, silent
+from tests.tools.scripted_store import DeafPoll, Poll, ScriptedStore, chunk, line, silent
 from tests.tools.waiting import PATIENT, SOON
 
 SELDOM = 10 * SOON
@@ -236,6 +238,29 @@ async def test_stream_on_a_member_that_lags_brings_nothing_back(connect: Connect
     async with client.keys.watch("/k") as watcher:
         await nothing_is_lost(watcher, store)
         assert await watcher.next(timeout=0.2) is None
+
+
+async def test_what_a_stream_has_passed_over_is_not_cleared_by_another_cluster(
+    connect: Connect, store: ScriptedStore
+) -> None:
+    """Its member was caught up by a snapshot, sent one event more, and was replaced before it was asked about that."""
+    caught_up = threading.Event()
+
+    def passes_over(peer: Peer, index: int) -> bool:
+        while not caught_up.wait(0.002):
+            for data in store.lines(index):
+                peer.send(chunk(data))
+                index = json.loads(data)["node"]["modifiedIndex"]
+        store.restore(index + 3, "bb")
+        peer.send(chunk(line(index + 20)))
+        return silent(peer)
+
+    store.streams.append(registered(store, passes_over))
+    async with connect(store.endpoint.url).keys.watch("/k") as watcher:
+        await streaming(store, watcher)
+        caught_up.set()
+        with pytest.raises(ClusterChanged):
+            await watcher.next(timeout=SOON)
 
 
 async def test_event_of_a_connection_that_died_in_silence_comes_by_the_renewal(

@@ -293,8 +293,13 @@ class PollsDriver:
         self.world.close(flow)
         leaps = self.note(stream.endpoint, flow)
         chain = self.chain(stream.endpoint, stream.flow)
-        same = self.member(flow) == stream.at.member
+        same = self.is_same_process(stream, flow) and self.member(flow) == stream.at.member
         found.append(same and leaps == stream.at.leaps and not chain.leaping)
+
+    def is_same_process(self, stream: Held, flow: Flow) -> bool:
+        place = self.check.place
+        same = place(stream.endpoint, flow) == place(stream.endpoint, stream.flow)
+        return same and flow.headers.cluster_id == stream.headers.cluster_id
 
     # --- polls.py: what the index monitor does with it ---------------------------------------------------------------
 
