@@ -49,6 +49,7 @@ def forks_while_it_holds(url: str) -> None:
                 raise AssertionError("it is held")
             assert lease.release() is False
             assert not registration.held
+            assert registration.reason == "it belongs to the parent process"
             try:
                 session.lock("/locks/other").acquire()
             except ValueError:

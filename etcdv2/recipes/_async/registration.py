@@ -87,6 +87,7 @@ class AsyncPresence:
     def after_fork(self) -> None:
         self._closed = True
         self.held.after_fork()
+        self.reason = self.held.state.reason
 
     # --- its own -----------------------------------------------------------------------------------------------------
 

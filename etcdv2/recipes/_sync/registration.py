@@ -88,6 +88,7 @@ class Presence:
     def after_fork(self) -> None:
         self._closed = True
         self.held.after_fork()
+        self.reason = self.held.state.reason
 
     # --- its own -----------------------------------------------------------------------------------------------------
 
