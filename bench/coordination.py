@@ -1,7 +1,8 @@
 """`python -m bench.coordination`: locks and queues, beside python-etcd's lock and Go's mutex on the same etcd.
 
-Writes coordination.json and coordination.md into bench/results. Takes about two minutes, and wants the machine for
-itself. What cannot be had (go, a network) is left out, and the report says so.
+And beside kazoo's lock on a ZooKeeper. Writes coordination.json and coordination.md into bench/results. Takes about
+three minutes, and wants the machine for itself. What cannot be had (go, Java, a network) is left out, and the report
+says so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,15 +25,16 @@ from typing import Any
 
 from etcdv2.testing import Server
 
-from . import pythons
+from . import pythons, zookeeper
 from .debian import NotToBeHad
-from .peers import CACHE, CLIENTS, ROOT, LeftOut, Peer, python_clients, run
+from .peers import CACHE, CLIENTS, PEER_PINS, ROOT, LeftOut, Peer, install, python_clients, run
 
 OUT = ROOT / "bench" / "results"
 LIMIT_SECONDS = 120.0
 """For one measurement."""
 GO_MODULE, GO_VERSION = "go.etcd.io/etcd/client/v3", "v3.5.9"
 OURS, PLAIN, PYTHON_ETCD, GO = "etcdv2", "create, get, delete", "python-etcd", "Go client, v3 Mutex"
+KAZOO = "kazoo, ZooKeeper"
 Rounds = list[list[int]]
 """Of each acquisition, in nanoseconds: when it was asked for, when it was held, when it was released."""
 Figures = dict[str, float]
@@ -43,6 +46,8 @@ class Contender:
     command: tuple[str, ...]
     case: str
     env: dict[str, str] | None = None
+    server: str = ""
+    """Another one than etcd, as host:port."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,8 @@ CASES = (
 )
 
 
-def contenders(progress: Callable[[str], None]) -> tuple[list[Contender], list[LeftOut]]:
-    """Those that are ready, and those that are not."""
+def contenders(progress: Callable[[str], None], servers: ExitStack) -> tuple[list[Contender], list[LeftOut]]:
+    """Those that are ready, and those that are not. What else they need is ended with `servers`."""
     ready: list[Contender] = []
     missing: list[LeftOut] = []
     for client, peer in python_clients(pythons.found([])[0]):
@@ -112,11 +117,26 @@ def contenders(progress: Callable[[str], None]) -> tuple[list[Contender], list[L
         ready.append(go_mutex())
     except NotToBeHad as reason:
         missing.append(LeftOut(GO, str(reason)))
+    progress(f"setting up {KAZOO}")
+    try:
+        if not ready:
+            raise NotToBeHad("the clients in Python could not be set up")
+        ready.append(kazoo(ready[0], servers))
+    except NotToBeHad as reason:
+        missing.append(LeftOut(KAZOO, str(reason)))
     return ready, missing
 
 
 def _python(name: str, module: str, case: str, peer: Peer) -> Contender:
     return Contender(name, (peer.command[0], "-m", f"bench.clients.{module}"), case, {**os.environ, **peer.env})
+
+
+def kazoo(ours: Contender, servers: ExitStack) -> Contender:
+    """In the environment of the other clients in Python, on a server of its own. Raises NotToBeHad."""
+    interpreter = ours.command[0]
+    install(Path(interpreter), ["kazoo"], PEER_PINS)
+    server = servers.enter_context(zookeeper.server(CACHE))
+    return Contender(KAZOO, (interpreter, "-m", "bench.clients.locks_kazoo"), "lock", ours.env, server)
 
 
 def go_mutex() -> Contender:
@@ -137,7 +157,12 @@ def go_mutex() -> Contender:
 def measure(case: Case, contender: Contender, url: str, number: int) -> Figures:
     """One measurement. Raises RuntimeError with what a process said last."""
     kind = case.case if contender.case == "lock" else contender.case
-    order = {"case": kind, "url": url, "key": f"/bench/{case.name}/{kind}-{number}", "count": case.count}
+    order = {
+        "case": kind,
+        "url": contender.server or url,
+        "key": f"/bench/{case.name}/{kind}-{number}",
+        "count": case.count,
+    }
     processes = [
         subprocess.Popen(
             [*contender.command, json.dumps(order)],
@@ -183,9 +208,9 @@ def _said(process: subprocess.Popen[str]) -> str:
 
 def measure_all(rounds: int, progress: Callable[[str], None]) -> dict[str, Any]:
     """As the JSON file has it: the medians of the rounds, in each of which every client has its turn."""
-    ready, missing = contenders(progress)
     cases: dict[str, Any] = {}
-    with Server(fsync=False) as server:
+    with Server(fsync=False) as server, ExitStack() as servers:
+        ready, missing = contenders(progress, servers)
         for case in CASES:
             taking = [one for one in ready if one.name == OURS or (case.others and _fits(one, case))]
             figures: dict[str, list[Figures]] = {one.name: [] for one in taking}
@@ -226,7 +251,8 @@ def render(results: dict[str, Any]) -> str:
         f"Made by `python -m bench.coordination` on {results['date']}: etcd {results['etcd']} without fsync, "
         f"{results['cores']} cores, Linux {results['kernel']}, load average {results['load']:.1f}; medians of "
         f"{results['rounds']} rounds. Ratios hold within this run. The Go client speaks v3 to the same server; its "
-        "lock is a transaction and a deletion, ours a create, a read and a deletion, as v2 has no transactions.",
+        "lock is a transaction and a deletion, ours a create, a read and a deletion, as v2 has no transactions. "
+        "ZooKeeper runs beside it, without fsync, too.",
     ]
     for case in results["cases"].values():
         parts.append(f"## {case['title'][0].upper()}{case['title'][1:]}")
