@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from . import debian
@@ -33,7 +33,7 @@ START_SECONDS = 60.0
 
 
 @contextlib.contextmanager
-def server(cache: Path) -> Iterator[str]:
+def server(cache: Path) -> Generator[str]:
     """One server without fsync, as the etcd beside it: where it listens, as host:port. Raises NotToBeHad."""
     java = shutil.which("java")
     if java is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from random import Random
 from typing import Protocol
 
@@ -57,7 +57,7 @@ class AsyncCommonWatch:
         return f"<{type(self).__name__} of {self.key}: {len(self._users)} of {self._waiting} who wait>"
 
     @contextlib.contextmanager
-    def one_more(self) -> Iterator[bool]:
+    def one_more(self) -> Generator[bool]:
         """Somebody waits in this directory; whether so many do that they share the watch."""
         with self._lock:
             self._waiting += 1
