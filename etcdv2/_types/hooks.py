@@ -15,8 +15,11 @@ class AttemptInfo(NamedTuple):
     operation: str
     """The operationId, such as `put_key`; `watch` for a poll."""
     method: str
+    """HTTP method."""
     path: str
+    """Such as `/v2/keys/a`, without the query."""
     endpoint: str
+    """Its URL."""
     number: int
     """1 for the first attempt of a call."""
     status: int | None = None

@@ -18,6 +18,7 @@ class Change:
     """One difference between two states of a mirror: of a file, never of a directory."""
 
     kind: Literal["added", "changed", "removed"]
+    """Which of these it is."""
     key: str
     """Absolute."""
     node: Node | None

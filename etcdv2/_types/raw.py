@@ -15,6 +15,7 @@ class RawAnswer:
     status: int
     """The HTTP status."""
     body: bytes
+    """As it came."""
     index: int
     """X-Etcd-Index, 0 where there is none; of a refusal the index in its body."""
     raft_index: int

@@ -74,7 +74,9 @@ class Event(Generic[V]):
     action: str
     """`set`, `create`, `update`, `compareAndSwap`, `delete`, `compareAndDelete` or `expire`."""
     node: Node
+    """What is there now; of a deletion without a value."""
     prev_node: Node | None
+    """What was there before; None where nothing was."""
     value: V | None
     """The new value, None for directories and deletions."""
     ancestor: bool = False
@@ -131,6 +133,7 @@ class EndpointHealth:
     """What one endpoint answered to `health()` or `ready()`, or why it did not."""
 
     endpoint: str
+    """Its URL."""
     healthy: bool
     """What was asked about it is so: see `ClusterHealth` and `Readiness`."""
     reason: str
@@ -147,6 +150,7 @@ class ClusterHealth:
     """
 
     endpoints: tuple[EndpointHealth, ...]
+    """One for each that was asked."""
 
     @property
     def healthy(self) -> bool:

@@ -1,3 +1,4 @@
 """The version of this library."""
 
 __version__ = "0.2.0"
+"""Of this library."""
