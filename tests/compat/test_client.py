@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -14,6 +15,7 @@ from etcdv2.compat import python_etcd as etcd
 from etcdv2.compat.python_etcd.auth import Auth, EtcdRole, EtcdUser
 from etcdv2.testing import Certificates, Server
 from tests.compat.conftest import Connect
+from tests.tools.dns_server import DnsServer
 
 
 @pytest.mark.parametrize("key", ["a?b", "a#b", "a%41", "a%2Fb", "ü b", "a+b&c=d;e", "%"])
@@ -167,6 +169,43 @@ def test_hosts_in_a_tuple_need_reconnection_and_the_first_is_used_first(etcd: Se
         client.write("/a", "1")
         assert (client.base_uri, client._machines_cache) == (etcd.url, [f"http://localhost:{etcd.port}"])
     assert python_etcd.Client(host="::1", port=1).base_uri == "http://[::1]:1"
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
+    with DnsServer() as server:
+        monkeypatch.setattr("dns.resolver.default_resolver", server.resolver)
+        yield server
+
+
+def test_hosts_are_found_in_dns(names: DnsServer, etcd: Server) -> None:
+    from etcdv2.compat import python_etcd
+
+    settings: dict[str, Any] = {"allow_reconnect": True, "use_proxies": True}
+    found = [f"10 0 {etcd.port} localhost.", "20 5 2 b.example.org.", "20 9 1 a.example.org.", "30 0 0 ."]
+
+    # 1. By priority, then by weight; python-etcd's name goes before those of etcd.
+    names.zone = {"_etcd._tcp.example.org.": found, "_etcd-client._tcp.example.org.": ["0 0 3 c.example.org."]}
+    client = python_etcd.Client(srv_domain="example.org", **settings)
+    assert client.base_uri == f"http://localhost:{etcd.port}"
+    assert client._machines_cache == ["http://a.example.org:1", "http://b.example.org:2"]
+    client.write("/a", "1")
+    with pytest.raises(python_etcd.EtcdException, match="reconnection"):
+        python_etcd.Client(srv_domain="example.org")
+
+    # 2. etcd's own names, of which https has one.
+    names.zone = {
+        "_etcd-client._tcp.example.org.": ["0 0 3 c.example.org."],
+        "_etcd-client-ssl._tcp.example.org.": ["0 0 4 d.example.org."],
+    }
+    assert python_etcd.Client(srv_domain="example.org", **settings).base_uri == "http://c.example.org:3"
+    assert (
+        python_etcd.Client(srv_domain="example.org", protocol="https", **settings).base_uri == "https://d.example.org:4"
+    )
+
+    # 3. None: the host that was given.
+    names.zone = {}
+    assert python_etcd.Client(host="h", port=5, srv_domain="example.org").base_uri == "http://h:5"
 
 
 def test_settings_may_be_changed_at_any_time(client: etcd.Client, etcd: Server) -> None:

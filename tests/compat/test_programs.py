@@ -52,6 +52,11 @@ def test_patroni_on_three_members(etcd_cluster: Cluster) -> None:
     assert run("patroni", *(member.port for member in etcd_cluster.members)) == "done"
 
 
+@pytest.mark.programs("gevent")
+def test_program_that_gevent_has_patched(etcd: Server) -> None:
+    assert run("gevent", etcd.port) == "done"
+
+
 @pytest.mark.load
 @pytest.mark.programs("torch")
 @pytest.mark.parametrize("backend", ["etcd", "etcd-v2"])

@@ -37,6 +37,7 @@ PROGRAMS = {
     "python-etcd": Program(("python-etcd==0.4.5", "urllib3==2.5.0", "dnspython==2.9.2", "mock==5.2.0")),
     "conftool": Program(alone=("conftool==6.1.0",)),
     "patroni": Program(("python-dateutil", "psutil", "pyyaml", "urllib3", "dnspython"), ("patroni==4.1.5",)),
+    "gevent": Program(("gevent==26.9.0",)),
     # Of these two no more than the files that use etcd: the smallest wheel of all platforms, and a source archive.
     "torch": Program(
         archive="torch==2.7.1", platform="macosx_11_0_arm64", parts=("torch/distributed/elastic/rendezvous/",)

@@ -44,6 +44,9 @@ def hosts_in_dns(domain: str, protocol: str) -> tuple[tuple[str, int], ...]:
         except dns.exception.DNSException:
             continue
         found = sorted(answers, key=lambda answer: (answer.priority, -answer.weight))
-        if found:
-            return tuple((answer.target.to_text(omit_final_dot=True), answer.port) for answer in found)
+        hosts = [(answer.target.to_text(omit_final_dot=True), answer.port) for answer in found]
+
+        # RFC 2782: a target "." says that there is no such service.
+        if usable := tuple((host, port) for host, port in hosts if host not in ("", ".") and port):
+            return usable
     raise LookupError(f"no SRV record of etcd for {domain}")
