@@ -20,7 +20,7 @@ def install(*, warn: bool = False) -> None:
 
     Any number of times; before anything has imported `etcd`. `warn`: each place that calls one of
     its methods gets a PendingDeprecationWarning, which names the native call; so does the variable
-    ETCDV2_COMPAT_WARN=1.
+    ETCDV2_COMPAT_WARN=1. Python shows them with `-W default::PendingDeprecationWarning`.
 
     Raises RuntimeError when another `etcd` is imported already.
     """

@@ -35,6 +35,14 @@ NATIVE = {
     "leader_stats": "client.stats.leader()",
     "store_stats": "client.stats.store()",
     "version": "client.version()",
+    "api_execute": "client.raw.send(method, path, query=, form=)",
+    "api_execute_json": "client.raw.send(method, path, json=)",
+    "http": "no other way to send; give transport= to use your own",
+    "get_lock": "etcdv2.recipes.Session(client).lock(key)",
+    "election": "etcdv2.recipes.Session(client).election(key)",
+    "EtcdUser": "client.auth.users",
+    "EtcdRole": "client.auth.roles",
+    "Auth": "client.auth",
     "Lock": "etcdv2.recipes.Session(client).lock(key)",
 }
 

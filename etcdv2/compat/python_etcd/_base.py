@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from etcdv2.compat.python_etcd import _arguments, _errors, _lazy
+from etcdv2.compat.python_etcd import _advice, _arguments, _errors, _lazy
 from etcdv2.compat.python_etcd._advice import advise
 from etcdv2.compat.python_etcd._engine import Engine, Pairs, Security
 from etcdv2.compat.python_etcd._response import Response
@@ -157,6 +157,7 @@ class ClientBase:
 
         Calls of this client do not go through it. Raises ImportError without urllib3.
         """
+        advise("http")
         if self._http is None:
             security = self._security
             self._http = _lazy.pool_manager(security.cert, security.ca_cert, security.connections, self._read_timeout)
@@ -241,6 +242,8 @@ class ClientBase:
 
         Returns the response, with `status`, `data`, `headers`, `getheader` and `getheaders`.
         """
+        if _advice.wanted:  # not asked for by a call of its own: all calls come through here
+            advise("api_execute")
         response = self._handle_server_response(self._execute(path, method, params, timeout))
         if self._moved and self._allow_reconnect and not self._use_proxies:
             self._moved = False
@@ -250,6 +253,7 @@ class ClientBase:
 
     def api_execute_json(self, path: str, method: str, params: Any = None, timeout: Any = None) -> Any:
         """The same, with `params` as JSON."""
+        advise("api_execute_json")
         return self._handle_server_response(self._execute(path, method, params, timeout, as_json=True))
 
     def _execute(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from etcdv2.compat.python_etcd import _errors
+from etcdv2.compat.python_etcd._advice import advise
 
 
 class EtcdAuthBase:
@@ -86,6 +87,7 @@ class EtcdUser(EtcdAuthBase):
     entity = "user"
 
     def __init__(self, client: Any, name: str) -> None:
+        advise("EtcdUser")
         super().__init__(client, name)
         self._roles: set[str] = set()
         self._password: str | None = None
@@ -137,6 +139,7 @@ class EtcdRole(EtcdAuthBase):
     entity = "role"
 
     def __init__(self, client: Any, name: str) -> None:
+        advise("EtcdRole")
         super().__init__(client, name)
         self._read_paths: set[str] = set()
         self._write_paths: set[str] = set()
@@ -201,6 +204,7 @@ class Auth:
     """The switch of authentication."""
 
     def __init__(self, client: Any) -> None:
+        advise("Auth")
         self.client = client
         self.uri = f"{client.version_prefix}/auth/enable"
 

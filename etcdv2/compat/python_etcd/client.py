@@ -153,11 +153,13 @@ class Client(ClientBase):
 
     def get_lock(self, *args: Any, **kwargs: Any) -> NoReturn:
         """etcd has none by itself since 2.0: see `Lock`."""
+        advise("get_lock")
         raise NotImplementedError("Lock primitives were removed from etcd 2.0")
 
     @property
     def election(self) -> NoReturn:
         """etcd has none by itself since 2.0."""
+        advise("election")
         raise NotImplementedError("Election primitives were removed from etcd 2.0")
 
     def _sanitize_key(self, key: str) -> str:
