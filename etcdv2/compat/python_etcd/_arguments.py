@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from posixpath import normpath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
 Pairs: TypeAlias = list[tuple[str, str]]
@@ -63,7 +63,8 @@ def pairs(params: Any) -> Pairs:
     """Parameters as text: everything is what `str` says, but bytes, which are sent as they are."""
     if not params:
         return []
-    named: Iterable[tuple[Any, Any]] = params.items() if isinstance(params, (dict, Mapping)) else params
+    given: Any = cast("Any", params).items() if isinstance(params, (dict, Mapping)) else params
+    named: Iterable[tuple[Any, Any]] = given
     return [
         (str(name), value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value))
         for name, value in named

@@ -11,27 +11,15 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from weakref import WeakSet
 
-from etcdv2 import (
-    TLS,
-    ClusterChanged,
-    ClusterUnavailable,
-    DeadlineExceeded,
-    EtcdError,
-    OutcomeUnknown,
-    RawAnswer,
-    Timeout,
-    UnexpectedAnswer,
-    V2ApiDisabled,
-)
+import etcdv2  # gives its names when they are asked for: what they need is not imported before the first call
 from etcdv2.compat.python_etcd import _errors
 
 if TYPE_CHECKING:
-    from etcdv2 import Client, RawAPI
+    from etcdv2 import TLS, Client, EtcdError, RawAnswer, RawAPI, Timeout
 
 Pairs: TypeAlias = list[tuple[str, str]]
 
@@ -52,8 +40,7 @@ class Owner(Protocol):
     _moved: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(NamedTuple):
     """What python-etcd is given once, for https."""
 
     cert: str | tuple[str, str] | None
@@ -62,8 +49,8 @@ class Security:
 
     def tls(self) -> TLS:
         if isinstance(self.cert, tuple):
-            return TLS(ca_file=self.ca_cert, cert_file=self.cert[0], key_file=self.cert[1])
-        return TLS(ca_file=self.ca_cert, cert_file=self.cert)
+            return etcdv2.TLS(ca_file=self.ca_cert, cert_file=self.cert[0], key_file=self.cert[1])
+        return etcdv2.TLS(ca_file=self.ca_cert, cert_file=self.cert)
 
 
 _engines: WeakSet[Engine] = WeakSet()
@@ -124,7 +111,7 @@ class Engine:
         raw, times = self._ready(), self._times(seconds)
         try:
             return raw.send(method, path, query=query, form=form, json=json, timeout=times)
-        except EtcdError as error:
+        except etcdv2.EtcdError as error:
             raise self._translated(error) from error
         finally:
             if raw.endpoint != self._current:
@@ -135,9 +122,9 @@ class Engine:
         raw, times = self._ready(), self._times(seconds)
         try:
             answer = raw.poll(path, query=query, timeout=times)
-        except DeadlineExceeded as error:
+        except etcdv2.DeadlineExceeded as error:
             raise _timed_out(times, error) from error
-        except EtcdError as error:
+        except etcdv2.EtcdError as error:
             raise self._translated(error) from error
         finally:
             if raw.endpoint != self._current:
@@ -177,10 +164,8 @@ class Engine:
         """The client with these endpoints, the first of which is to be used first."""
         client = self._client
         if client is None:
-            from etcdv2 import Client  # takes longer than all the rest
-
             https = wanted[0].startswith("https:")
-            client = Client(
+            client = etcdv2.Client(
                 wanted,
                 tls=self._security.tls() if https else None,
                 timeout=self._times(None),
@@ -226,14 +211,14 @@ class Engine:
     def _translated(self, error: EtcdError) -> Exception:
         """The same in python-etcd's words."""
         match error:
-            case ClusterChanged():
+            case etcdv2.ClusterChanged():
                 self._expected = error.new
                 return _errors.EtcdClusterIdChanged(f"The UUID of the cluster changed from {error.old} to {error.new}.")
-            case UnexpectedAnswer():
+            case etcdv2.UnexpectedAnswer():
                 return _bad_response(error.body.decode(errors="replace"))
-            case V2ApiDisabled():
+            case etcdv2.V2ApiDisabled():
                 return _bad_response(str(error))
-            case ClusterUnavailable() | OutcomeUnknown():
+            case etcdv2.ClusterUnavailable() | etcdv2.OutcomeUnknown():
                 cause = _cause(error)
                 hint = self._hint(error)
                 return _errors.EtcdConnectionFailed(f"Connection to etcd failed due to {error}{hint}", cause=cause)
@@ -254,9 +239,9 @@ def _limits(connect: float | None, seconds: float, several: bool) -> Timeout:
     """
     total = float(seconds) or None
     if not several:
-        return Timeout(connect=connect or total, attempt=total, commit=total, total=total)
-    usual = Timeout(total=total)
-    return usual if connect is None else Timeout(connect=connect, total=total)
+        return etcdv2.Timeout(connect=connect or total, attempt=total, commit=total, total=total)
+    usual = etcdv2.Timeout(total=total)
+    return usual if connect is None else etcdv2.Timeout(connect=connect, total=total)
 
 
 def _number(seconds: Any) -> float | None:
@@ -271,7 +256,7 @@ def _bad_response(cause: str) -> _errors.EtcdException:
 
 def _cause(error: Exception) -> Exception:
     """Programs look for urllib3's error of a time that is over: where they have imported it, they find it."""
-    return _time_over(str(error), error) if isinstance(error, DeadlineExceeded) else error
+    return _time_over(str(error), error) if isinstance(error, etcdv2.DeadlineExceeded) else error
 
 
 def _timed_out(times: Timeout, error: Exception | None) -> _errors.EtcdWatchTimedOut:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from etcdv2 import RawAnswer
+if TYPE_CHECKING:
+    from etcdv2 import RawAnswer
 
 
 class Headers(dict[str, str]):

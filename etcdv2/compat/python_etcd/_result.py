@@ -7,7 +7,7 @@ without a node before there is no `_prev_node`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from etcdv2.compat.python_etcd._response import Response
 
@@ -73,7 +73,7 @@ class EtcdResult:
         headers: Any = getattr(response, "headers", None)
         if not isinstance(headers, Mapping):
             headers = response.getheaders()
-        found: dict[str, Any] = {str(name).lower(): value for name, value in headers.items()}
+        found: dict[str, Any] = {str(name).lower(): value for name, value in cast("Mapping[Any, Any]", headers).items()}
         self.etcd_index = int(found.get("x-etcd-index", _NO_INDEX))
         self.raft_index = int(found.get("x-raft-index", _NO_INDEX))
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from etcdv2 import OutcomeUnknown
+import etcdv2  # its names are imported when they are asked for
 from etcdv2.compat.python_etcd import _errors
 from etcdv2.compat.python_etcd._advice import advise
 from etcdv2.compat.python_etcd._arguments import sanitized
@@ -278,7 +278,7 @@ class Lock:
 def _may_be_done(error: _errors.EtcdException) -> bool:
     """Whether a write that was answered so may be carried out, now or later."""
     if isinstance(error, _errors.EtcdConnectionFailed):
-        return isinstance(error.cause, OutcomeUnknown)
+        return isinstance(error.cause, etcdv2.OutcomeUnknown)
     return (error.payload or {}).get("errorCode") in NO_LEADER
 
 
