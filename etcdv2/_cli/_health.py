@@ -23,6 +23,10 @@ def _health_options(parser: ArgumentParser) -> None:
     parser.add_argument("-f", "--forever", action="store_true", help="as --watch 10")
 
 
+def _again_and_again(options: Any) -> bool:
+    return options.watch is not None or bool(options.forever)
+
+
 def health(context: Context) -> int:
     """Exit code 0 where all members that are known are healthy."""
     pause = context.options.watch or (10.0 if context.options.forever else None)
@@ -163,7 +167,7 @@ HEALTH = Command(
     formats=LISTS,
     about="Ask each endpoint for its health (--sync: each member). Exit 0 where all are healthy, else 1. With "
     "--enable-v2 each question makes every member write an entry into its raft log, so do not ask often.",
-    endless=lambda options: options.watch is not None or options.forever,
+    endless=_again_and_again,
     alarm=True,
 )
 STATUS = Command(

@@ -122,8 +122,9 @@ def _commands_of(entry: AuthEntry) -> Iterator[str]:
         roles = ",".join(entry.data.get("roles") or ())
         yield f"etcdv2 user add {name}" + (f" --roles {quote(roles)}" if roles else "")
         return
-    rights = (entry.data.get("permissions") or {}).get("kv") or {}
-    may = {what: set(rights.get(what) or ()) for what in ("read", "write")}
+    permissions: dict[str, dict[str, list[str]]] = entry.data.get("permissions") or {}
+    rights = permissions.get("kv") or {}
+    may: dict[str, set[str]] = {what: set(rights.get(what) or []) for what in ("read", "write")}
     yield f"etcdv2 role add {name}"
     for path in sorted(may["read"] | may["write"]):
         flag = "--rw" if path in may["read"] & may["write"] else "--read" if path in may["read"] else "--write"
