@@ -11,7 +11,7 @@ from etcdv2._cli._arguments import index
 from etcdv2._cli._command import Command
 from etcdv2._cli._context import Context
 from etcdv2._cli._failures import COMPARE_FAILED, NO, OK
-from etcdv2._cli._output import shown
+from etcdv2._cli._output import Output, shown
 from etcdv2._cli._progress import progress
 from etcdv2._cli._sources import tree_from
 
@@ -80,14 +80,7 @@ def _print_loaded(context: Context, found: Loaded, tree: Tree) -> None:
     """What was done where that is asked for; what was left out in any case, and why."""
     output, options = context.output, context.options
     if output.for_programs:
-        for step in found.done:
-            output.document({"action": step.action, "key": step.key})
-        for skipped in found.skipped:
-            output.document({"action": "skip", "key": skipped.key, "reason": skipped.reason})
-        for key in found.raced:
-            output.document({"action": "raced", "key": key})
-        for entry in tree.auth:
-            output.document({"action": "skip", entry.kind: entry.name, "reason": "auth"})
+        _document_loaded(output, found, tree)
     elif options.dry_run or options.verbose:
         for step in found.done:
             output.line(str(step))
@@ -103,6 +96,17 @@ def _print_loaded(context: Context, found: Loaded, tree: Tree) -> None:
     for key in found.raced:
         output.say(f"somebody else wrote {shown(key)} meanwhile; load again")
     _say_auth(context, tree)
+
+
+def _document_loaded(output: Output, found: Loaded, tree: Tree) -> None:
+    for step in found.done:
+        output.document({"action": step.action, "key": step.key})
+    for skipped in found.skipped:
+        output.document({"action": "skip", "key": skipped.key, "reason": skipped.reason})
+    for key in found.raced:
+        output.document({"action": "raced", "key": key})
+    for entry in tree.auth:
+        output.document({"action": "skip", entry.kind: entry.name, "reason": "auth"})
 
 
 def _say_auth(context: Context, tree: Tree) -> None:
