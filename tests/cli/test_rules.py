@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from etcdv2._cli._context import Context
 from etcdv2._cli._output import Output
 from etcdv2.testing import Server
 from tests.cli.running import CommandLine, Ran, run
+from tests.tools.dns_server import DnsServer
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -100,6 +102,18 @@ def test_flags_win_over_discovery_of_the_environment(etcd: Server) -> None:
     environ = {"ETCDCTL_DISCOVERY_SRV": "nowhere.invalid"}
     assert run(["exists", "/", "-e", etcd.url], environ=environ).code == 0
     assert run(["exists", "/"], environ={**environ, "ETCDV2_ENDPOINTS": etcd.url}).code == 0
+
+
+def test_endpoints_come_from_dns(etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DnsServer() as names:
+        names.zone["_etcd-client._tcp.example.org."] = [f"0 0 {etcd.port} m1.example.org."]
+        of_this_machine, look_up = names.resolver, socket.getaddrinfo
+        monkeypatch.setattr("dns.resolver.Resolver", lambda: of_this_machine)
+        monkeypatch.setattr("socket.getaddrinfo", lambda host, *rest, **named: look_up("127.0.0.1", *rest, **named))
+        assert run(["--discovery-srv", "example.org", "--insecure-discovery", "exists", "/"], environ={}).code == 0
+        unknown = run(["-D", "example.com", "--insecure-discovery", "exists", "/"], environ={})
+        assert (unknown.code, unknown.out) == (8, "")
+        assert "example.com" in unknown.err
 
 
 @pytest.mark.parametrize("flag", ["-e", "--endpoints", "--endpoint", "--peers", "-C"])
