@@ -155,12 +155,12 @@ def test_this_client_is_measured_in_every_watch(etcd: Etcd, name: str) -> None:
     assert failed == {}
     assert len(entries) == len(clients)
     for found in entries.values():
-        # A quiet watch that cannot follow, on a busy machine, says so.
-        assert found["missing"] == 0 or (case.kind == "quiet" and "cleared" in found["said"])
+        # Beside other writes a watch that cannot follow, or begins too late, on a busy machine, says so.
+        assert found["missing"] == 0 or (case.kind in ("quiet", "loaded") and "cleared" in found["said"])
         assert found["said"] == "" or found["missing"]
         assert found["doubled"] == 0
         assert found["disorder"] == 0 or case.workers > 1  # the order is each watch's own
-        assert found["delay_us"] > 0
+        assert found["missing"] or found["delay_us"] > 0
         assert ("bytes" in found) == (case.kind == "many")
 
 
