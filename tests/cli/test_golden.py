@@ -44,7 +44,8 @@ def before_1000(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def at_1000(server: Server, before_1000: Path) -> CommandLine:
     """A server whose index is where the transcripts begin."""
-    server.kill() if server.running else None
+    if server.running:
+        server.kill()
     server.wipe()
     shutil.copytree(before_1000, server.data_dir)
     server.start()

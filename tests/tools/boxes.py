@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import platform
 import socket
 import sys
@@ -20,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from bench import debian
 from etcdv2.testing._process import Process, free_port
+from tests.tools import downloads
 from tests.tools.fault_server import Behaviour, FaultServer, Peer, answer_bytes
 from tests.tools.waiting import SOON, until
 
@@ -41,21 +40,13 @@ REASON = CACHE / "debian" / "boxes.missing"
 
 def fetch() -> str:
     """Download and unpack what is not there yet. Returns why that is not possible, else an empty text."""
-    try:
-        debian.unpacked(PACKAGES, CACHE, PLACE.name)
-    except debian.NotToBeHad as error:
-        PLACE.parent.mkdir(parents=True, exist_ok=True)
-        REASON.write_text(str(error))
-        return str(error)
-    REASON.unlink(missing_ok=True)
-    return ""
+    return downloads.fetch(PACKAGES, CACHE, PLACE, REASON, without=None)
 
 
 def missing() -> dict[str, str]:
     """Programs that are not there, and why."""
     lacking = [program for program in PROGRAMS if not (PLACE / "usr" / "sbin" / program).is_file()]
-    why = REASON.read_text() if REASON.is_file() else "not downloaded; python -m tests.tools.boxes does that"
-    return dict.fromkeys(lacking, why)
+    return dict.fromkeys(lacking, downloads.why_not("boxes", REASON))
 
 
 class Behind(Protocol):
@@ -234,10 +225,7 @@ def haproxy(servers: Sequence[Behind], mode: str, *lines: str) -> Box:
 
 def main() -> int:
     """Download; says what cannot be had. Fails only where `ETCDV2_TEST_BOXES` wants it."""
-    why = fetch()
-    if why:
-        print(f"boxes: left out: {why}", file=sys.stderr)
-    return 1 if why and os.environ.get("ETCDV2_TEST_BOXES") else 0
+    return downloads.status("boxes", fetch(), "ETCDV2_TEST_BOXES")
 
 
 if __name__ == "__main__":

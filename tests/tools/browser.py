@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench import debian
+from tests.tools import downloads
 from tests.tools.waiting import SOON, until
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
@@ -70,21 +70,14 @@ def program() -> Path | None:
 def fetch() -> str:
     """Download and unpack it unless there is one. Returns why that is not possible, else an empty text."""
     if program() is None:
-        try:
-            debian.unpacked(PACKAGES, CACHE, PLACE.name, without=NOT_NEEDED)
-        except debian.NotToBeHad as error:
-            PLACE.parent.mkdir(parents=True, exist_ok=True)
-            REASON.write_text(str(error))
-            return str(error)
+        return downloads.fetch(PACKAGES, CACHE, PLACE, REASON, NOT_NEEDED)
     REASON.unlink(missing_ok=True)
     return ""
 
 
 def missing() -> str:
     """Why there is no browser; empty where there is one."""
-    if program() is not None:
-        return ""
-    return REASON.read_text() if REASON.is_file() else "not downloaded; python -m tests.tools.browser does that"
+    return "" if program() is not None else downloads.why_not("browser", REASON)
 
 
 def _environment(private: Path) -> dict[str, str]:
@@ -259,10 +252,7 @@ def _pipe() -> tuple[int, int]:
 
 def main() -> int:
     """Download; says why that cannot be done. Fails only where `ETCDV2_TEST_BROWSER` wants one."""
-    why = fetch()
-    if why:
-        print(f"browser: left out: {why}", file=sys.stderr)
-    return 1 if why and os.environ.get("ETCDV2_TEST_BROWSER") else 0
+    return downloads.status("browser", fetch(), "ETCDV2_TEST_BROWSER")
 
 
 if __name__ == "__main__":

@@ -57,8 +57,7 @@ class AsyncFeed:
         self._dispatcher = dispatcher
         self._key = key
         self._cursor = cursor
-        catching_up = dispatcher.timeout.total
-        self._reconnect = AsyncReconnect(key, patience, catching_up, monitor.outage, steadfast=snapshots)
+        self._reconnect = AsyncReconnect(key, patience, dispatcher.timeout.total, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
         self._polls = AsyncProxiedPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)

@@ -58,8 +58,7 @@ class Feed:
         self._dispatcher = dispatcher
         self._key = key
         self._cursor = cursor
-        catching_up = dispatcher.timeout.total
-        self._reconnect = Reconnect(key, patience, catching_up, monitor.outage, steadfast=snapshots)
+        self._reconnect = Reconnect(key, patience, dispatcher.timeout.total, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
         self._snapshot_due = snapshots
         self._polls = ProxiedPolls(dispatcher, monitor, key, cursor, snapshots=snapshots)
