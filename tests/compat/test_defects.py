@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import etcdv2
 from etcdv2 import OutcomeUnknown
 from etcdv2.compat import python_etcd as etcd
 from etcdv2.testing import Cluster, Server
@@ -121,15 +122,17 @@ def test_killed_and_paused_members_are_left_for_others(etcd_cluster: Cluster) ->
     second = next(member for member in cluster.members if member.url == client.base_uri)
     found: list[Any] = []
     watch = threading.Thread(target=lambda: found.append(client.watch("/b", timeout=0)))
-    watch.start()
+    with etcdv2.Client(second.url) as beside:
+        watch.start()
+        until(lambda: beside.stats.store().watchers == 1)
     second.pause()
     began = time.monotonic()
     assert client.read("/a").value == "1"
     assert time.monotonic() - began < SOON / 2
     assert client.base_uri != second.url
     writer = etcd.Client(host=ports(cluster), allow_reconnect=True, use_proxies=True, read_timeout=SOON)
-    until(lambda: _written(writer))
-    watch.join(SOON)
+    # Written until it is seen: the pause may have come before the headers, and a watch begins with those.
+    until(lambda: _written(writer) and not watch.is_alive())
     second.resume()
     assert found
     assert found[0].key == "/b"
