@@ -1,4 +1,7 @@
-"""This client's recipes: a lock in several processes, 1,000 waiters in one, a queue. Run by `bench.coordination`."""
+"""This client's recipes: a lock in several processes, 1,000 waiters or keys in one, a queue.
+
+Run by `bench.coordination`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import json
 import logging
 import resource
+import subprocess
 import sys
 import time
 from typing import Any
@@ -79,6 +83,53 @@ def waiters(order: dict[str, Any]) -> list[tuple[int, int, int]]:
     return asyncio.run(run())
 
 
+def renewals(order: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """So many keys of one session, for 15 s: nanoseconds of CPU, renewals by the server's count, leases lost."""
+
+    async def run() -> list[tuple[int, int, int]]:
+        async with etcdv2.AsyncClient(order["url"]) as client, AsyncSession(client, ttl=15) as session:
+            leases = [await session.create(f"{order['key']}/{number}", "here") for number in range(order["count"])]
+            await asyncio.sleep(15)  # their first renewals are as close together as their creates
+            ready()
+            began, before = time.process_time_ns(), (await client.stats.store()).compare_and_swap_success
+            await asyncio.sleep(15)
+            spent, after = time.process_time_ns() - began, (await client.stats.store()).compare_and_swap_success
+            return [(spent, after - before, sum(not lease.held for lease in leases))]
+
+    return asyncio.run(run())
+
+
+def crash(order: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """The holder, a process of its own, is killed: when, and when the next one holds it."""
+    rounds: list[tuple[int, int, int]] = []
+    with etcdv2.Client(order["url"]) as client, Session(client, ttl=5) as session:
+        contended = session.lock(order["key"])
+        ready()
+        for _ in range(order["count"]):
+            holder = subprocess.Popen(
+                [sys.executable, "-m", "bench.clients.locks_ours", json.dumps({**order, "case": "hold"})],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            assert holder.stdout is not None
+            assert holder.stdout.readline()
+            holder.kill()
+            killed = time.monotonic_ns()
+            holder.wait()
+            lease = contended.acquire()
+            held = time.monotonic_ns()
+            lease.release()
+            rounds.append((killed, held, held))
+    return rounds
+
+
+def hold(order: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """Hold it until this process is killed."""
+    with etcdv2.Client(order["url"]) as client, Session(client, ttl=5) as session, session.lock(order["key"]):
+        ready()
+    return []
+
+
 def queue(order: dict[str, Any]) -> list[tuple[int, int, int]]:
     """An item is put, then taken and acknowledged: when it began, when it was in, when it was done."""
     with etcdv2.Client(order["url"]) as client, Session(client) as session:
@@ -109,4 +160,5 @@ if __name__ == "__main__":
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # each waiter has a connection
     wanted = json.loads(sys.argv[1])
-    print(json.dumps({"lock": lock, "plain": plain, "waiters": waiters, "queue": queue}[wanted["case"]](wanted)))
+    cases = (lock, plain, waiters, renewals, crash, hold, queue)
+    print(json.dumps({case.__name__: case for case in cases}[wanted["case"]](wanted)))

@@ -13,13 +13,16 @@ from typing import Generic, TypeVar
 
 Work = TypeVar("Work")
 
+MOST_DROPPED = 64
+"""Besides as many as there is work: what was dropped is cleared away when there is more of it."""
+
 
 @dataclass(order=True, slots=True)
 class _Entry(Generic[Work]):
     due: float
     number: int
-    work: Work = field(compare=False)
-    dropped: bool = field(default=False, compare=False)
+    work: Work | None = field(compare=False)
+    """None when it was dropped."""
 
 
 class Agenda(Generic[Work]):
@@ -43,17 +46,20 @@ class Agenda(Generic[Work]):
     def drop(self, work: Work) -> None:
         """It needs nothing any more."""
         entry = self._entries.pop(id(work), None)
-        if entry is not None:
-            entry.dropped = True
+        if entry is None:
+            return
+        entry.work = None  # nobody is kept alive by what needs nothing
+        if len(self._heap) > MOST_DROPPED + 2 * len(self._entries):
+            self._heap = sorted(self._entries.values())
 
     def take(self, now: float) -> Work | None:
         """The piece that is due for the longest time; its taker puts it back when it is to be done again."""
         self._forget_dropped()
         if not self._heap or self._heap[0].due > now:
             return None
-        entry = heapq.heappop(self._heap)
-        del self._entries[id(entry.work)]
-        return entry.work
+        work = heapq.heappop(self._heap).work
+        del self._entries[id(work)]
+        return work
 
     def wait(self, now: float) -> float | None:
         """Seconds until something is due, 0 when it is; None when nothing is planned."""
@@ -61,5 +67,5 @@ class Agenda(Generic[Work]):
         return max(0.0, self._heap[0].due - now) if self._heap else None
 
     def _forget_dropped(self) -> None:
-        while self._heap and self._heap[0].dropped:
+        while self._heap and self._heap[0].work is None:
             heapq.heappop(self._heap)

@@ -36,6 +36,11 @@ LEAST_TTL = 2
 """Seconds. The server removes what has expired every 0.5 s, and a refresh has to fit in several times."""
 RENEW_AFTER = (0.85 / 3, 1 / 3)
 """Shares of the TTL between which a refresh falls due: spread, so that keys made together part."""
+TOGETHER_SHARE, TOGETHER_SECONDS = 1 / 50, 0.2
+"""Refreshes fall due at multiples of this share of the TTL, 0.2 s at the most: keys are renewed several at a time.
+
+1,000 keys with a TTL of 15 s take half the CPU so (`python -m bench.coordination`).
+"""
 TRY_SHARE = 1 / 6
 """Of the TTL, for one try: several have to fit in before the deadline."""
 TRY_SECONDS = (0.3, 2.0)
@@ -172,4 +177,6 @@ class LeaseState:
         self._plan()
 
     def _plan(self) -> None:
-        self.due = self._sent + self._times.ttl * self._rng.uniform(*RENEW_AFTER)
+        ttl = self._times.ttl
+        due = self._sent + ttl * self._rng.uniform(*RENEW_AFTER)
+        self.due = due - due % min(TOGETHER_SECONDS, ttl * TOGETHER_SHARE)

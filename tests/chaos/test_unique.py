@@ -22,7 +22,7 @@ from tests.chaos.workers import TIMES, drive
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(1200)]
 
-LONG_RUN = 180.0
+LONG_RUN = 90.0
 """Seconds."""
 
 
@@ -100,4 +100,4 @@ def test_counter_comes_out_exact_under_all_faults(arena: Arena, sound: etcdv2.Cl
     report = Run(arena, seed, steps.append).carry_out(LONG_RUN)
     text = "\n".join([str(report), *steps])
     assert report.sound, text
-    assert report.book.pages["unique"].confirmed >= 100, text
+    assert report.book.pages["unique"].confirmed >= 40, text

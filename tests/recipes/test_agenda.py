@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import WeakSet
+
 from etcdv2.recipes._agenda import Agenda
+
+
+class Piece:
+    """Of work."""
 
 
 def test_what_is_due_for_the_longest_time_comes_first_and_once() -> None:
@@ -33,3 +40,19 @@ def test_what_was_dropped_does_not_come() -> None:
     agenda.drop(one)
     assert agenda.take(9) is same
     assert agenda.wait(9) is None
+
+
+def test_what_was_dropped_is_kept_by_nobody() -> None:
+    agenda = Agenda[Piece]()
+    first = Piece()
+    agenda.put(first, 1)
+    dropped = WeakSet[Piece]()
+    for moment in range(2, 1002):
+        piece = Piece()
+        dropped.add(piece)
+        agenda.put(piece, moment)
+        agenda.drop(piece)
+        del piece
+    gc.collect()
+    assert (len(agenda), len(dropped)) == (1, 0)
+    assert agenda.take(5) is first

@@ -204,7 +204,7 @@ def log_of(folder: Path) -> Path:
     return log
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
 def test_a_flipped_byte_is_never_a_wrong_answer(small: Path, tmp_path: Path, flip: int) -> None:
     """Each byte in turn: an error of our own, or the state of the whole log or of a beginning that it names."""

@@ -44,4 +44,4 @@ def test_the_store_answers_as_a_real_server(own_server: Server) -> None:
 @pytest.mark.load
 @pytest.mark.timeout(1500)
 def test_the_store_answers_as_a_real_server_for_long(own_server: Server) -> None:
-    run(own_server, examples=150, steps=80)
+    run(own_server, examples=75, steps=80)

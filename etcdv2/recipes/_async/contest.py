@@ -11,6 +11,7 @@ from math import inf
 
 from etcdv2 import ClusterChanged
 from etcdv2._runtime import clock
+from etcdv2.recipes._async.common_watch import AsyncCommonWatch
 from etcdv2.recipes._async.ephemeral import PASSING, AsyncCreation
 from etcdv2.recipes._async.held_key import AsyncHeldKey, within
 from etcdv2.recipes._async.keeping import AsyncKeeping
@@ -48,7 +49,8 @@ class AsyncContest(AsyncWait):
         self._index = 0
         self._is_new = False
         """Whether `seen` is what there was after the change that was waited for."""
-        self._common = keeping.common_watch(terms.key)
+        self._common: AsyncCommonWatch | None = None
+        """From its first wait on."""
         self.seen: tuple[Entry, ...] = ()
         """The entries, as last seen."""
 
@@ -152,9 +154,10 @@ class AsyncContest(AsyncWait):
 
         No entry can come before this one any more, as created indexes rise.
         """
-        with self._common.one_more() as are_many:
+        self._common = common = self._common or self._keeping.common_watch(self._key)
+        with common.one_more() as are_many:
             if are_many:
-                found = await self._common.change(self, (self._index, self.seen), decision.name, held)
+                found = await common.change(self, (self._index, self.seen), decision.name, held)
                 if found is not None:
                     (self._index, self.seen), self._is_new = found, True
                 return False

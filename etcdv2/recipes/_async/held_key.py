@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Protocol
 from weakref import ref
 
@@ -43,6 +44,7 @@ MOMENT = 0.001
 """Seconds: the least for a request, where its time is over."""
 
 
+@lru_cache(maxsize=64)
 def within(seconds: float) -> Timeout:
     """One try, or several where members refuse the connection."""
     seconds = max(MOMENT, seconds)

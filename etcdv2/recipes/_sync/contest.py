@@ -14,6 +14,7 @@ from etcdv2 import ClusterChanged
 from etcdv2._runtime import clock
 from etcdv2.recipes._contest import MARK, Await, Entry, Hold, Kind, decide, prefix_of
 from etcdv2.recipes._lease import GONE, LeaseTimes
+from etcdv2.recipes._sync.common_watch import CommonWatch
 from etcdv2.recipes._sync.ephemeral import PASSING, Creation
 from etcdv2.recipes._sync.held_key import HeldKey, within
 from etcdv2.recipes._sync.keeping import Keeping
@@ -49,7 +50,8 @@ class Contest(Wait):
         self._index = 0
         self._is_new = False
         """Whether `seen` is what there was after the change that was waited for."""
-        self._common = keeping.common_watch(terms.key)
+        self._common: CommonWatch | None = None
+        """From its first wait on."""
         self.seen: tuple[Entry, ...] = ()
         """The entries, as last seen."""
 
@@ -153,9 +155,10 @@ class Contest(Wait):
 
         No entry can come before this one any more, as created indexes rise.
         """
-        with self._common.one_more() as are_many:
+        self._common = common = self._common or self._keeping.common_watch(self._key)
+        with common.one_more() as are_many:
             if are_many:
-                found = self._common.change(self, (self._index, self.seen), decision.name, held)
+                found = common.change(self, (self._index, self.seen), decision.name, held)
                 if found is not None:
                     (self._index, self.seen), self._is_new = found, True
                 return False

@@ -38,6 +38,8 @@ class Keeper:
         self._workers = 0
         self._running: set[Worker] = set()
         self._sleeper: Pulse | None = None
+        self._sleeps_until = 0.0
+        """When the sleeper wakes by itself: only what is due before that has to wake it."""
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -59,7 +61,7 @@ class Keeper:
             self._agenda.put(work, due)
             start = self._sleeper is None and self._workers < MOST_WORKERS
             self._workers += start
-            sleeper = self._sleeper
+            sleeper = self._sleeper if due < self._sleeps_until else None
 
         if sleeper is not None:
             sleeper.set()
@@ -194,18 +196,20 @@ class Keeper:
                 due = self._again.pop(id(work), due)
                 if due is not None and not dropped and not self._stopped:
                     self._agenda.put(work, due)
-                    if self._sleeper is not None:
+                    if self._sleeper is not None and due < self._sleeps_until:
                         self._sleeper.set()
 
     def _sleep(self) -> tuple[Pulse, float] | None:
         """On what to sleep for how many seconds; None when this worker is not needed, and has ended."""
         with self._lock:
-            wait = self._agenda.wait(clock.now())
+            now = clock.now()
+            wait = self._agenda.wait(now)
             if wait is None or self._sleeper is not None:
                 self._workers -= 1
                 return None
-            self._sleeper = Pulse()
-            return self._sleeper, 0.0 if self._forgotten else wait
+            seconds = 0.0 if self._forgotten else wait
+            self._sleeper, self._sleeps_until = Pulse(), now + seconds
+            return self._sleeper, seconds
 
     def _woken(self, pulse: Pulse) -> None:
         with self._lock:

@@ -19,7 +19,7 @@ from tests.tools.fault_server import Peer, TcpProxy
 from tests.tools.waiting import PATIENT, SOON, async_until
 from tests.tools.writers import async_foreign_writes
 
-pytestmark = [pytest.mark.boxes, pytest.mark.thorough]
+pytestmark = [pytest.mark.boxes, pytest.mark.thorough(versions=True)]
 
 QUICK = Timeout(connect=1, attempt=0.5, commit=2, total=10)
 HOLDS_BACK = "nginx as it comes"

@@ -70,7 +70,7 @@ async def adds_in_order(keys: Any, key: str, root: AsyncClient) -> None:
             await root.keys.delete(node.key)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("pattern", [["/q/*"], ["/q*"], ["/q", "/q/*"]])
 async def test_view_works_at_its_own_root(
     connect: Connect, root: AsyncClient, guarded: Server, pattern: list[str]

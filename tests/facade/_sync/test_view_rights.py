@@ -71,7 +71,7 @@ def adds_in_order(keys: Any, key: str, root: Client) -> None:
             root.keys.delete(node.key)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("pattern", [["/q/*"], ["/q*"], ["/q", "/q/*"]])
 def test_view_works_at_its_own_root(connect: Connect, root: Client, guarded: Server, pattern: list[str]) -> None:
     amy = user_with(pattern, connect, root, guarded)
