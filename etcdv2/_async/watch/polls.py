@@ -288,7 +288,7 @@ class AsyncPolls(AsyncPollRequests):
 
             # 3. Refused, and not for want of an answer: the history has left that index. The key may show that nothing
             #    is missing.
-            now_on = await self.open_at(first.poll.endpoint, None)
+            now_on = await self.open_at(first.poll.endpoint, None, newcomers=True)
             if now_on is None:
                 return
             await now_on.poll.stream.close()

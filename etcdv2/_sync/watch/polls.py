@@ -289,7 +289,7 @@ class Polls(PollRequests):
 
             # 3. Refused, and not for want of an answer: the history has left that index. The key may show that nothing
             #    is missing.
-            now_on = self.open_at(first.poll.endpoint, None)
+            now_on = self.open_at(first.poll.endpoint, None, newcomers=True)
             if now_on is None:
                 return
             now_on.poll.stream.close()

@@ -133,6 +133,36 @@ async def test_poll_that_lives_is_not_ended_where_the_history_has_gone_on_beside
         deaf.released.set()
 
 
+async def test_loss_is_named_at_a_member_that_lagged_behind_the_last_event(connect: Connect) -> None:
+    """It could not prove its history as its poll was registered; by now that has left the place of the watch."""
+    with ScriptedStore() as store:
+        client = connect(store.endpoint.url, timeout=PATIENT)
+        async with client.keys.watch("/k") as watcher:
+            polls: Any = watcher._feed._polls
+            store.streams.append(lambda peer: False)
+            store.happen()
+            event = await watcher.next(timeout=SOON)
+            assert isinstance(event, Event)
+            assert event.index == 101
+            await async_until(lambda: polls._first is not None and polls._first.since == 102, lambda: polls)
+
+            # 1. A member takes over that is not as far, and its poll brings nothing.
+            deaf = DeafPoll(store)
+            store.polls.append(deaf)
+            store.quorum_index = 101
+            store.restore(100)
+            store.restart()
+            await async_until(lambda: polls._first is not None and polls._first.at.index == 100, lambda: polls)
+            assert not store.polls
+
+            # 2. It has caught up, and has forgotten what was missed.
+            store.quorum_index = None
+            store.happen(foreign=2000)
+            with pytest.raises(HistoryCleared):
+                await watcher.next(timeout=SOON)
+        deaf.released.set()
+
+
 @pytest.mark.parametrize("cluster", [None, "bb"])
 async def test_key_of_a_store_that_was_put_back_or_replaced_shows_nothing(
     connect: Connect, cluster: str | None

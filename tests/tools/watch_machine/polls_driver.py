@@ -367,7 +367,7 @@ class PollsDriver:
             if found:
                 self.overlap(first, found[0])
                 return
-            yield from self.open_at(first.endpoint, None, found)
+            yield from self.open_at(first.endpoint, None, found, newcomers=True)
             if found:
                 self.world.close(found[0].flow)
                 settled: list[bool] = []
