@@ -124,6 +124,37 @@ def test_a_wait_that_is_cancelled_at_any_moment_leaves_nothing(kind: str) -> Non
     loop.close()
 
 
+def test_a_registration_that_was_cancelled_at_any_moment_can_be_made_again_at_once() -> None:
+    """Its create may have been carried out, or be carried out later; and it is not deleted in the background then."""
+    loop, store = quiet(Faults(late=0.5, latest=1.0))
+    cancelled: list[int] = []
+
+    async def run() -> None:
+        session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
+        for number in range(30):
+            key = f"/party/{number}"
+            task = asyncio.ensure_future(session.register(key, "me"))
+            await asyncio.sleep(number * 0.004)
+            task.cancel()
+            try:
+                await (await task).release()
+            except asyncio.CancelledError:
+                cancelled.append(number)
+            registration = await session.register(key, "me")
+            token = registration.token
+            await asyncio.sleep(3 * TTL)
+            assert (registration.held, registration.token) == (True, token)
+            await registration.release()
+            await asyncio.sleep(2 * TTL)
+            assert key not in store.files
+        await session.close()
+
+    with virtual(loop):
+        loop.run_until_complete(run())
+    loop.close()
+    assert len(cancelled) > 5
+
+
 def test_a_timeout_is_kept_with_a_store_that_answers_nothing() -> None:
     loop, store = quiet(Faults(lose=1.0))
 

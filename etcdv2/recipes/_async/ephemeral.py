@@ -44,7 +44,8 @@ def nothing_stops() -> None:
 class AsyncCreation:
     """The creates of one key with one value, until it is certain whether one of them was applied.
 
-    `ours`: created indexes of keys that are not to be taken for late creates, as they are held.
+    One that was given up may be asked to create again. `ours`: created indexes of keys that are not to be
+    taken for late creates, as they are held.
     """
 
     def __init__(
@@ -57,14 +58,18 @@ class AsyncCreation:
         ours: Callable[[], set[int]] = set,
     ) -> None:
         self._client = client
-        self._key = key
-        self._value = value
-        self._times = times
         self._rng = rng
         self._ours = ours
         self._unanswered: list[float] = []
         self._known_index = 0
         self._ghosts_until = 0.0
+        self._creates = False
+        """Now: what is found meanwhile may be what this call makes."""
+        self._made = 0
+        """The created index of what it made."""
+        self.key = key
+        self.value = value
+        self.times = times
 
     async def create(
         self, until: float, check: Callable[[], None] = nothing_stops, *, takeover: bool = False
@@ -73,14 +78,21 @@ class AsyncCreation:
 
         `check` is called before each try, and may raise. `takeover` sets the key, whosever it is.
         """
+        self._creates, self._ghosts_until = True, 0.0
+        try:
+            return await self._create(until, check, takeover=takeover)
+        finally:
+            self._creates = False
+
+    async def _create(self, until: float, check: Callable[[], None], *, takeover: bool) -> AsyncHeldKey:
         while True:
             check()
             sent = clock.now()
-            limit = within(min(self._times.one_try, until - sent))
+            limit = within(min(self.times.one_try, until - sent))
             self._unanswered.append(sent)  # also where this call is cancelled
             try:
                 write = self._client.keys.set if takeover else self._client.keys.create
-                answer = await write(self._key, self._value, ttl=self._times.ttl, repeat_writes=False, timeout=limit)
+                answer = await write(self.key, self.value, ttl=self.times.ttl, repeat_writes=False, timeout=limit)
                 self._unanswered.pop()
                 return self._held(answer.node, sent, answer.cluster_id)
 
@@ -113,10 +125,10 @@ class AsyncCreation:
 
     async def work(self) -> float | None:
         """After `create` was given up: delete what one of its creates makes even now. See `AsyncWork`."""
-        self._ghosts_until = self._ghosts_until or clock.now() + 2 * self._times.ttl
+        self._ghosts_until = self._ghosts_until or clock.now() + 2 * self.times.ttl
         try:
-            node = (await self._client.keys.get(self._key, quorum=True, timeout=within(self._times.one_try))).node
-            if self._is_ours(node):
+            node = (await self._client.keys.get(self.key, quorum=True, timeout=within(self.times.one_try))).node
+            if self._is_ours(node) and not self._creates and node.created_index != self._made:
                 await self._delete(node)
         except ValueError:  # the client was closed
             return None
@@ -134,7 +146,7 @@ class AsyncCreation:
     async def _adopt(self, found: Response) -> AsyncHeldKey | None:
         """The key that one of our creates made. None where it may expire any moment: then it is deleted."""
         earliest = min(self._unanswered)
-        if clock.now() < self._times.deadline(earliest):
+        if clock.now() < self.times.deadline(earliest):
             return self._held(found.node, earliest, found.cluster_id)
         try:
             await self._delete(found.node)
@@ -143,25 +155,26 @@ class AsyncCreation:
         return None
 
     async def _delete(self, node: Node) -> None:
-        limit = within(self._times.one_try)
-        await self._client.keys.delete(self._key, prev_index=node.modified_index, repeat_writes=False, timeout=limit)
+        limit = within(self.times.one_try)
+        await self._client.keys.delete(self.key, prev_index=node.modified_index, repeat_writes=False, timeout=limit)
 
     async def _read(self, until: float) -> Response | None:
         """The key through raft; None when there is none, or nobody says so: then a create is tried again."""
         try:
             return await self._client.keys.get(
-                self._key, quorum=True, timeout=within(min(self._times.one_try, until - clock.now()))
+                self.key, quorum=True, timeout=within(min(self.times.one_try, until - clock.now()))
             )
         except (*PASSING, KeyNotFound, NotDir, NotFile):
             return None
 
     def _is_ours(self, node: Node) -> bool:
         is_new = node.created_index > self._known_index and node.created_index not in self._ours()
-        return node.value == self._value and is_new
+        return node.value == self.value and is_new
 
     def _held(self, node: Node, sent: float, cluster_id: str) -> AsyncHeldKey:
-        state = LeaseState(self._times, node.modified_index, sent, self._rng)
-        held = AsyncHeldKey(self._client, node.key, self._value, node.created_index, cluster_id, state)
+        state = LeaseState(self.times, node.modified_index, sent, self._rng)
+        held = AsyncHeldKey(self._client, node.key, self.value, node.created_index, cluster_id, state)
+        self._made = node.created_index
         if self.may_come:
             held.ghosts = self
         return held

@@ -16,12 +16,14 @@ from etcdv2._runtime.interruption import async_who
 from etcdv2._runtime.primitives import async_call_each
 from etcdv2.recipes._arguments import check_timeout
 from etcdv2.recipes._async.common_watch import AsyncCommonWatch
+from etcdv2.recipes._async.ephemeral import AsyncCreation
 from etcdv2.recipes._async.gate import AsyncGate
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeper import AsyncKeeper, AsyncWork
 from etcdv2.recipes._async.listing import AsyncListing
 from etcdv2.recipes._async.own_watch import AsyncOwnWatch
 from etcdv2.recipes._clocks import MemberClocks
+from etcdv2.recipes._lease import LeaseTimes
 from etcdv2.recipes._registry import Registry
 
 CLOSE_SECONDS = 2.0
@@ -74,6 +76,8 @@ class AsyncKeeping:
         self.shared: dict[str, AsyncStoppable] = {}
         """By the key of a queue: the live copy of it that all its consumers use."""
         self.gate = AsyncGate()
+        self._given_up: WeakValueDictionary[tuple[str, str, LeaseTimes], AsyncCreation] = WeakValueDictionary()
+        """Creates that may be carried out even now."""
         self._listings: WeakValueDictionary[str, AsyncListing] = WeakValueDictionary()
         self._common_watches: WeakValueDictionary[str, AsyncCommonWatch] = WeakValueDictionary()
         client.attach(self)
@@ -115,6 +119,19 @@ class AsyncKeeping:
     def tokens(self) -> set[int]:
         """Of all keys that are held by this session."""
         return {lease.token for lease in self.leases.all()}
+
+    def creation(self, key: str, value: str, times: LeaseTimes) -> AsyncCreation:
+        """For a key: one that was given up goes on, as one of its creates may have made the key."""
+        creation = self._given_up.pop((key, value, times), None)
+        if creation is None:
+            return AsyncCreation(self.client, key, value, times, self.rng, self.tokens)
+        self.keeper.drop(creation)
+        return creation
+
+    def give_up(self, creation: AsyncCreation) -> None:
+        """Have the background delete what it makes even now."""
+        self._given_up[creation.key, creation.value, creation.times] = creation
+        self.look_at(creation)
 
     def listing(self, key: str) -> AsyncListing:
         """That of all who contend below this key."""

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from etcdv2._runtime import clock
 from etcdv2.recipes._arguments import check_timeout
-from etcdv2.recipes._async.ephemeral import AsyncCreation
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeping import AsyncKeeping
 from etcdv2.recipes._async.lease import AsyncLease
@@ -59,6 +58,7 @@ async def async_register(
         presence = AsyncPresence(keeping.client, held, times, keeping.rng, takeover)
         registration = AsyncRegistration(keeping, presence)
         keeping.plan(presence, held)
+        keeping.leases.add(registration)
         if keeping.watch_own:
             presence.made = partial(keeping.watch, work=presence)
             presence.made(held)
@@ -80,7 +80,7 @@ async def _make(
     """The key, and what `make` makes of it; on every other way out it is deleted."""
     keeping.check_open()
     check_timeout(timeout)
-    creation = AsyncCreation(keeping.client, key, value, times, keeping.rng, keeping.tokens)
+    creation = keeping.creation(key, value, times)
     held: AsyncHeldKey | None = None
     try:
         until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
@@ -88,8 +88,7 @@ async def _make(
         return make(held)
     except BaseException:
         if held is not None:
-            held.end()
-            keeping.look_at(held)
+            await keeping.leave(held)
         elif creation.may_come:
-            keeping.look_at(creation)
+            keeping.give_up(creation)
         raise

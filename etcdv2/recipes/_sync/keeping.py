@@ -17,8 +17,10 @@ from etcdv2._runtime.interruption import who
 from etcdv2._runtime.primitives import call_each
 from etcdv2.recipes._arguments import check_timeout
 from etcdv2.recipes._clocks import MemberClocks
+from etcdv2.recipes._lease import LeaseTimes
 from etcdv2.recipes._registry import Registry
 from etcdv2.recipes._sync.common_watch import CommonWatch
+from etcdv2.recipes._sync.ephemeral import Creation
 from etcdv2.recipes._sync.gate import Gate
 from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeper import Keeper, Work
@@ -75,6 +77,8 @@ class Keeping:
         self.shared: dict[str, Stoppable] = {}
         """By the key of a queue: the live copy of it that all its consumers use."""
         self.gate = Gate()
+        self._given_up: WeakValueDictionary[tuple[str, str, LeaseTimes], Creation] = WeakValueDictionary()
+        """Creates that may be carried out even now."""
         self._listings: WeakValueDictionary[str, Listing] = WeakValueDictionary()
         self._common_watches: WeakValueDictionary[str, CommonWatch] = WeakValueDictionary()
         client.attach(self)
@@ -116,6 +120,19 @@ class Keeping:
     def tokens(self) -> set[int]:
         """Of all keys that are held by this session."""
         return {lease.token for lease in self.leases.all()}
+
+    def creation(self, key: str, value: str, times: LeaseTimes) -> Creation:
+        """For a key: one that was given up goes on, as one of its creates may have made the key."""
+        creation = self._given_up.pop((key, value, times), None)
+        if creation is None:
+            return Creation(self.client, key, value, times, self.rng, self.tokens)
+        self.keeper.drop(creation)
+        return creation
+
+    def give_up(self, creation: Creation) -> None:
+        """Have the background delete what it makes even now."""
+        self._given_up[creation.key, creation.value, creation.times] = creation
+        self.look_at(creation)
 
     def listing(self, key: str) -> Listing:
         """That of all who contend below this key."""

@@ -14,7 +14,6 @@ from etcdv2._runtime import clock
 from etcdv2.recipes._arguments import check_timeout
 from etcdv2.recipes._errors import LeaseLost
 from etcdv2.recipes._lease import LeaseTimes
-from etcdv2.recipes._sync.ephemeral import Creation
 from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeping import Keeping
 from etcdv2.recipes._sync.lease import Lease
@@ -58,6 +57,7 @@ def register(
         presence = Presence(keeping.client, held, times, keeping.rng, takeover)
         registration = Registration(keeping, presence)
         keeping.plan(presence, held)
+        keeping.leases.add(registration)
         if keeping.watch_own:
             presence.made = partial(keeping.watch, work=presence)
             presence.made(held)
@@ -79,7 +79,7 @@ def _make(
     """The key, and what `make` makes of it; on every other way out it is deleted."""
     keeping.check_open()
     check_timeout(timeout)
-    creation = Creation(keeping.client, key, value, times, keeping.rng, keeping.tokens)
+    creation = keeping.creation(key, value, times)
     held: HeldKey | None = None
     try:
         until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
@@ -87,8 +87,7 @@ def _make(
         return make(held)
     except BaseException:
         if held is not None:
-            held.end()
-            keeping.look_at(held)
+            keeping.leave(held)
         elif creation.may_come:
-            keeping.look_at(creation)
+            keeping.give_up(creation)
         raise
