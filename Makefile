@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 4 --dist worksteal
 # Long runs, thousands of watches, bursts: what would fail or make others fail beside four processes of them.
 # On a busy machine they take five times as long; only what hangs reaches the limit of one.
-LOADED  := $(PY) -m pytest -m load --numprocesses 2 --timeout 1800
+LOADED  := $(PY) -m pytest -m load --numprocesses 3 --dist worksteal --timeout 1800
 
 # A .venv that was moved here, or whose Python or install is gone, is made again.
 SOUND := import importlib.util as i, os, sys; sys.exit(not os.path.samefile(os.path.dirname(os.path.dirname(i.find_spec("etcdv2").origin)), "."))
