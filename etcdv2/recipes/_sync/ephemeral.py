@@ -108,7 +108,8 @@ class Creation:
 
             # 2. It may have been applied, now or later.
             except OutcomeUnknown as error:
-                self._known_index = self._known_index or error.index
+                if len(self._unanswered) == 1:  # before it none may have made the key
+                    self._known_index = error.index
                 if clock.now() >= until:
                     raise
 

@@ -170,11 +170,14 @@ class Store:
         return Response("get", node, None, self.index if index is None else index, 0, 0, CLUSTER)
 
 
-def unknown(index: int, key: str, value: str | None) -> OutcomeUnknown:
+class ModelUnknown(OutcomeUnknown):
     """As a call raises it that has lost its answer."""
-    error = OutcomeUnknown.__new__(OutcomeUnknown, "no answer")
-    error.args, error.index = ("no answer", key, value), index
-    return error
+
+    def __init__(self, index: int, key: str, value: str | None) -> None:
+        self.args, self.index = ("no answer", key, value), index
+
+    def __str__(self) -> str:
+        return repr(self.args)
 
 
 class ModelWatcher:
@@ -402,7 +405,7 @@ class ModelKeys:
         index = store.index
         if rng.random() < faults.lose or ACTOR.get() in faults.cut:
             await asyncio.sleep(timeout.total or 0)
-            raise unknown(index, key, arguments.get("value")) if rng.random() < 0.7 else ClusterUnavailable("lost")
+            raise ModelUnknown(index, key, arguments.get("value")) if rng.random() < 0.7 else ClusterUnavailable("lost")
 
         async def carry_out() -> None:
             await asyncio.sleep(rng.uniform(0.001, 0.05))
@@ -432,7 +435,7 @@ class ModelKeys:
                     await asyncio.sleep(1000)
         except TimeoutError:
             answer.cancel()
-            raise unknown(index, key, arguments.get("value")) from None
+            raise ModelUnknown(index, key, arguments.get("value")) from None
         self._seen = max(self._seen, found.index)
         return found
 
