@@ -18,8 +18,11 @@ class LeaseLost(EtcdError):
     def __init__(self, key: str, token: int, reason: str) -> None:
         super().__init__(f"the lease of {key} (token {token}) was lost: {reason}")
         self.key = key
+        """The lease's key, absolute; of a lock the entry in its directory, and not the lock's own key."""
         self.token = token
+        """The lease's token, which is the created index of its key."""
         self.reason = reason
+        """What became of it, for people: "its key is gone", or "it was released"."""
 
 
 class AcquireCancelled(EtcdError):
@@ -28,7 +31,9 @@ class AcquireCancelled(EtcdError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"the wait for {key} ended: {reason}")
         self.key = key
+        """Of what was waited for, absolute: a lock or queue, an election, a barrier of either kind."""
         self.reason = reason
+        """What ended the wait, for people: "it was cancelled", "its session was closed" or "the queue was closed"."""
 
 
 class AcquireTimeout(EtcdError, TimeoutError):
@@ -39,6 +44,7 @@ class AcquireTimeout(EtcdError, TimeoutError):
         seen = f"; held by {', '.join(held)}, {len(contenders)} entries" if held else ""
         super().__init__(f"{key} was not acquired within {timeout:g} s{seen}")
         self.key = key
+        """Of what was to be acquired, absolute: the directory of a lock or a double barrier, the key of an election."""
         self.timeout = timeout
         """Seconds, as they were given."""
         self.contenders = contenders

@@ -88,6 +88,7 @@ class CheckingTransport(_Checks, httpx.BaseTransport):
         self._transport = transport if transport is not None else httpx.HTTPTransport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass it on; the answer is checked when its body was read or is closed. Raises what the inner one raises."""
         response = self._transport.handle_request(request)
         stream = _CheckedStream(self, _Answer(request, response), response)
         return httpx.Response(
@@ -95,6 +96,7 @@ class CheckingTransport(_Checks, httpx.BaseTransport):
         )
 
     def close(self) -> None:
+        """Close the inner transport, also one that was given."""
         self._transport.close()
 
 
@@ -122,6 +124,7 @@ class AsyncCheckingTransport(_Checks, httpx.AsyncBaseTransport):
         self._transport = transport if transport is not None else httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass it on; the answer is checked when its body was read or is closed. Raises what the inner one raises."""
         response = await self._transport.handle_async_request(request)
         stream = _AsyncCheckedStream(self, _Answer(request, response), response)
         return httpx.Response(
@@ -129,6 +132,7 @@ class AsyncCheckingTransport(_Checks, httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
+        """Close the inner transport, also one that was given."""
         await self._transport.aclose()
 
 

@@ -68,6 +68,7 @@ class Cluster:
         self._build: Callable[[], list[Server]] = build
         self._v2 = v2
         self.members = build()
+        """In the order of their names, m1 first. Other objects after a `start` that found one of the ports taken."""
 
     @property
     def endpoints(self) -> list[str]:

@@ -68,18 +68,25 @@ class Server:
         args: Sequence[str] = (),
     ) -> None:
         self.binary = find_binary(binary)
+        """The executable, absolute."""
         self.version = server_version(self.binary)
+        """What `etcd --version` says, such as `3.5.1`."""
 
         # What it is started with.
         self.name = name
+        """The member's name, by which `initial_cluster` has its peer URL."""
         self.tls = tls
+        """The files with which it serves https; None for plain http."""
         self.auth = auth
+        """User and password, with which authentication is turned on after the first start; None leaves it off."""
         self._v2 = v2
         self._tuning = (fsync, heartbeat_interval, election_timeout)
         self._asked_ports = (port, peer_port)
         self._ports = (0, 0)
         self.initial_cluster = initial_cluster
+        """`name=peer-url,...` of all members; itself alone when None. etcd reads it only while it has no data."""
         self.advertise = advertise
+        """The client URL that the cluster has for it; `url` when None. May be set for the next start."""
         self._args = list(args)
 
         # What it is now.
@@ -116,6 +123,7 @@ class Server:
 
     @property
     def data_dir(self) -> Path:
+        """What `--data-dir` names. Raises `RuntimeError` before the first start, and after `close`."""
         return self._started().directory / "data"
 
     @property
@@ -135,6 +143,7 @@ class Server:
 
     @property
     def paused(self) -> bool:
+        """Whether `pause` has stopped its process; False when it is not running."""
         return self._process is not None and self._process.paused
 
     @property

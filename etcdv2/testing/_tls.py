@@ -11,15 +11,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TLS:
-    """PEM files of a server.
-
-    `client_cert_auth`: only clients with a certificate signed by `ca_file` may connect.
-    """
+    """PEM files of a server."""
 
     cert_file: str | os.PathLike[str]
+    """The server's certificate, with its chain in the same file, if there is one."""
     key_file: str | os.PathLike[str]
+    """The private key of that certificate."""
     ca_file: str | os.PathLike[str] | None = None
+    """The authority of the clients' certificates. etcd is given it with `client_cert_auth` only."""
     client_cert_auth: bool = False
+    """Whether only clients with a certificate signed by `ca_file` may connect."""
 
     def flags(self) -> list[str]:
         """What etcd is started with."""
@@ -45,10 +46,15 @@ class Certificates:
     """PEM files of a private authority, of a server and of a client."""
 
     ca_file: Path
+    """The authority's own certificate: by it clients verify the server, and the server verifies clients."""
     server_cert_file: Path
+    """The server's certificate, for the `names` that `make_certificates` was given."""
     server_key_file: Path
+    """The private key of the server's certificate."""
     client_cert_file: Path
+    """The client's certificate, with `client_name` as its common name, if there is one."""
     client_key_file: Path
+    """The private key of the client's certificate."""
 
     def server(self, *, client_cert_auth: bool = False) -> TLS:
         """The `tls=` of a `Server` or a `Cluster`."""

@@ -34,7 +34,9 @@ class DirectoryCheck:
     """What in a member's data directory stands between it and etcd 3.6."""
 
     path: Path
+    """The data directory, as it was given."""
     snapshot: Path | None
+    """The snapshot that etcd would start from; None where there is none: then the log begins with the first entry."""
     keys: tuple[str, ...]
     """The keys directly below the root in the snapshot that etcd sees, and that keep it from starting."""
     hidden: tuple[str, ...]

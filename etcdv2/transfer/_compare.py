@@ -22,8 +22,11 @@ class Difference:
     indexes.
     """
     key: str
+    """From its tree's root on, with a leading slash; whole where the key is not below the root."""
     before: DumpNode | None
+    """The node in the first tree; None for `+`."""
     after: DumpNode | None
+    """The node in the second tree; None for `-`."""
 
     def __str__(self) -> str:
         if self.before is None or self.after is None:

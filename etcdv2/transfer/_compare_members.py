@@ -19,7 +19,9 @@ class MemberComparison:
     """A member's directory beside that of the newest one."""
 
     directory: DataDirectory
+    """The one that was compared with the newest."""
     state: MemberState
+    """What it holds, read to its own end and not only to entry `at`."""
     behind: int
     """So many entries of the log the newest has, and this one does not have yet."""
     at: int | None
@@ -51,7 +53,9 @@ class MembersCompared:
     newest: DataDirectory
     """Whose log is of the highest term, and goes furthest in it: the one to read."""
     state: MemberState
+    """What the newest one holds."""
     others: tuple[MemberComparison, ...]
+    """All but the newest, in the order in which they were given; empty where it is alone."""
 
     @property
     def equal(self) -> bool:

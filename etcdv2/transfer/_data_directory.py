@@ -32,9 +32,11 @@ class RequestCount:
     """How many v2 requests of one method there are in a log, and where."""
 
     count: int
+    """1 or more: a method of which there is none is left out."""
     first: int
     """The raft index of the first of them."""
     last: int
+    """The raft index of the last of them; the same as `first` of one alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ class MemberState:
     member_id: str
     """Hex without leading zeros, as etcd shows it; "0" where the log does not say."""
     cluster_id: str
+    """Hex without leading zeros; "0" where the log does not say."""
     term: int
+    """Raft's term, as the member noted it last; 0 where the log does not say."""
     raft_index: int
     """The last entry that was applied. A member that runs may be ahead of it."""
     commit: int
@@ -56,6 +60,7 @@ class MemberState:
     snapshot: Path | None
     """The snapshot from which was read; None where the whole log was."""
     snapshot_index: int
+    """The raft index of the last entry that is in the snapshot; 0 without one."""
     requests: Mapping[str, RequestCount]
     """By method, the v2 requests behind the snapshot, committed or not; without members' own data."""
     notes: tuple[str, ...]
@@ -94,7 +99,9 @@ class DataDirectory:
         etcd: str | None = None,
     ) -> None:
         self.path = Path(path)
+        """As it was given: what `--data-dir` names, or the folder `member` in it."""
         self.wal_dir = None if wal_dir is None else Path(wal_dir)
+        """Where the log is; None for the folder `wal` beside the snapshots."""
         self._extend: Extend | None = find_extend() if check_crc else None
         self._all_entries = all_entries
         self._keep_damaged = keep_damaged

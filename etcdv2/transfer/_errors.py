@@ -20,7 +20,9 @@ class DamagedFile(TransferError):
     def __init__(self, path: Path | str, reason: str, *, offset: int | None = None) -> None:
         super().__init__(str(path), reason, offset)
         self.path = Path(path)
+        """The file; the data directory where an entry of the log cannot be read."""
         self.reason = reason
+        """What is wrong with it, for people."""
         self.offset = offset
         """Where in the file, in bytes; None where it is not one place."""
 

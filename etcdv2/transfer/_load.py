@@ -31,7 +31,9 @@ class Loaded:
     """What `load` has done, or would do."""
 
     done: tuple[Step, ...]
+    """The writes that were made, in the order in which they were acknowledged; with `dry_run` those that would be."""
     skipped: tuple[Skipped, ...]
+    """What was left as it is, with the reasons; also what expired before its turn came."""
     raced: tuple[str, ...]
     """Keys that somebody else wrote meanwhile; they were left as they are. Load again."""
 

@@ -19,10 +19,13 @@ class StoreNode:
     path: str
     """From the root of the whole store: keys are below `/1`. A byte that is no UTF-8 is a surrogate escape."""
     dir: bool
+    """Whether it is a directory."""
     value: str | None
     """None for directories and for the node of a deletion."""
     created_index: int
+    """The index of its creation; set creates it again."""
     modified_index: int
+    """The index of the last write, of a deletion or expiry its own."""
     expires_at: int | None
     """Nanoseconds since 1970, UTC; None for what does not expire."""
 

@@ -26,8 +26,11 @@ class Step:
     """One write."""
 
     action: Literal["make-dir", "set", "delete", "delete-dir"]
+    """`set` writes a key, new or not; `make-dir` leaves a directory that is there; `delete-dir` takes all below it."""
     key: str
+    """Absolute, in the cluster that is written to. A byte that is no UTF-8 is a surrogate escape."""
     value: str = ""
+    """What `set` writes; "" for the other actions."""
     ttl: int | None = None
     """Seconds; None for what does not expire."""
     prev_index: int | None = None
@@ -35,6 +38,7 @@ class Step:
     condition (`unconditional`, and deletions of directories).
     """
     unconditional: bool = False
+    """Whether `set` writes whatever is there, as `always` asks for."""
     expires_at: int | None = None
     """The moment of expiry (nanoseconds since 1970) where that decides: `ttl` is what was left when it was planned."""
 
@@ -47,6 +51,7 @@ class Skipped:
     """A node that is left as it is, and why."""
 
     key: str
+    """Where it would be in the cluster; of `elsewhere` where it is in the tree."""
     reason: Reason
     """`exists`: only `always` would replace it. `equal`. `expired` before it was written. `elsewhere`: not below
     what was to be stripped. `not UTF-8`: there, and not wanted, but HTTP does not show by which name to delete it.

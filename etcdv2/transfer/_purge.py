@@ -24,8 +24,11 @@ class Purged:
     keys: tuple[str, ...]
     """With all below each of them."""
     users: tuple[str, ...]
+    """By name; empty unless `auth` was asked for."""
     roles: tuple[str, ...]
+    """By name, without `root`, which etcd keeps; empty unless `auth` was asked for."""
     dry_run: bool
+    """Whether nothing was deleted."""
     recipe: tuple[str, ...] = RECIPE
     """What to do on each member's host afterwards, in this order."""
 

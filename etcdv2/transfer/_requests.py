@@ -21,16 +21,23 @@ class StoreRequest:
     path: str = ""
     """From the root of the whole store: keys are below `/1`."""
     value: str = ""
+    """What a PUT or POST writes. A byte that is no UTF-8 is a surrogate escape."""
     dir: bool = False
+    """Of PUT and POST: make a directory. Of DELETE: an empty one may go."""
     prev_value: str = ""
+    """The value that the key must have; "" for no condition."""
     prev_index: int = 0
+    """The modified index that the key must have; 0 for no condition."""
     prev_exist: bool | None = None
+    """Of PUT: True updates, False creates and passes over the other conditions; None for neither."""
     expiration: int = 0
     """Nanoseconds since 1970; 0 for none."""
     recursive: bool = False
+    """Of DELETE: a directory may go with all below it."""
     time: int = 0
     """The leader's clock of a SYNC, nanoseconds since 1970."""
     refresh: bool = False
+    """Of PUT: the key keeps its value and gets another expiry. A creation passes it over."""
 
 
 def apply(store: V2Store, request: StoreRequest) -> tuple[StoreEvent, ...]:

@@ -48,7 +48,9 @@ class StoreEvent:
     action: str
     """`set`, `create`, `update`, `compareAndSwap`, `delete`, `compareAndDelete` or `expire`."""
     node: StoreNode
+    """After the change; of a deletion or expiry without its value."""
     prev_node: StoreNode | None
+    """Before the change; None where nothing was there."""
 
 
 def clean_path(path: str) -> str:
@@ -70,7 +72,9 @@ class V2Store:
 
     def __init__(self, *, index: int = 0, directory_ttl: bool = True) -> None:
         self.index = index
+        """The index that the last change took. What raises takes none, and neither does `place`."""
         self.directory_ttl = directory_ttl
+        """Whether `update` can change the expiry of a directory; else it raises DirectoryTTL."""
         self._root = TreeNode("/", 0, None, dir=True, expires_at=None)
         self._expiring = ExpiryQueue()
         self._read_only = frozenset(("/", "/0", "/1"))

@@ -32,7 +32,9 @@ class DumpNode:
     value: str | None
     """The same; None for a directory."""
     created_index: int = 0
+    """The index of its creation in the store that was read; a load cannot carry it over."""
     modified_index: int = 0
+    """The index of the last write in the store that was read; a load cannot carry it over."""
     expires_at: int | None = None
     """Nanoseconds since 1970, UTC; None for what does not expire."""
     damaged: bool = False
@@ -42,6 +44,7 @@ class DumpNode:
 
     @property
     def dir(self) -> bool:
+        """Whether it is a directory, and so has no value."""
         return self.value is None
 
     @property
@@ -61,7 +64,9 @@ class AuthEntry:
     """A user or a role of v2."""
 
     kind: Literal["user", "role"]
+    """Which of the two: it says what `data` has."""
     name: str
+    """The user's or the role's; the built-in role `root` has no entry."""
     data: Mapping[str, Any]
     """`roles` of a user, and `hash`, the hash of its password, where it was asked for; `permissions` of a role."""
 
@@ -73,6 +78,7 @@ class Tree:
     nodes: Mapping[str, DumpNode]
     """By key. The directory `root` itself is not among them."""
     root: str = "/"
+    """The directory that was read, absolute. Hidden nodes that were named may be elsewhere."""
     index: int = 0
     """The store's index at that moment."""
     made: int = 0
@@ -82,6 +88,7 @@ class Tree:
     source: Mapping[str, str] = field(default_factory=dict[str, str])
     """`kind` is `http` or `data-dir`; what else is known, such as `cluster_id`."""
     auth: tuple[AuthEntry, ...] = ()
+    """Roles, then users; empty where they were not asked for."""
     auth_enabled: bool | None = None
     """None where it was not asked for."""
 

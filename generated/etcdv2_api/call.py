@@ -41,8 +41,11 @@ class UndescribedAnswer(ValueError):
     def __init__(self, status: int, body: bytes, reason: str) -> None:
         super().__init__(status, body, reason)
         self.status = status
+        """The HTTP status of the answer."""
         self.body = body
+        """As it came. A client with credentials, or whose call holds a password, cuts it and hides these."""
         self.reason = reason
+        """What is wrong with it. No name and no value from the answer is quoted."""
 
     def __str__(self) -> str:
         return f"status {self.status}: {self.reason}; the body begins {self.body[:80]!r}"
@@ -57,12 +60,15 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
     operation: str
     """The operationId in the description."""
     method: str
+    """`GET`, `PUT`, `POST` or `DELETE`."""
     path: str
     """Percent-encoded, from `/v2/` on."""
     query: tuple[tuple[str, str], ...]
+    """Names and values, not encoded yet; empty for none."""
     form: tuple[tuple[str, str], ...] | None
     """Goes into the body of PUT and POST; the server ignores the body of DELETE."""
     json: str | None
+    """The body as text, where it is JSON: None of a call with a form, or with no body."""
     decode: Callable[[int, bytes], Answer | ErrorBody]
     """Reads an answer (status, whole body). Raises `UndescribedAnswer`."""
     secret: bool = False
@@ -90,6 +96,7 @@ class Call(NamedTuple, Generic[Answer, ErrorBody]):
 
     @property
     def body(self) -> bytes | None:
+        """The form or the JSON as bytes; None where there is neither. Raises ValueError for text that has no UTF-8."""
         if self.form is not None:
             return form_encoded(self.form).encode("ascii")
         return None if self.json is None else self.json.encode()

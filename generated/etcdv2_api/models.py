@@ -85,6 +85,7 @@ class Members(Model):
     """The members of the cluster."""
 
     members: tuple[Member, ...]
+    """All of them, also those that were added and have not started yet."""
 
 
 class MemberPeers(Model):
@@ -140,20 +141,50 @@ class StoreStats(Model):
     """Counts of the operations on a member's store since it started."""
 
     gets_success: int
+    """Reads that found something, with quorum or without. HEAD counts, a watch does not."""
+
     gets_fail: int
+    """Reads that failed. Each request about keys adds one, its check of permission, where auth was never on."""
+
     sets_success: int
+    """Sets: PUT without a condition, and what members write about themselves."""
+
     sets_fail: int
+    """Sets that were refused. A creation below a file counts here, too."""
+
     delete_success: int
+    """Deletions without a condition. One of the root, which is refused, counts here, too."""
+
     delete_fail: int
+    """Deletions without a condition that were refused, such as of a missing key or a directory that is not empty."""
+
     update_success: int
+    """Updates: PUT with `prevExist=true` alone. Refused ones of the root or of a directory count here, too."""
+
     update_fail: int
+    """Updates that found no key, or a file above it."""
+
     create_success: int
+    """Creations: PUT with `prevExist=false`, and POST."""
+
     create_fail: int
+    """Creations that were refused, such as of a key that is there."""
+
     compare_and_swap_success: int
+    """PUT with `prevValue` or `prevIndex` that was done. One of the root, which is refused, counts here, too."""
+
     compare_and_swap_fail: int
+    """PUT with `prevValue` or `prevIndex` that was refused: another value or index, no key, or a directory."""
+
     compare_and_delete_success: int
+    """DELETE with `prevValue` or `prevIndex`, also one whose condition failed or that found a directory."""
+
     compare_and_delete_fail: int
+    """DELETE with `prevValue` or `prevIndex` that found no key, or a file above it."""
+
     expire_count: int
+    """Nodes that expired. A directory counts once, whatever was in it."""
+
     watchers: int
     """Open watches now."""
 
@@ -268,6 +299,8 @@ class SelfStats(Model):
     """When it started."""
 
     leader_info: LeaderInfo
+    """Who leads, as far as it knows."""
+
     recv_append_request_cnt: int
     """Appends received."""
 
@@ -291,13 +324,17 @@ class FollowerStats(Model):
     """One follower."""
 
     latency: FollowerLatency
+    """How long appends to it take, in milliseconds."""
+
     counts: FollowerCounts
+    """How many appends to it went well and how many did not."""
 
 
 class Permissions(Model):
     """Permissions by resource; keys are the only one."""
 
     kv: KeyPatterns
+    """Which keys may be read, and which written."""
 
 
 class RoleChange(Model):
@@ -333,6 +370,7 @@ class Role(Model):
     """The name."""
 
     permissions: Permissions
+    """What its users may read and write."""
 
 
 class User(Model):
@@ -349,6 +387,7 @@ class Roles(Model):
     """All roles."""
 
     roles: tuple[Role, ...]
+    """Each with its permissions; the built-in `root` is among them."""
 
 
 class Users(Model):

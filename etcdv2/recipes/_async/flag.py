@@ -16,6 +16,7 @@ class AsyncFlag:
         return f"<{type(self).__name__} {'set' if self._is_set else 'not set'}>"
 
     def is_set(self) -> bool:
+        """Whether it is set by now; once it is, for good. No I/O."""
         return self._is_set
 
     async def wait(self, timeout: float | None = None) -> bool:

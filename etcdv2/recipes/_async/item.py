@@ -53,6 +53,7 @@ class AsyncItem:
 
     @property
     def value(self) -> str:
+        """As it was when the item was claimed."""
         return self._value
 
     @property

@@ -85,6 +85,7 @@ class AsyncLease:
 
     @property
     def value(self) -> str:
+        """What this lease has written to its key last. No I/O."""
         return self._held_key.value
 
     @property

@@ -68,6 +68,7 @@ class AsyncSession:
 
     @property
     def client(self) -> AsyncClient:
+        """What it was made with. The client's `close` closes the session as well."""
         return self._client
 
     @property

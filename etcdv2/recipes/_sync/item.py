@@ -52,6 +52,7 @@ class Item:
 
     @property
     def value(self) -> str:
+        """As it was when the item was claimed."""
         return self._value
 
     @property

@@ -86,6 +86,7 @@ class Lease:
 
     @property
     def value(self) -> str:
+        """What this lease has written to its key last. No I/O."""
         return self._held_key.value
 
     @property

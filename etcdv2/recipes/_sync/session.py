@@ -69,6 +69,7 @@ class Session:
 
     @property
     def client(self) -> Client:
+        """What it was made with. The client's `close` closes the session as well."""
         return self._client
 
     @property
