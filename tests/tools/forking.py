@@ -23,7 +23,7 @@ from etcdv2._transport import thread_socket
 from tests.tools.children import CALLS, CHILDS_THREADS, HANGS, ended_well, fork, no_other_thread, talk, talk_in_threads
 from tests.tools.faces import over
 from tests.tools.leftovers import sockets
-from tests.tools.waiting import SOON
+from tests.tools.waiting import SOON, until
 
 CHILDREN = 3
 
@@ -244,7 +244,8 @@ def in_child(watcher: Any, mirror: Any, client: Client, how: str) -> None:
             event = own.next(timeout=SOON)
             assert event is not None
             assert event.value == "child's"
-            assert "etcdv2-index" in [thread.name for thread in threading.enumerate()]
+            # Its next poll has one who looks after it, soon.
+            until(lambda: "etcdv2-index" in [thread.name for thread in threading.enumerate()])
         assert mirror.state["/m/a"].value == "0"
         client.close()
     elif how == "exit":
