@@ -138,7 +138,10 @@ class FollowerCounts(Model):
 
 
 class StoreStats(Model):
-    """Counts of the operations on a member's store since it started."""
+    """
+    Counts of the operations on a member's store, since its data began; those of gets since its process was
+    started.
+    """
 
     gets_success: int
     """Reads that found something, with quorum or without. HEAD counts, a watch does not."""

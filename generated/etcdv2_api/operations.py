@@ -381,9 +381,10 @@ def _read_get_leader_stats(status: int, body: bytes) -> LeaderStats | Message:
 
 
 def get_store_stats() -> Call[StoreStats, Message]:
-    """Counts of the operations on this member's store since it started.
+    """Counts of the operations on this member's store.
 
-    Internal traffic is counted too; every check of a permission is a get.
+    Internal traffic is counted too; every check of a permission is a get. After a restart with the same data all but
+    the gets go on.
     """
     return Call("get_store_stats", "GET", "/v2/stats/store", (), None, None, _read_get_store_stats)
 
