@@ -15,7 +15,7 @@ from etcdv2._core.watch.renewal import State
 from etcdv2.testing import Server
 from tests.chaos.links import Link
 from tests.tools.leftovers import workers
-from tests.tools.scripted_store import ScriptedStore
+from tests.tools.scripted_store import DeafPoll, ScriptedStore
 from tests.tools.waiting import PATIENT, SOON, async_until
 from tests.tools.writers import FOLLOWED_EVENTS, async_foreign_writes
 
@@ -98,9 +98,13 @@ async def test_cancelled_wait_loses_no_event_and_the_watch_goes_on(etcd: Server)
 
 
 @pytest.mark.parametrize("how", ["polling", "streaming", "renewing", "away", "beginning"])
-async def test_cancelled_task_leaves_nothing(store: ScriptedStore, how: str) -> None:
+async def test_cancelled_task_leaves_nothing(store: ScriptedStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = DeafPoll(store)
+    if how == "renewing":  # else the second poll is the first one in a moment
+        monkeypatch.setattr("etcdv2._core.watch.renewal.END_SECONDS", 10 * SOON)
+        store.polls.append(deaf)
     before, opened = workers(), descriptors()
-    client = AsyncClient(store.endpoint.url, timeout=1)
+    client = AsyncClient(store.endpoint.url, timeout=PATIENT)
     began = asyncio.Event()
     watchers: list[Any] = []
     if how == "beginning":
@@ -135,7 +139,8 @@ async def test_cancelled_task_leaves_nothing(store: ScriptedStore, how: str) -> 
         await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 0.5)
+        await asyncio.wait_for(task, SOON)
+    deaf.released.set()
     await async_until(lambda: workers() == before, workers)
     await async_until(lambda: store.watching == 0, lambda: store.watching)
     await client.close()
