@@ -149,6 +149,11 @@ class Etcd:
             wire.close()
             self._wire = None
 
+    def watchers(self) -> int:
+        """How many watches the server has."""
+        wire = self._own()
+        return int(json.loads(wire.exchange(wire.get("/v2/stats/store"))[1])["watchers"])
+
     def index(self) -> int:
         wire = self._own()
         return index_of(wire.exchange(wire.get(f"/v2/keys{GET_KEY}"))[0])

@@ -67,14 +67,23 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
 
         # Completeness: a client that has lost events would wait for them for ever, so the end is written too.
         case _:
+            before = etcd.watchers()
             driver.begin({"after": etcd.index(), "events": 0})
-            time.sleep(SETTLE)
+            _registered(etcd, before + 1)
             seconds = paced(etcd.happen, case.events, case.rate)
             _end([driver], etcd.happen)
             figures = driver.result()
             figures["written"] = case.events / seconds
             _judged(figures, case.events)
     return figures
+
+
+def _registered(etcd: Etcd, watchers: int) -> None:
+    """Wait until the server has so many watches: a client that is not ready by then has failed by itself."""
+    end = time.monotonic() + LIMIT_SECONDS
+    time.sleep(SETTLE)
+    while etcd.watchers() < watchers and time.monotonic() < end:
+        time.sleep(REGISTER)
 
 
 def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Failed]:
@@ -85,10 +94,12 @@ def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Fa
 
     # 1. All of them watch from after this write.
     happen(END)
+    before, begun = etcd.watchers(), 0
     for driver in drivers:
         with contextlib.suppress(Failed):  # so will its result
             driver.begin({"after": etcd.index(), "events": 1})
-    time.sleep(SETTLE)
+            begun += 1
+    _registered(etcd, before + begun)
 
     # 2. Other keys are written, and then the one.
     with etcd.others(case.rate) as others:

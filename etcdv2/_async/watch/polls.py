@@ -255,7 +255,7 @@ class AsyncPolls(AsyncPollRequests):
 
         Raises ClusterChanged.
         """
-        if self._cursor.recursive or self._history.was_put_back:
+        if self._history.was_put_back:
             return False
         found = await async_untouched_to(self._dispatcher, self._key, self._renewal.settled, timeout)
         with self._lock:

@@ -36,7 +36,7 @@ for as long as it likes. What counts is what happened before what:
    poll over which it leapt proves nothing, and one that searches history from before the leap finds
    nothing for sure: the loss is named. The same holds before an event is delivered that came live
    after foreign ones.
-6. *The key itself.* Where the settled index has left the history, a watch of one key reads it: a file
+6. *The key itself.* Where the settled index has left the history, a watch reads its key: a file
    of the same history whose node is not younger than the settled index was not touched since, for
    each change of it, a deletion and a new beginning too, would show there. A directory shows nothing.
 7. *Else the loss is named.* When the settled index has left the history and nothing proves the silence, the poll is

@@ -256,7 +256,7 @@ class Polls(PollRequests):
 
         Raises ClusterChanged.
         """
-        if self._cursor.recursive or self._history.was_put_back:
+        if self._history.was_put_back:
             return False
         found = untouched_to(self._dispatcher, self._key, self._renewal.settled, timeout)
         with self._lock:

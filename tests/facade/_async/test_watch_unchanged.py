@@ -46,6 +46,13 @@ async def replaced_by_a_directory(client: AsyncClient) -> None:
     await client.keys.make_dir("/k")
 
 
+async def was_a_directory(client: AsyncClient) -> None:
+    await replaced_by_a_directory(client)
+    await client.keys.set("/k/below", "1")
+    await client.keys.delete("/k", recursive=True)
+    await client.keys.create("/k", "1")
+
+
 async def refreshed(client: AsyncClient) -> None:
     """Nothing that a watcher is sent; but the node's index does not say that it was no more than that."""
     await client.keys.set("/k", "1", ttl=60)
@@ -65,11 +72,15 @@ async def away_while(etcd: Server, proxy: TcpProxy, happens: Callable[[AsyncClie
     proxy.refusing = False
 
 
-async def test_key_that_was_not_touched_goes_on_and_its_next_event_comes(connect: Connect, etcd: Server) -> None:
+@pytest.mark.parametrize("recursive", [False, True], ids=["key", "recursive"])
+async def test_key_that_was_not_touched_goes_on_and_its_next_event_comes(
+    connect: Connect, etcd: Server, recursive: bool
+) -> None:
+    """A file has nothing below it, so a recursive watch of it is one of a key."""
     with TcpProxy("127.0.0.1", etcd.port) as proxy:
         client = connect(proxy.endpoint.url)
         await client.keys.set("/k", "1")
-        async with client.keys.watch("/k") as watcher:
+        async with client.keys.watch("/k", recursive=recursive) as watcher:
             polls: Any = watcher._feed._polls
             before = polls.settled
             await away_while(etcd, proxy, nothing)
@@ -80,14 +91,18 @@ async def test_key_that_was_not_touched_goes_on_and_its_next_event_comes(connect
             assert (event.value, event.prev_node and event.prev_node.value) == ("2", "1")
 
 
-@pytest.mark.parametrize("happens", TOUCHED, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    ("happens", "recursive"),
+    [pytest.param(one, False, id=one.__name__) for one in TOUCHED]
+    + [pytest.param(one, True, id=f"{one.__name__}, recursive") for one in (recreated, was_a_directory)],
+)
 async def test_key_that_may_have_been_touched_names_the_loss(
-    connect: Connect, etcd: Server, happens: Callable[[AsyncClient], Awaitable[None]]
+    connect: Connect, etcd: Server, happens: Callable[[AsyncClient], Awaitable[None]], recursive: bool
 ) -> None:
     with TcpProxy("127.0.0.1", etcd.port) as proxy:
         client = connect(proxy.endpoint.url)
         await client.keys.set("/k", "1")
-        async with client.keys.watch("/k") as watcher:
+        async with client.keys.watch("/k", recursive=recursive) as watcher:
             await away_while(etcd, proxy, happens)
             with pytest.raises(HistoryCleared):
                 await watcher.next(timeout=SOON)
@@ -102,12 +117,11 @@ async def test_what_is_not_there_names_the_loss(connect: Connect, etcd: Server) 
                 await watcher.next(timeout=SOON)
 
 
-@pytest.mark.parametrize("key", ["/d", "/d/k"])
-async def test_below_a_directory_anything_may_have_happened(connect: Connect, etcd: Server, key: str) -> None:
+async def test_below_a_directory_anything_may_have_happened(connect: Connect, etcd: Server) -> None:
     with TcpProxy("127.0.0.1", etcd.port) as proxy:
         client = connect(proxy.endpoint.url)
         await client.keys.set("/d/k", "1")
-        async with client.keys.watch(key, recursive=True, snapshots=True) as watcher:
+        async with client.keys.watch("/d", recursive=True, snapshots=True) as watcher:
             assert isinstance(await watcher.next(timeout=SOON), Snapshot)
             await away_while(etcd, proxy, nothing)
             assert isinstance(await watcher.next(timeout=SOON), Snapshot)

@@ -47,6 +47,13 @@ def replaced_by_a_directory(client: Client) -> None:
     client.keys.make_dir("/k")
 
 
+def was_a_directory(client: Client) -> None:
+    replaced_by_a_directory(client)
+    client.keys.set("/k/below", "1")
+    client.keys.delete("/k", recursive=True)
+    client.keys.create("/k", "1")
+
+
 def refreshed(client: Client) -> None:
     """Nothing that a watcher is sent; but the node's index does not say that it was no more than that."""
     client.keys.set("/k", "1", ttl=60)
@@ -66,11 +73,15 @@ def away_while(etcd: Server, proxy: TcpProxy, happens: Callable[[Client], None])
     proxy.refusing = False
 
 
-def test_key_that_was_not_touched_goes_on_and_its_next_event_comes(connect: Connect, etcd: Server) -> None:
+@pytest.mark.parametrize("recursive", [False, True], ids=["key", "recursive"])
+def test_key_that_was_not_touched_goes_on_and_its_next_event_comes(
+    connect: Connect, etcd: Server, recursive: bool
+) -> None:
+    """A file has nothing below it, so a recursive watch of it is one of a key."""
     with TcpProxy("127.0.0.1", etcd.port) as proxy:
         client = connect(proxy.endpoint.url)
         client.keys.set("/k", "1")
-        with client.keys.watch("/k") as watcher:
+        with client.keys.watch("/k", recursive=recursive) as watcher:
             polls: Any = watcher._feed._polls
             before = polls.settled
             away_while(etcd, proxy, nothing)
@@ -81,14 +92,18 @@ def test_key_that_was_not_touched_goes_on_and_its_next_event_comes(connect: Conn
             assert (event.value, event.prev_node and event.prev_node.value) == ("2", "1")
 
 
-@pytest.mark.parametrize("happens", TOUCHED, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    ("happens", "recursive"),
+    [pytest.param(one, False, id=one.__name__) for one in TOUCHED]
+    + [pytest.param(one, True, id=f"{one.__name__}, recursive") for one in (recreated, was_a_directory)],
+)
 def test_key_that_may_have_been_touched_names_the_loss(
-    connect: Connect, etcd: Server, happens: Callable[[Client], None]
+    connect: Connect, etcd: Server, happens: Callable[[Client], None], recursive: bool
 ) -> None:
     with TcpProxy("127.0.0.1", etcd.port) as proxy:
         client = connect(proxy.endpoint.url)
         client.keys.set("/k", "1")
-        with client.keys.watch("/k") as watcher:
+        with client.keys.watch("/k", recursive=recursive) as watcher:
             away_while(etcd, proxy, happens)
             with pytest.raises(HistoryCleared):
                 watcher.next(timeout=SOON)
@@ -103,12 +118,11 @@ def test_what_is_not_there_names_the_loss(connect: Connect, etcd: Server) -> Non
                 watcher.next(timeout=SOON)
 
 
-@pytest.mark.parametrize("key", ["/d", "/d/k"])
-def test_below_a_directory_anything_may_have_happened(connect: Connect, etcd: Server, key: str) -> None:
+def test_below_a_directory_anything_may_have_happened(connect: Connect, etcd: Server) -> None:
     with TcpProxy("127.0.0.1", etcd.port) as proxy:
         client = connect(proxy.endpoint.url)
         client.keys.set("/d/k", "1")
-        with client.keys.watch(key, recursive=True, snapshots=True) as watcher:
+        with client.keys.watch("/d", recursive=True, snapshots=True) as watcher:
             assert isinstance(watcher.next(timeout=SOON), Snapshot)
             away_while(etcd, proxy, nothing)
             assert isinstance(watcher.next(timeout=SOON), Snapshot)
