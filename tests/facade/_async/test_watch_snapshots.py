@@ -305,10 +305,11 @@ async def test_poll_that_ends_cleanly_with_nothing_is_asked_again(connect: Conne
 
 async def test_events_before_an_error_come_before_it(connect: Connect, store: ScriptedStore) -> None:
     client = connect(store.endpoint.url, timeout=QUICK)
-    async with client.keys.watch("/k", recursive=True) as watcher:
+    async with client.keys.watch("/k") as watcher:
         for _ in range(3):
             store.happen()
         await async_until(lambda: any("waitIndex=104" in one for one in store.asked), lambda: store.asked)
+        store.refused.add("/k")  # so the key itself shows nothing
         store.happen(count=0, foreign=2000)
         store.hang_up()
         assert [(await next_of(watcher)).index for _ in range(3)] == [101, 102, 103]
