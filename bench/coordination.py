@@ -1,7 +1,7 @@
 """`python -m bench.coordination`: locks and queues, beside python-etcd's lock and Go's mutex on the same etcd.
 
 And beside kazoo's lock on a ZooKeeper. Writes coordination.json and coordination.md into bench/results. Takes about
-five minutes, and wants the machine for itself. What cannot be had (go, Java, a network) is left out, and the report
+seven minutes, and wants the machine for itself. What cannot be had (go, Java, a network) is left out, and the report
 says so.
 """
 
@@ -58,7 +58,7 @@ class Case:
     title: str
     processes: int
     count: int
-    """Rounds of each process, or tasks."""
+    """Rounds of each process, or tasks, or keys."""
     figures: Callable[[list[Rounds]], Figures]
     case: str
     others: bool = True

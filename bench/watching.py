@@ -18,7 +18,9 @@ EARLY = 5
 REGISTER = 0.15
 """Seconds for a watch to be registered."""
 SETTLE = 0.7
-"""Seconds for a client to come up besides, or for a thousand watches."""
+"""Seconds for a thousand watches."""
+LOOK = 0.02
+"""Seconds between two looks at how many watches the server has."""
 PAUSE = 0.005
 """Seconds between two writes, longer than any client takes for an event."""
 END = -1
@@ -49,8 +51,9 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
 
         case "loaded":
             with etcd.others(case.rate) as others:
+                before = etcd.watchers()
                 driver.begin({"after": etcd.index(), "events": case.events + EARLY})
-                time.sleep(SETTLE)
+                _registered(etcd, before + 1)
                 paced(etcd.happen, case.events + EARLY, 1 / PAUSE)
                 figures = driver.result()
             figures["others"] = others.rate
@@ -81,9 +84,8 @@ def measure(case: Case, driver: Driver, etcd: Etcd) -> Figures:
 def _registered(etcd: Etcd, watchers: int) -> None:
     """Wait until the server has so many watches: a client that is not ready by then has failed by itself."""
     end = time.monotonic() + LIMIT_SECONDS
-    time.sleep(SETTLE)
     while etcd.watchers() < watchers and time.monotonic() < end:
-        time.sleep(REGISTER)
+        time.sleep(LOOK)
 
 
 def together(case: Case, drivers: list[Driver], etcd: Etcd) -> list[Figures | Failed]:

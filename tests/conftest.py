@@ -17,7 +17,7 @@ from etcdv2._transport.loop import AsyncFastTransport
 from etcdv2._transport.threads import FastTransport
 from etcdv2.testing import Certificates, Server, find_binary, make_certificates, server_version
 from tests.tools import boxes, browser, described, newer, programs
-from tests.tools.covering import Sides, covering
+from tests.tools.covering import EVERY, Sides, covering
 
 pytest_plugins = ["etcdv2.testing.fixtures", "tests.tools.thorough"]
 
@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (VERSIONS.index(version) if (version := places[item][1][2]) else -1, _in_cluster(item)))
 
     # Each case with each face, over each transport and on each version, but not with all combinations of them.
-    if os.environ.get("ETCDV2_TEST_EVERY_COMBINATION"):
+    if os.environ.get(EVERY):
         return
     product: dict[str, list[Sides]] = {}
     for case, sides in places.values():

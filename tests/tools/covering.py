@@ -13,6 +13,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Hashable, Sequence
 
+EVERY = "ETCDV2_TEST_EVERY_COMBINATION"
+"""The variable of the environment that asks for the whole product."""
 Sides = tuple[Hashable, ...]
 """What a case is run with: such as a face, a transport and a version, always in the same order."""
 

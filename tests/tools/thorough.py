@@ -10,18 +10,16 @@ import os
 
 import pytest
 
-from tests.tools.covering import covering
+from tests.tools.covering import EVERY, covering
 
 MARK = "thorough"
-EVERY = "ETCDV2_TEST_EVERY_COMBINATION"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not ask for
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     rows: dict[str, dict[pytest.Item, tuple[str, ...]]] = {}
     for item in items:
-        mark = item.get_closest_marker(MARK)
-        if mark is not None and not (mark.kwargs.get("versions") and os.environ.get(EVERY)):
+        if item.get_closest_marker(MARK) is not None and not (_take_long(item) and os.environ.get(EVERY)):
             face = next((one for one in ("_async", "_sync") if f"/{one}/" in item.nodeid), "")
             test, _, ids = item.nodeid.replace(f"/{face}/", "/").partition("[")
             rows.setdefault(test, {})[item] = (face, *ids.removesuffix("]").split("-"))
@@ -30,10 +28,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test, sides in rows.items():
         few = covering(test, list(sides.values()))
         for item in [item for item, row in sides.items() if row not in few]:
-            mark = item.get_closest_marker(MARK)
-            if mark is not None and mark.kwargs.get("versions"):
+            if _take_long(item):
                 left_out.append(item)
             else:
                 item.add_marker(pytest.mark.load)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _take_long(item: pytest.Item) -> bool:
+    """Whether the rows that `make test` leaves out are for `make test-versions`."""
+    mark = item.get_closest_marker(MARK)
+    return mark is not None and bool(mark.kwargs.get("versions"))

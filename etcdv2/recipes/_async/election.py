@@ -13,7 +13,7 @@ from typing import Self
 from etcdv2 import AsyncWatcher, Event, KeyExists, KeyNotFound, Snapshot
 from etcdv2._runtime import clock
 from etcdv2.recipes._arguments import check_timeout, check_wait
-from etcdv2.recipes._async.ephemeral import PASSING, AsyncCreation
+from etcdv2.recipes._async.ephemeral import PASSING
 from etcdv2.recipes._async.held_key import AsyncHeldKey
 from etcdv2.recipes._async.keeping import AsyncKeeping
 from etcdv2.recipes._async.lease import AsyncLease
@@ -48,7 +48,7 @@ class AsyncCampaign(AsyncWait):
     def __init__(self, keeping: AsyncKeeping, key: str, value: str, times: LeaseTimes, until: float) -> None:
         super().__init__(keeping.client, key, until, keeping.rng)
         self._keeping = keeping
-        self._creation = AsyncCreation(keeping.client, key, value, times, keeping.rng, keeping.tokens)
+        self._creation = keeping.creation(key, value, times)
 
     async def run(self) -> AsyncHeldKey:
         """The leader's key, made by this candidate. Raises as `AsyncContest.run` does."""
@@ -68,7 +68,7 @@ class AsyncCampaign(AsyncWait):
                     self._keeping.look_at(held)
         except BaseException:
             if self._creation.may_come:
-                self._keeping.look_at(self._creation)
+                self._keeping.give_up(self._creation)
             raise
 
 

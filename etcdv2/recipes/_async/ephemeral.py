@@ -129,7 +129,7 @@ class AsyncCreation:
         self._ghosts_until = self._ghosts_until or clock.now() + 2 * self.times.ttl
         try:
             node = (await self._client.keys.get(self.key, quorum=True, timeout=within(self.times.one_try))).node
-            if self._is_ours(node) and not self._creates and node.created_index != self._made:
+            if self._is_ours(node) and not self._creates:
                 await self._delete(node)
         except ValueError:  # the client was closed
             return None
@@ -169,7 +169,8 @@ class AsyncCreation:
             return None
 
     def _is_ours(self, node: Node) -> bool:
-        is_new = node.created_index > self._known_index and node.created_index not in self._ours()
+        created = node.created_index
+        is_new = created > self._known_index and created != self._made and created not in self._ours()
         return node.value == self.value and is_new
 
     def _held(self, node: Node, sent: float, cluster_id: str) -> AsyncHeldKey:

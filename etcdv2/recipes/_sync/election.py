@@ -17,7 +17,7 @@ from etcdv2.recipes._arguments import check_timeout, check_wait
 from etcdv2.recipes._election import Leader, Observed, leader_of
 from etcdv2.recipes._errors import AcquireTimeout
 from etcdv2.recipes._lease import LeaseTimes
-from etcdv2.recipes._sync.ephemeral import PASSING, Creation
+from etcdv2.recipes._sync.ephemeral import PASSING
 from etcdv2.recipes._sync.held_key import HeldKey
 from etcdv2.recipes._sync.keeping import Keeping
 from etcdv2.recipes._sync.lease import Lease
@@ -49,7 +49,7 @@ class Campaign(Wait):
     def __init__(self, keeping: Keeping, key: str, value: str, times: LeaseTimes, until: float) -> None:
         super().__init__(keeping.client, key, until, keeping.rng)
         self._keeping = keeping
-        self._creation = Creation(keeping.client, key, value, times, keeping.rng, keeping.tokens)
+        self._creation = keeping.creation(key, value, times)
 
     def run(self) -> HeldKey:
         """The leader's key, made by this candidate. Raises as `Contest.run` does."""
@@ -69,7 +69,7 @@ class Campaign(Wait):
                     self._keeping.look_at(held)
         except BaseException:
             if self._creation.may_come:
-                self._keeping.look_at(self._creation)
+                self._keeping.give_up(self._creation)
             raise
 
 

@@ -128,7 +128,7 @@ class Creation:
         self._ghosts_until = self._ghosts_until or clock.now() + 2 * self.times.ttl
         try:
             node = (self._client.keys.get(self.key, quorum=True, timeout=within(self.times.one_try))).node
-            if self._is_ours(node) and not self._creates and node.created_index != self._made:
+            if self._is_ours(node) and not self._creates:
                 self._delete(node)
         except ValueError:  # the client was closed
             return None
@@ -168,7 +168,8 @@ class Creation:
             return None
 
     def _is_ours(self, node: Node) -> bool:
-        is_new = node.created_index > self._known_index and node.created_index not in self._ours()
+        created = node.created_index
+        is_new = created > self._known_index and created != self._made and created not in self._ours()
         return node.value == self.value and is_new
 
     def _held(self, node: Node, sent: float, cluster_id: str) -> HeldKey:
