@@ -124,16 +124,20 @@ def test_a_wait_that_is_cancelled_at_any_moment_leaves_nothing(kind: str) -> Non
     loop.close()
 
 
-def test_a_registration_that_was_cancelled_at_any_moment_can_be_made_again_at_once() -> None:
+@pytest.mark.parametrize("kind", ["registration", "leadership"])
+def test_what_was_cancelled_at_any_moment_can_be_had_again_at_once(kind: str) -> None:
     """Its create may have been carried out, or be carried out later; and it is not deleted in the background then."""
     loop, store = quiet(Faults(latest=1.0))
     cancelled: list[int] = []
+
+    def make(session: AsyncSession, key: str) -> Any:
+        return session.register(key, "me") if kind == "registration" else session.election(key).campaign("me")
 
     async def run() -> None:
         session = AsyncSession(cast(Any, ModelClient(store)), ttl=TTL)
         for number in range(30):
             key, store.faults.late = f"/party/{number}", 0.5
-            task = asyncio.ensure_future(session.register(key, "me"))
+            task = asyncio.ensure_future(make(session, key))
             await asyncio.sleep(number * 0.004)
             task.cancel()
             try:
@@ -142,11 +146,11 @@ def test_a_registration_that_was_cancelled_at_any_moment_can_be_made_again_at_on
                 await first.release()
             except asyncio.CancelledError:
                 cancelled.append(number)
-            registration = await session.register(key, "me")
-            token, store.faults.late = registration.token, 0.0
+            again = await make(session, key)
+            token, store.faults.late = again.token, 0.0
             await asyncio.sleep(3 * TTL)
-            assert (registration.held, registration.token) == (True, token)
-            await registration.release()
+            assert (again.held, again.token) == (True, token)
+            await again.release()
             await asyncio.sleep(2 * TTL)
             assert key not in store.files
         await session.close()
