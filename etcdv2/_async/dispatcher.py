@@ -26,6 +26,7 @@ from etcdv2._core.call.steps import Answered, Try
 from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
+from etcdv2._core.keys import Caller
 from etcdv2._core.wire import CLUSTER_ID, AsyncStream, AsyncTransport, Headers, Limits, Reply, Request, TransportFailure
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.handlers import raise_of_handler
@@ -80,6 +81,8 @@ class AsyncDispatcher:
         self.timeout = timeout
         self.consistency: Consistency = consistency
         self.repeat_writes = repeat_writes
+        self.has_certificate = False
+        """Whether it is known to show one; etcd takes its name for the user where there are no credentials."""
         self.closed = False
         self.before_call: Callable[[Deadline], Awaitable[None]] | None = None
         """Carried out at the beginning of each `perform`, with its deadline."""
@@ -137,6 +140,13 @@ class AsyncDispatcher:
     @property
     def username(self) -> str | None:
         return self._secrets.username
+
+    @property
+    def caller(self) -> Caller:
+        """Whom the server may take it for."""
+        if self.username is not None:
+            return "user"
+        return "certificate" if self.has_certificate else "guest"
 
     def times(self, timeout: TimeoutLike | Unset) -> Timeout:
         """Those of one call, for which this was given."""

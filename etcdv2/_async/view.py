@@ -193,14 +193,16 @@ class AsyncView:
         key_calls.check_buffer(buffer)
         full = self._absolute(key)
         key_path(full)  # refuses now what the worker would send later
-        asked = self._spellings(key, recursive=True)[0] if recursive else full
+        spellings = self._spellings(key, recursive=True) if recursive else (full,)
+        if self._dispatcher.caller == "guest":
+            spellings = spellings[:1]
 
-        return partial(self._feed, kind, asked, recursive, wait_index, patience, buffer)
+        return partial(self._feed, kind, spellings, recursive, wait_index, patience, buffer)
 
     def _feed(
         self,
         kind: type[F],
-        key: str,
+        spellings: tuple[str, ...],
         recursive: bool,
         wait_index: int | None,
         patience: float | None,
@@ -208,8 +210,8 @@ class AsyncView:
         *,
         snapshots: bool,
     ) -> F:
-        cursor = Cursor(key, recursive=recursive, wait_index=wait_index)
-        return kind(self._dispatcher, self._monitor, key, cursor, patience, buffer, snapshots=snapshots)
+        cursor = Cursor(spellings[0], recursive=recursive, wait_index=wait_index)
+        return kind(self._dispatcher, self._monitor, spellings, cursor, patience, buffer, snapshots=snapshots)
 
     def _absolute(self, key: str) -> str:
         return key_calls.absolute(key, self._prefix)
@@ -229,7 +231,7 @@ class AsyncView:
             return response_of(await self._dispatcher.perform(call, policy, timeout, by))
 
         spellings = self._spellings(key, recursive=recursive)
-        if not self._is_root(key):
+        if self._dispatcher.caller == "guest" and not self._is_root(key):
             spellings = spellings[:1]
         return await async_as_permitted(self._dispatcher, spellings, timeout, send)
 
@@ -239,9 +241,10 @@ class AsyncView:
 
     def _spellings(self, key: str, *, recursive: bool = False) -> tuple[str, ...]:
         """How the key of a directory may be sent, the best first."""
-        user = self._dispatcher.username is not None
         slash = self._slash and self._is_root(key)
-        return key_calls.spellings_of_directory(self._absolute(key), user=user, slash=slash, recursive=recursive)
+        return key_calls.spellings_of_directory(
+            self._absolute(key), self._dispatcher.caller, slash=slash, recursive=recursive
+        )
 
     def _read_policy(self, quorum: bool, consistency: Consistency | None) -> CallPolicy:
         if consistency is None:

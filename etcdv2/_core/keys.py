@@ -8,7 +8,7 @@ misread, a request that it would cut. Sends nothing.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from etcdv2._core.etcd_headers import MAX_INDEX
 from etcdv2_api import Call, KeysError, KeysEvent, Message, operations
@@ -62,20 +62,24 @@ def as_directory(key: str) -> str:
     return key if key.endswith("/") else f"{key}/"
 
 
-def spellings_of_directory(key: str, *, user: bool, slash: bool, recursive: bool) -> tuple[str, ...]:
-    """How the key of a directory may be sent, the best first, for a `user` or a guest.
+Caller: TypeAlias = Literal["user", "certificate", "guest"]
+"""Whom the server may take a client for: by credentials, or by a certificate's name where there is such a user."""
+
+
+def spellings_of_directory(key: str, caller: Caller, *, slash: bool, recursive: bool) -> tuple[str, ...]:
+    """How the key of a directory may be sent, the best first.
 
     `slash`: whether it was given with one.
 
     For a user who goes recursively only with the slash: that needs a pattern which ends in "*", and
     one that permits the key permits it with a slash, too. What is not recursive an exact pattern
     may permit without it only; and for guests recursive calls are no different (spec/protocol.md
-    section 12).
+    section 12). Who shows a certificate may be either.
     """
     slashed = as_directory(key)
-    if key == slashed or (user and recursive):
+    if key == slashed or (caller == "user" and recursive):
         return (slashed,)
-    return (slashed, key) if user or slash else (key, slashed)
+    return (key, slashed) if caller == "guest" and not slash else (slashed, key)
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------

@@ -145,6 +145,7 @@ class Client:
         if isinstance(endpoints, Srv):
             secure = tls is not None or username is not None
             self._dispatcher.discovery = SrvDiscovery(endpoints, secure=secure)
+        self._dispatcher.has_certificate = isinstance(tls, TLS) and tls.cert_file is not None
         self.set_credentials(username, password)
         self._auto_sync: AutoSync | None = None
         if prefer_leader:

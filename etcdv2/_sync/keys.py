@@ -50,9 +50,10 @@ class KeysAPI(Writes):
     condition holds again by then: never with `prev_index`; for a `create` after the key was deleted, so give it a TTL
     where that would harm; for `prev_value` when the old value comes back.
 
-    Of a user (a client with credentials) what goes recursively, makes or lists a directory as such is asked with a
-    slash behind the key, as roles with a pattern like `/app/*` permit it, and again without one where that is refused
-    and can matter. A guest whose role has such a pattern writes the slash, in `at("/app/")` too.
+    Of a user (a client with credentials, or with `TLS(cert_file=)`) what goes recursively, makes or lists a directory
+    as such is asked with a slash behind the key, as roles with a pattern like `/app/*` permit it, and again without one
+    where that is refused and can matter. A guest whose role has such a pattern writes the slash, in `at("/app/")` too,
+    and so does a user whose certificate is in an SSLContext.
     """
 
     def at(self, prefix: str) -> KeysAPI:

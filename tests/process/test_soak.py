@@ -38,7 +38,7 @@ from tests.tools.waiting import SOON
 SECONDS = float(os.environ.get("ETCDV2_SOAK_SECONDS", "6"))
 WINDOWS = 5
 """The first one warms up; then the end of each is a sample."""
-WINDOW_CALLS = 1000
+WINDOW_CALLS = 2000
 """So many at least in each, however slow the machine is: enough for an object a call to stand out of chance."""
 CONNECTIONS = 4
 """Few, so that it makes little difference how many are open at the moment of a sample."""

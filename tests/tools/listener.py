@@ -6,6 +6,7 @@ Owns accepting, threads and ending; knows no HTTP.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -94,7 +95,13 @@ class Listener:
         self._threads.append(thread)
 
     def _accept(self) -> None:
+        # accept() takes the number of its next descriptor before it waits, so it is not what waits here: a test that
+        # puts a descriptor in a closed one's place would meet that number.
+        pending = select.poll()
+        pending.register(self._listening, select.POLLIN)
+
         while not self.stopping.is_set():
+            pending.poll()
             try:
                 sock, _ = self._listening.accept()
             except OSError:

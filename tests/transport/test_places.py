@@ -119,6 +119,7 @@ def test_connection_that_was_closed_leaves_the_descriptor_alone() -> None:
         connection = Connection(server.endpoint, AnswerReader(1 << 16, 1 << 16))
         live.add(living(connection, live.discard))
         connection.connect(time.monotonic() + SOON)
+        until(lambda: server.open_connections == 1)  # accepted, so no thread of the server's takes the number
         number = connection.opened[0].fileno()
         with socket.socket() as one:
             connection.close()

@@ -29,7 +29,7 @@ from etcdv2._core.wire import TransportFailure
 from etcdv2._runtime.channels import AsyncChannel
 from etcdv2._runtime.errors import fresh
 from etcdv2._runtime.primitives import AsyncPulse, AsyncWorker
-from etcdv2._types.api_errors import HistoryCleared
+from etcdv2._types.api_errors import HistoryCleared, Unauthorized
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2_api import KeysEvent
 
@@ -48,14 +48,16 @@ class AsyncFeed:
         self,
         dispatcher: AsyncDispatcher,
         monitor: AsyncIndexMonitor,
-        key: str,
+        spellings: tuple[str, ...],
         cursor: Cursor,
         patience: float | None,
         buffer: int,
         snapshots: bool,
     ) -> None:
         self._dispatcher = dispatcher
-        self._key = key
+        key, *others = spellings
+        self._key, self._other_spellings = key, others
+        """As it is asked for, and how it is asked for where that is refused before the watch has begun."""
         self._cursor = cursor
         self._reconnect = AsyncReconnect(key, patience, dispatcher.timeout.total, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
@@ -161,6 +163,10 @@ class AsyncFeed:
                         raise
                     logger.info("watch of %s reads the state again: %s", self._key, error)
                     self._snapshot_due, self._polls.cluster_id = True, ""
+                except Unauthorized:
+                    if self._reconnect.begun or not self._other_spellings:
+                        raise
+                    self._key = self._polls.key = self._other_spellings.pop()
         except Exception as error:  # whatever it is, the watcher's user must hear of it
             self.items.end(error)
         finally:

@@ -84,7 +84,7 @@ class AsyncProxiedPolls(AsyncPolls):
             call = self.call(self._cursor.wait_index)
             poll = await self._dispatcher.watch_at(seen.endpoint, call, HELD_BACK_SECONDS, greeting="")
         except TransportFailure as failure:
-            logger.debug("watch of %s: no headers from %s: %s", self._key, seen.endpoint, failure)
+            logger.debug("watch of %s: no headers from %s: %s", self.key, seen.endpoint, failure)
             if not failure.timed_out:
                 self.broke(failure)
                 self._dispatcher.endpoint_failed(seen.endpoint, failure)
@@ -100,7 +100,7 @@ class AsyncProxiedPolls(AsyncPolls):
         try:
             return await self.admitted(poll, asked_at)
         except (ClusterUnavailable, StaleRead, HeadersHeldBack) as error:
-            logger.debug("watch of %s: %s", self._key, error)
+            logger.debug("watch of %s: %s", self.key, error)
             return None
 
     def is_due(self, store_index: int) -> bool:

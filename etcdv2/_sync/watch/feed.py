@@ -30,7 +30,7 @@ from etcdv2._sync.watch.polls import SHORT_POLL_SECONDS, SILENT_STREAM_SECONDS
 from etcdv2._sync.watch.proxied_polls import ProxiedPolls
 from etcdv2._sync.watch.reconnect import Reconnect
 from etcdv2._sync.watch.snapshot import StoreSeen, read_state
-from etcdv2._types.api_errors import HistoryCleared
+from etcdv2._types.api_errors import HistoryCleared, Unauthorized
 from etcdv2._types.call_errors import ClusterChanged, ClusterUnavailable
 from etcdv2_api import KeysEvent
 
@@ -49,14 +49,16 @@ class Feed:
         self,
         dispatcher: Dispatcher,
         monitor: IndexMonitor,
-        key: str,
+        spellings: tuple[str, ...],
         cursor: Cursor,
         patience: float | None,
         buffer: int,
         snapshots: bool,
     ) -> None:
         self._dispatcher = dispatcher
-        self._key = key
+        key, *others = spellings
+        self._key, self._other_spellings = key, others
+        """As it is asked for, and how it is asked for where that is refused before the watch has begun."""
         self._cursor = cursor
         self._reconnect = Reconnect(key, patience, dispatcher.timeout.total, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
@@ -162,6 +164,10 @@ class Feed:
                         raise
                     logger.info("watch of %s reads the state again: %s", self._key, error)
                     self._snapshot_due, self._polls.cluster_id = True, ""
+                except Unauthorized:
+                    if self._reconnect.begun or not self._other_spellings:
+                        raise
+                    self._key = self._polls.key = self._other_spellings.pop()
         except Exception as error:  # whatever it is, the watcher's user must hear of it
             self.items.end(error)
         finally:

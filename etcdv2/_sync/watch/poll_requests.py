@@ -46,7 +46,7 @@ class PollRequests:
     ) -> None:
         self._dispatcher = dispatcher
         self._monitor = monitor
-        self._key = key
+        self.key = key
         self._cursor = cursor
         self._renewal = Renewal(cursor)
         self._meets_newcomers = False
@@ -60,7 +60,7 @@ class PollRequests:
     def call(self, wait_index: int | None, stream: bool | None = None) -> KeysCall:
         """The request for a poll, or for a stream."""
         recursive = self._cursor.recursive or None
-        return operations.get_key(self._key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
+        return operations.get_key(self.key, recursive=recursive, wait=True, wait_index=wait_index, stream=stream)
 
     def register(self, deadline: Deadline = NEVER) -> HeldPoll:
         """A poll from the settled index on, at whichever endpoint takes it until then.
@@ -133,7 +133,7 @@ class PollRequests:
         try:
             poll = self._dispatcher.watch_at(endpoint, self.call(wait_index, stream))
         except TransportFailure as failure:
-            logger.debug("watch of %s: no second poll: %s", self._key, failure)
+            logger.debug("watch of %s: no second poll: %s", self.key, failure)
             return None
         if poll is None:
             return None

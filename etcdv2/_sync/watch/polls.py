@@ -57,7 +57,7 @@ class Polls(PollRequests):
         """When the stream under way last brought something."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._key}: {self._renewal!r}>"
+        return f"<{type(self).__name__} of {self.key}: {self._renewal!r}>"
 
     # --- what the worker does ----------------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class Polls(PollRequests):
 
     def lost(self, why: str) -> None:
         """The member does not answer or does not follow: go on elsewhere, from the settled index."""
-        logger.debug("watch of %s: %s", self._key, why)
+        logger.debug("watch of %s: %s", self.key, why)
         with self._lock:
             if self._first is not None:
                 self._lost = True
@@ -258,7 +258,7 @@ class Polls(PollRequests):
         """
         if self._history.was_put_back:
             return False
-        found = untouched_to(self._dispatcher, self._key, self._renewal.settled, timeout)
+        found = untouched_to(self._dispatcher, self.key, self._renewal.settled, timeout)
         with self._lock:
             # Of another history it shows nothing.
             if found is None or found.meta.cluster_id != self.cluster_id or found.meta.index < self._cursor.seen:

@@ -85,7 +85,7 @@ class ProxiedPolls(Polls):
             call = self.call(self._cursor.wait_index)
             poll = self._dispatcher.watch_at(seen.endpoint, call, HELD_BACK_SECONDS, greeting="")
         except TransportFailure as failure:
-            logger.debug("watch of %s: no headers from %s: %s", self._key, seen.endpoint, failure)
+            logger.debug("watch of %s: no headers from %s: %s", self.key, seen.endpoint, failure)
             if not failure.timed_out:
                 self.broke(failure)
                 self._dispatcher.endpoint_failed(seen.endpoint, failure)
@@ -101,7 +101,7 @@ class ProxiedPolls(Polls):
         try:
             return self.admitted(poll, asked_at)
         except (ClusterUnavailable, StaleRead, HeadersHeldBack) as error:
-            logger.debug("watch of %s: %s", self._key, error)
+            logger.debug("watch of %s: %s", self.key, error)
             return None
 
     def is_due(self, store_index: int) -> bool:

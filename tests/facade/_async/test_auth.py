@@ -9,28 +9,45 @@ import pickle
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etcdv2 import ApiError, AsyncClient, BadRequest, ClusterUnavailable, Conflict, NotFound, Timeout, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
+from tests.tools.papers import Papers
 from tests.tools.waiting import SOON
 
 ROOT = "correct-horse"
 
 
 @pytest.fixture(scope="module")
-def guarded(etcd_binary: Path) -> Iterator[Server]:
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture(scope="module")
+def guarded(etcd_binary: Path, papers: Papers) -> Iterator[Server]:
     """A server with authentication on."""
-    with Server(etcd_binary, auth=("root", ROOT), fsync=False) as server:
+    with Server(etcd_binary, tls=papers.server, auth=("root", ROOT), fsync=False) as server:
         yield server
 
 
 @pytest.fixture
-async def root(connect: Connect, guarded: Server) -> AsyncIterator[AsyncClient]:
-    """The root user; what it made is removed after the test."""
-    client = connect(guarded.url, username="root", password=ROOT)
+def at_guarded(connect: Connect, guarded: Server, papers: Papers) -> Connect:
+    """Makes clients of it, for guests where no password is given."""
+
+    def make(*more_endpoints: str, **settings: Any) -> AsyncClient:
+        return connect([guarded.url, *more_endpoints], tls=papers.of("nobody"), **settings)
+
+    return make
+
+
+@pytest.fixture
+async def root(connect: Connect, guarded: Server, papers: Papers, at_guarded: Connect) -> AsyncIterator[AsyncClient]:
+    """The root user, by its certificate; what it made is removed after the test."""
+    client = connect(guarded.url, tls=papers.of("root"))
     yield client
     for user in await client.auth.users.list():
         if user.user != "root":
@@ -38,17 +55,17 @@ async def root(connect: Connect, guarded: Server) -> AsyncIterator[AsyncClient]:
     for role in await client.auth.roles.list():
         if role.role not in ("root", "guest"):
             await client.auth.roles.delete(role.role)
-    guest = connect(guarded.url)  # needs no costly password check
+    guest = at_guarded()
     for node in (await guest.keys.get("/")).node.children:
         await guest.keys.delete(node.key, recursive=True)
 
 
-def put(server: Server, path: str, body: object) -> int:
+def put(server: Server, papers: Papers, path: str, body: object) -> int:
     """As root, by another client: the status."""
     credentials = base64.b64encode(f"root:{ROOT}".encode()).decode()
     headers = {"Authorization": f"Basic {credentials}"}
     request = urllib.request.Request(f"{server.url}{path}", json.dumps(body).encode(), headers, method="PUT")
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, context=papers.context("nobody")) as answer:
         status: int = answer.status
     return status
 
@@ -79,7 +96,9 @@ async def test_user_with_roles_is_read_with_whole_roles(root: AsyncClient) -> No
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])
-async def test_users_stay_readable_whatever_roles_are_named(root: AsyncClient, guarded: Server, name: str) -> None:
+async def test_users_stay_readable_whatever_roles_are_named(
+    root: AsyncClient, guarded: Server, papers: Papers, name: str
+) -> None:
     users = root.auth.users
     with pytest.raises(ValueError, match="roles"):
         await users.create("amy", "pw", roles=["", name])
@@ -89,14 +108,14 @@ async def test_users_stay_readable_whatever_roles_are_named(root: AsyncClient, g
     assert [user.user for user in await users.list()] == ["amy", "root"]
 
     # Another tool gives it: reading ends the connection, and to take it away is the cure.
-    assert put(guarded, "/v2/auth/users/amy", {"user": "amy", "grant": [name]}) == 200
+    assert put(guarded, papers, "/v2/auth/users/amy", {"user": "amy", "grant": [name]}) == 200
     with pytest.raises(ClusterUnavailable):
         await users.list(timeout=Timeout(total=None))
     await users.revoke("amy", name)
     assert [user.user for user in await users.list()] == ["amy", "root"]
 
 
-async def test_existing_user_is_not_changed_by_create(connect: Connect, root: AsyncClient, guarded: Server) -> None:
+async def test_existing_user_is_not_changed_by_create(at_guarded: Connect, root: AsyncClient) -> None:
     await root.auth.users.create("amy", "first")
     with pytest.raises(Conflict, match="amy") as caught:
         await root.auth.users.create("amy", "second")
@@ -107,7 +126,7 @@ async def test_existing_user_is_not_changed_by_create(connect: Connect, root: As
     await root.auth.users.delete("_amy")
     await root.auth.roles.create("reader", read="/a*")
     await root.auth.users.grant("amy", "reader")
-    amy = connect(guarded.url, username="amy", password="first")
+    amy = at_guarded(username="amy", password="first")
     assert await amy.keys.get("/a", default=None) is None
 
 
@@ -206,14 +225,14 @@ async def test_authentication_is_turned_on_and_off(connect: Connect, etcd_binary
 
 
 @pytest.fixture
-async def amy(connect: Connect, root: AsyncClient, guarded: Server) -> AsyncClient:
+async def amy(at_guarded: Connect, root: AsyncClient) -> AsyncClient:
     """May read and write /app/*, and read /exact."""
     await root.auth.roles.create("app", read=["/app/*", "/exact"], write="/app/*")
     await root.auth.users.create("amy", "amys-secret", roles=["app"])
-    guest = connect(guarded.url)  # needs no costly password check
+    guest = at_guarded()
     for key in ("/app/a", "/exact", "/other"):
         await guest.keys.set(key, "1")
-    return connect(guarded.url, username="amy", password="amys-secret")
+    return at_guarded(username="amy", password="amys-secret")
 
 
 async def test_restricted_user_does_what_its_patterns_say(amy: AsyncClient) -> None:
@@ -267,9 +286,9 @@ async def test_restricted_user_watches_what_it_may_read(amy: AsyncClient, root: 
             pass
 
 
-async def test_wrong_password_and_unknown_user_are_refused(connect: Connect, guarded: Server, amy: AsyncClient) -> None:
+async def test_wrong_password_and_unknown_user_are_refused(at_guarded: Connect, amy: AsyncClient) -> None:
     for name, password in (("amy", "wrong"), ("nobody", "pw"), ("amy", ""), ("root", "x")):
-        client = connect(guarded.url, username=name, password=password)
+        client = at_guarded(username=name, password=password)
         with pytest.raises(Unauthorized):
             await client.keys.get("/app/a")
         with pytest.raises(Unauthorized):
@@ -279,8 +298,8 @@ async def test_wrong_password_and_unknown_user_are_refused(connect: Connect, gua
                 pass
 
 
-async def test_without_credentials_a_client_is_the_guest(connect: Connect, guarded: Server, root: AsyncClient) -> None:
-    guest = connect(guarded.url)
+async def test_without_credentials_a_client_is_the_guest(at_guarded: Connect, root: AsyncClient) -> None:
+    guest = at_guarded()
     await guest.keys.set("/g", "1")
     await root.auth.roles.revoke("guest", write="/*")
     try:
@@ -306,24 +325,22 @@ async def test_credentials_change_at_run_time(amy: AsyncClient, root: AsyncClien
         await amy.auth.users.list()
 
 
-async def test_password_of_72_bytes_logs_in(connect: Connect, root: AsyncClient, guarded: Server) -> None:
+async def test_password_of_72_bytes_logs_in(at_guarded: Connect, root: AsyncClient) -> None:
     password = "\u00e9" * 36
     await root.auth.roles.create("all", read="*", write="*")
     await root.auth.users.create("m\u00fcller x", password, roles=["all"])
-    client = connect(guarded.url, username="m\u00fcller x", password=password)
+    client = at_guarded(username="m\u00fcller x", password=password)
     await client.keys.set("/any", "1")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
-async def test_no_password_is_logged(
-    connect: Connect, guarded: Server, root: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_no_password_is_logged(at_guarded: Connect, root: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     await root.auth.users.create("amy", "amys-secret")
     await root.auth.users.change_password("amy", "other-secret")
-    client = connect([guarded.url, "http://127.0.0.1:1"], username="amy", password="wrong-secret")
+    client = at_guarded("https://127.0.0.1:1", username="amy", password="wrong-secret")
     with pytest.raises(Unauthorized) as caught:
         await client.keys.get("/a")
     shown = caplog.text + repr(client) + str(client) + repr(caught.value) + str(caught.value)

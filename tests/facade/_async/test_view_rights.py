@@ -11,20 +11,24 @@ import pytest
 from etcdv2 import AsyncClient, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._async.conftest import Connect
-
-ROOT = "root-pw"
+from tests.tools.papers import Papers
 
 
 @pytest.fixture(scope="module")
-def guarded(etcd_binary: Path) -> Iterator[Server]:
-    with Server(etcd_binary, auth=("root", ROOT), fsync=False) as server:
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture(scope="module")
+def guarded(etcd_binary: Path, papers: Papers) -> Iterator[Server]:
+    with Server(etcd_binary, tls=papers.server, auth=("root", "root-pw"), fsync=False) as server:
         yield server
 
 
 @pytest.fixture
-async def root(connect: Connect, guarded: Server) -> AsyncIterator[AsyncClient]:
+async def root(connect: Connect, guarded: Server, papers: Papers) -> AsyncIterator[AsyncClient]:
     """The root user; what it made is removed after the test."""
-    client = connect(guarded.url, username="root", password=ROOT)
+    client = connect(guarded.url, tls=papers.of("root"))
     await client.keys.set("/q/a", "1")
     yield client
     if any(user.user == "amy" for user in await client.auth.users.list()):
@@ -35,10 +39,12 @@ async def root(connect: Connect, guarded: Server) -> AsyncIterator[AsyncClient]:
     await client.keys.delete("/q", recursive=True, missing_ok=True)
 
 
-async def user_with(pattern: list[str], connect: Connect, root: AsyncClient, guarded: Server) -> AsyncClient:
+@pytest.fixture
+async def amy(connect: Connect, root: AsyncClient, guarded: Server, papers: Papers, pattern: list[str]) -> AsyncClient:
+    """May read and write `pattern` only."""
     await root.auth.roles.create("q", read=pattern, write=pattern)
     await root.auth.users.create("amy", "pw", roles=["q"])
-    return connect(guarded.url, username="amy", password="pw")
+    return connect(guarded.url, tls=papers.of("amy"))
 
 
 async def lists(keys: Any, key: str) -> None:
@@ -72,10 +78,7 @@ async def adds_in_order(keys: Any, key: str, root: AsyncClient) -> None:
 
 @pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("pattern", [["/q/*"], ["/q*"], ["/q", "/q/*"]])
-async def test_view_works_at_its_own_root(
-    connect: Connect, root: AsyncClient, guarded: Server, pattern: list[str]
-) -> None:
-    amy = await user_with(pattern, connect, root, guarded)
+async def test_view_works_at_its_own_root(amy: AsyncClient, root: AsyncClient) -> None:
     for view in (amy.keys.at("/q"), amy.keys.at("/q/")):
         await lists(view, "")
         await goes_recursively(view, "", root)
@@ -90,10 +93,8 @@ async def test_view_works_at_its_own_root(
     assert await view.delete("", dir=True, missing_ok=True) is None
 
 
-async def test_what_goes_recursively_may_leave_the_slash_out(
-    connect: Connect, root: AsyncClient, guarded: Server
-) -> None:
-    amy = await user_with(["/q/*"], connect, root, guarded)
+@pytest.mark.parametrize("pattern", [["/q/*"]])
+async def test_what_goes_recursively_may_leave_the_slash_out(amy: AsyncClient, root: AsyncClient) -> None:
     await goes_recursively(amy.keys, "/q", root)
     await adds_in_order(amy.keys, "/q", root)
     with pytest.raises(Unauthorized):
@@ -101,8 +102,8 @@ async def test_what_goes_recursively_may_leave_the_slash_out(
     await amy.keys.delete("/q", recursive=True)
 
 
-async def test_exact_pattern_permits_what_it_did(connect: Connect, root: AsyncClient, guarded: Server) -> None:
-    amy = await user_with(["/q"], connect, root, guarded)
+@pytest.mark.parametrize("pattern", [["/q"]])
+async def test_exact_pattern_permits_what_it_did(amy: AsyncClient, root: AsyncClient) -> None:
     for keys, key in ((amy.keys.at("/q"), ""), (amy.keys, "/q")):
         await lists(keys, key)
         await adds_in_order(keys, key, root)
@@ -113,11 +114,13 @@ async def test_exact_pattern_permits_what_it_did(connect: Connect, root: AsyncCl
 
 
 @pytest.mark.parametrize("pattern", ["/q", "/q/*"])
-async def test_guest_whose_rights_are_few(connect: Connect, root: AsyncClient, guarded: Server, pattern: str) -> None:
+async def test_guest_whose_rights_are_few(
+    connect: Connect, root: AsyncClient, guarded: Server, papers: Papers, pattern: str
+) -> None:
     await root.auth.roles.revoke("guest", read="/*", write="/*")
     await root.auth.roles.grant("guest", read=pattern, write=pattern)
     try:
-        guest = connect(guarded.url)
+        guest = connect(guarded.url, tls=papers.of("nobody"))
         view = guest.keys.at("/q" if pattern == "/q" else "/q/")
         await lists(view, "")
         await goes_recursively(view, "", root)

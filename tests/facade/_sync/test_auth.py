@@ -10,28 +10,45 @@ import pickle
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etcdv2 import ApiError, BadRequest, Client, ClusterUnavailable, Conflict, NotFound, Timeout, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
+from tests.tools.papers import Papers
 from tests.tools.waiting import SOON
 
 ROOT = "correct-horse"
 
 
 @pytest.fixture(scope="module")
-def guarded(etcd_binary: Path) -> Iterator[Server]:
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture(scope="module")
+def guarded(etcd_binary: Path, papers: Papers) -> Iterator[Server]:
     """A server with authentication on."""
-    with Server(etcd_binary, auth=("root", ROOT), fsync=False) as server:
+    with Server(etcd_binary, tls=papers.server, auth=("root", ROOT), fsync=False) as server:
         yield server
 
 
 @pytest.fixture
-def root(connect: Connect, guarded: Server) -> Iterator[Client]:
-    """The root user; what it made is removed after the test."""
-    client = connect(guarded.url, username="root", password=ROOT)
+def at_guarded(connect: Connect, guarded: Server, papers: Papers) -> Connect:
+    """Makes clients of it, for guests where no password is given."""
+
+    def make(*more_endpoints: str, **settings: Any) -> Client:
+        return connect([guarded.url, *more_endpoints], tls=papers.of("nobody"), **settings)
+
+    return make
+
+
+@pytest.fixture
+def root(connect: Connect, guarded: Server, papers: Papers, at_guarded: Connect) -> Iterator[Client]:
+    """The root user, by its certificate; what it made is removed after the test."""
+    client = connect(guarded.url, tls=papers.of("root"))
     yield client
     for user in client.auth.users.list():
         if user.user != "root":
@@ -39,17 +56,17 @@ def root(connect: Connect, guarded: Server) -> Iterator[Client]:
     for role in client.auth.roles.list():
         if role.role not in ("root", "guest"):
             client.auth.roles.delete(role.role)
-    guest = connect(guarded.url)  # needs no costly password check
+    guest = at_guarded()
     for node in (guest.keys.get("/")).node.children:
         guest.keys.delete(node.key, recursive=True)
 
 
-def put(server: Server, path: str, body: object) -> int:
+def put(server: Server, papers: Papers, path: str, body: object) -> int:
     """As root, by another client: the status."""
     credentials = base64.b64encode(f"root:{ROOT}".encode()).decode()
     headers = {"Authorization": f"Basic {credentials}"}
     request = urllib.request.Request(f"{server.url}{path}", json.dumps(body).encode(), headers, method="PUT")
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, context=papers.context("nobody")) as answer:
         status: int = answer.status
     return status
 
@@ -80,7 +97,7 @@ def test_user_with_roles_is_read_with_whole_roles(root: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])
-def test_users_stay_readable_whatever_roles_are_named(root: Client, guarded: Server, name: str) -> None:
+def test_users_stay_readable_whatever_roles_are_named(root: Client, guarded: Server, papers: Papers, name: str) -> None:
     users = root.auth.users
     with pytest.raises(ValueError, match="roles"):
         users.create("amy", "pw", roles=["", name])
@@ -90,14 +107,14 @@ def test_users_stay_readable_whatever_roles_are_named(root: Client, guarded: Ser
     assert [user.user for user in users.list()] == ["amy", "root"]
 
     # Another tool gives it: reading ends the connection, and to take it away is the cure.
-    assert put(guarded, "/v2/auth/users/amy", {"user": "amy", "grant": [name]}) == 200
+    assert put(guarded, papers, "/v2/auth/users/amy", {"user": "amy", "grant": [name]}) == 200
     with pytest.raises(ClusterUnavailable):
         users.list(timeout=Timeout(total=None))
     users.revoke("amy", name)
     assert [user.user for user in users.list()] == ["amy", "root"]
 
 
-def test_existing_user_is_not_changed_by_create(connect: Connect, root: Client, guarded: Server) -> None:
+def test_existing_user_is_not_changed_by_create(at_guarded: Connect, root: Client) -> None:
     root.auth.users.create("amy", "first")
     with pytest.raises(Conflict, match="amy") as caught:
         root.auth.users.create("amy", "second")
@@ -108,7 +125,7 @@ def test_existing_user_is_not_changed_by_create(connect: Connect, root: Client, 
     root.auth.users.delete("_amy")
     root.auth.roles.create("reader", read="/a*")
     root.auth.users.grant("amy", "reader")
-    amy = connect(guarded.url, username="amy", password="first")
+    amy = at_guarded(username="amy", password="first")
     assert amy.keys.get("/a", default=None) is None
 
 
@@ -207,14 +224,14 @@ def test_authentication_is_turned_on_and_off(connect: Connect, etcd_binary: Path
 
 
 @pytest.fixture
-def amy(connect: Connect, root: Client, guarded: Server) -> Client:
+def amy(at_guarded: Connect, root: Client) -> Client:
     """May read and write /app/*, and read /exact."""
     root.auth.roles.create("app", read=["/app/*", "/exact"], write="/app/*")
     root.auth.users.create("amy", "amys-secret", roles=["app"])
-    guest = connect(guarded.url)  # needs no costly password check
+    guest = at_guarded()
     for key in ("/app/a", "/exact", "/other"):
         guest.keys.set(key, "1")
-    return connect(guarded.url, username="amy", password="amys-secret")
+    return at_guarded(username="amy", password="amys-secret")
 
 
 def test_restricted_user_does_what_its_patterns_say(amy: Client) -> None:
@@ -268,9 +285,9 @@ def test_restricted_user_watches_what_it_may_read(amy: Client, root: Client) -> 
             pass
 
 
-def test_wrong_password_and_unknown_user_are_refused(connect: Connect, guarded: Server, amy: Client) -> None:
+def test_wrong_password_and_unknown_user_are_refused(at_guarded: Connect, amy: Client) -> None:
     for name, password in (("amy", "wrong"), ("nobody", "pw"), ("amy", ""), ("root", "x")):
-        client = connect(guarded.url, username=name, password=password)
+        client = at_guarded(username=name, password=password)
         with pytest.raises(Unauthorized):
             client.keys.get("/app/a")
         with pytest.raises(Unauthorized):
@@ -280,8 +297,8 @@ def test_wrong_password_and_unknown_user_are_refused(connect: Connect, guarded: 
                 pass
 
 
-def test_without_credentials_a_client_is_the_guest(connect: Connect, guarded: Server, root: Client) -> None:
-    guest = connect(guarded.url)
+def test_without_credentials_a_client_is_the_guest(at_guarded: Connect, root: Client) -> None:
+    guest = at_guarded()
     guest.keys.set("/g", "1")
     root.auth.roles.revoke("guest", write="/*")
     try:
@@ -307,24 +324,22 @@ def test_credentials_change_at_run_time(amy: Client, root: Client) -> None:
         amy.auth.users.list()
 
 
-def test_password_of_72_bytes_logs_in(connect: Connect, root: Client, guarded: Server) -> None:
+def test_password_of_72_bytes_logs_in(at_guarded: Connect, root: Client) -> None:
     password = "\u00e9" * 36
     root.auth.roles.create("all", read="*", write="*")
     root.auth.users.create("m\u00fcller x", password, roles=["all"])
-    client = connect(guarded.url, username="m\u00fcller x", password=password)
+    client = at_guarded(username="m\u00fcller x", password=password)
     client.keys.set("/any", "1")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def test_no_password_is_logged(
-    connect: Connect, guarded: Server, root: Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_password_is_logged(at_guarded: Connect, root: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     root.auth.users.create("amy", "amys-secret")
     root.auth.users.change_password("amy", "other-secret")
-    client = connect([guarded.url, "http://127.0.0.1:1"], username="amy", password="wrong-secret")
+    client = at_guarded("https://127.0.0.1:1", username="amy", password="wrong-secret")
     with pytest.raises(Unauthorized) as caught:
         client.keys.get("/a")
     shown = caplog.text + repr(client) + str(client) + repr(caught.value) + str(caught.value)

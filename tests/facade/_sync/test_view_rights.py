@@ -12,20 +12,24 @@ import pytest
 from etcdv2 import Client, Unauthorized
 from etcdv2.testing import Server
 from tests.facade._sync.conftest import Connect
-
-ROOT = "root-pw"
+from tests.tools.papers import Papers
 
 
 @pytest.fixture(scope="module")
-def guarded(etcd_binary: Path) -> Iterator[Server]:
-    with Server(etcd_binary, auth=("root", ROOT), fsync=False) as server:
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture(scope="module")
+def guarded(etcd_binary: Path, papers: Papers) -> Iterator[Server]:
+    with Server(etcd_binary, tls=papers.server, auth=("root", "root-pw"), fsync=False) as server:
         yield server
 
 
 @pytest.fixture
-def root(connect: Connect, guarded: Server) -> Iterator[Client]:
+def root(connect: Connect, guarded: Server, papers: Papers) -> Iterator[Client]:
     """The root user; what it made is removed after the test."""
-    client = connect(guarded.url, username="root", password=ROOT)
+    client = connect(guarded.url, tls=papers.of("root"))
     client.keys.set("/q/a", "1")
     yield client
     if any(user.user == "amy" for user in client.auth.users.list()):
@@ -36,10 +40,12 @@ def root(connect: Connect, guarded: Server) -> Iterator[Client]:
     client.keys.delete("/q", recursive=True, missing_ok=True)
 
 
-def user_with(pattern: list[str], connect: Connect, root: Client, guarded: Server) -> Client:
+@pytest.fixture
+def amy(connect: Connect, root: Client, guarded: Server, papers: Papers, pattern: list[str]) -> Client:
+    """May read and write `pattern` only."""
     root.auth.roles.create("q", read=pattern, write=pattern)
     root.auth.users.create("amy", "pw", roles=["q"])
-    return connect(guarded.url, username="amy", password="pw")
+    return connect(guarded.url, tls=papers.of("amy"))
 
 
 def lists(keys: Any, key: str) -> None:
@@ -73,8 +79,7 @@ def adds_in_order(keys: Any, key: str, root: Client) -> None:
 
 @pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("pattern", [["/q/*"], ["/q*"], ["/q", "/q/*"]])
-def test_view_works_at_its_own_root(connect: Connect, root: Client, guarded: Server, pattern: list[str]) -> None:
-    amy = user_with(pattern, connect, root, guarded)
+def test_view_works_at_its_own_root(amy: Client, root: Client) -> None:
     for view in (amy.keys.at("/q"), amy.keys.at("/q/")):
         lists(view, "")
         goes_recursively(view, "", root)
@@ -89,8 +94,8 @@ def test_view_works_at_its_own_root(connect: Connect, root: Client, guarded: Ser
     assert view.delete("", dir=True, missing_ok=True) is None
 
 
-def test_what_goes_recursively_may_leave_the_slash_out(connect: Connect, root: Client, guarded: Server) -> None:
-    amy = user_with(["/q/*"], connect, root, guarded)
+@pytest.mark.parametrize("pattern", [["/q/*"]])
+def test_what_goes_recursively_may_leave_the_slash_out(amy: Client, root: Client) -> None:
     goes_recursively(amy.keys, "/q", root)
     adds_in_order(amy.keys, "/q", root)
     with pytest.raises(Unauthorized):
@@ -98,8 +103,8 @@ def test_what_goes_recursively_may_leave_the_slash_out(connect: Connect, root: C
     amy.keys.delete("/q", recursive=True)
 
 
-def test_exact_pattern_permits_what_it_did(connect: Connect, root: Client, guarded: Server) -> None:
-    amy = user_with(["/q"], connect, root, guarded)
+@pytest.mark.parametrize("pattern", [["/q"]])
+def test_exact_pattern_permits_what_it_did(amy: Client, root: Client) -> None:
     for keys, key in ((amy.keys.at("/q"), ""), (amy.keys, "/q")):
         lists(keys, key)
         adds_in_order(keys, key, root)
@@ -110,11 +115,13 @@ def test_exact_pattern_permits_what_it_did(connect: Connect, root: Client, guard
 
 
 @pytest.mark.parametrize("pattern", ["/q", "/q/*"])
-def test_guest_whose_rights_are_few(connect: Connect, root: Client, guarded: Server, pattern: str) -> None:
+def test_guest_whose_rights_are_few(
+    connect: Connect, root: Client, guarded: Server, papers: Papers, pattern: str
+) -> None:
     root.auth.roles.revoke("guest", read="/*", write="/*")
     root.auth.roles.grant("guest", read=pattern, write=pattern)
     try:
-        guest = connect(guarded.url)
+        guest = connect(guarded.url, tls=papers.of("nobody"))
         view = guest.keys.at("/q" if pattern == "/q" else "/q/")
         lists(view, "")
         goes_recursively(view, "", root)
