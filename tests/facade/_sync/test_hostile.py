@@ -107,6 +107,7 @@ def test_head_without_end_is_an_error_in_little_memory(connect: Connect, case: s
     assert isinstance(found, OutcomeUnknown if "PUT" in methods else EtcdError)
 
 
+@pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("operation", ["get", "set", "watch", "mirror", "health"])
 @pytest.mark.parametrize(("transport", "case"), over_transports(BODIES))
 @pytest.mark.usefixtures("small_limits")
