@@ -130,6 +130,9 @@ class Context:
         if self._limit is None or threading.current_thread() is not threading.main_thread():
             yield
             return
+        # A timer that runs already is somebody else's, who runs this within a program: it goes on afterwards.
+        left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        due = time.monotonic() + left
         before = signal.signal(signal.SIGALRM, ring)
         self._rings = True
         try:
@@ -138,6 +141,8 @@ class Context:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
             self._rings = False
+            if left:
+                signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 0.001), interval)
 
     @property
     def timeout(self) -> Timeout:

@@ -58,8 +58,9 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit code, as a shell has it (128 and the signal's number); None when the time was over."""
+        # With a limit it looks again and again: without, the handler of a signal that came just before would wait, too.
         try:
-            code = self._process.wait(timeout)
+            code = self._process.wait(threading.TIMEOUT_MAX if timeout is None else timeout)
         except subprocess.TimeoutExpired:
             return None
         return code if code >= 0 else 128 - code

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from time import monotonic
 from weakref import ref
 
+from etcdv2._runtime.signals import longest_wait
+
 
 class Waiters:
     """Takes no lock, so `wake` may be called from anywhere, by the garbage collector too."""
@@ -45,8 +47,9 @@ class Waiters:
             if ready():
                 return True
 
-            # 2. It waits until it is woken.
-            left = -1.0 if ends is None else min(max(ends - monotonic(), 0.0), threading.TIMEOUT_MAX)
-            if not gate.acquire(timeout=left):
+            # 2. It waits until it is woken. The handlers of signals have their turn in between.
+            longest = min(longest_wait(), threading.TIMEOUT_MAX)
+            left = longest if ends is None else min(max(ends - monotonic(), 0.0), longest)
+            if not gate.acquire(timeout=left) and ends is not None and monotonic() >= ends:
                 return ready()
         return True

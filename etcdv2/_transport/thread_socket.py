@@ -11,11 +11,11 @@ import os
 import socket
 import ssl
 import threading
-from math import inf
 from time import monotonic
 
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._runtime.handlers import of_handler, suppress_own
+from etcdv2._runtime.signals import longest_wait
 from etcdv2._transport.addresses import first_of
 from etcdv2._transport.failures import Aborted, LimitReached
 from etcdv2._transport.kernel_wait import LEAST_SECONDS, KernelWait, kernel_wait
@@ -168,14 +168,12 @@ class ThreadSocket:
             self._poll.modify(self._sock, READABLE)
 
     def _wait_readable(self, ends: float) -> None:
+        longest = min(longest_wait(), _LONGEST_WAIT_SECONDS)
         while True:
-            if ends == inf:
-                ready = self._poll.poll()
-            else:
-                left = ends - monotonic()
-                if left <= 0:
-                    raise LimitReached
-                ready = self._poll.poll(int(min(left, _LONGEST_WAIT_SECONDS) * 1000) + 1)
+            left = ends - monotonic()
+            if left <= 0:
+                raise LimitReached
+            ready = self._poll.poll(int(min(left, longest) * 1000) + 1)
             self._check_aborted()
             if ready:
                 return

@@ -44,15 +44,18 @@ def carry_out(
     ) as process:
         assert process.stdout is not None
         out = Reader(process.stdout)
-        until(lambda: client.stats.store().watchers or process.poll() is not None or out.data)
-        for line in row.live:
-            cli.out(*words_of(line))
+        try:
+            until(lambda: client.stats.store().watchers or process.poll() is not None or out.data)
+            for line in row.live:
+                cli.out(*words_of(line))
 
-        # 3. It has printed what it should, and ends by itself where it should.
-        _wait(process, out, expected, cli)
-        if process.poll() is None and (expected is None or expected[0] in (0, *SIGNALS)):
-            process.send_signal(signal.SIGTERM if row.end == "TERM" else signal.SIGINT)
-        code = process.wait(SOON)
+            # 3. It has printed what it should, and ends by itself where it should.
+            _wait(process, out, expected, cli)
+            if process.poll() is None and (expected is None or expected[0] in (0, *SIGNALS)):
+                process.send_signal(signal.SIGTERM if row.end == "TERM" else signal.SIGINT)
+            code = process.wait(SOON)
+        finally:
+            process.kill()
         return (code if code >= 0 else 128 - code), same(out.all(), cli)
 
 

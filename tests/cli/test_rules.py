@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from pathlib import Path
 
@@ -347,6 +348,14 @@ def test_the_time_is_that_of_the_whole_command(cli: CommandLine, words: list[str
     assert ran.code == 10
     assert len(ran.err.splitlines()) == 1
     assert "/locks/free/" not in cli.out("ls", "-r", "/locks")
+
+
+def test_a_timer_of_the_program_that_runs_a_command_goes_on_afterwards(cli: CommandLine) -> None:
+    """That of a test's own limit, too."""
+    before, _ = signal.getitimer(signal.ITIMER_REAL)
+    assert before, "pytest-timeout has set one"
+    assert cli("--timeout", "700ms", "get", "/none").code == 3
+    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < before
 
 
 def test_a_variable_ends_no_command_that_goes_on_without_end() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from etcdv2.testing import Server
+from tests.tools.waiting import SOON
 from tests.tools.writers import AT_ONCE, Writing, put
 
 KEPT = 1000
@@ -56,7 +57,11 @@ def consumer(server: Server, code: str) -> Iterator[Iterator[str]]:
     with subprocess.Popen([sys.executable, "-c", code, server.url], stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline() == "ready\n"
-        yield (line.strip() for line in watching.stdout)
+        try:
+            yield (line.strip() for line in watching.stdout)
+            watching.wait(SOON)
+        finally:
+            watching.kill()
     assert watching.returncode == 0
 
 

@@ -24,6 +24,7 @@ from etcdv2.testing._binary import packaged_binary
 from etcdv2.testing._http import Door, ask
 from etcdv2.testing._process import free_port
 from tests.conftest import FIRST_VERSION
+from tests.tools.waiting import SOON
 
 pytest_plugins = ["pytester"]
 
@@ -319,10 +320,13 @@ def test_server_dies_with_the_process_that_started_it(what: str, number: signal.
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
         pid, place = parent.stdout.readline().split()
-        if number is not None:
-            assert exists(int(pid))
-            parent.send_signal(number)
-        parent.wait(10)
+        try:
+            if number is not None:
+                assert exists(int(pid))
+                parent.send_signal(number)
+            parent.wait(SOON)
+        finally:
+            parent.kill()
     assert soon(lambda: not exists(int(pid)))
     assert soon(lambda: not Path(place).exists())
 
