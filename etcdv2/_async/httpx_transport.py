@@ -315,7 +315,9 @@ class AsyncHttpxStream:
             return await anext(self._parts)
         except StopAsyncIteration:
             self._ended = True
-            if not self._half_closed:
+            if self._half_closed:
+                self._socket.end_half_closed()
+            else:
                 self._greetings.keep(self._endpoint, self._socket.connection, self.greeting)
             return b""
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:

@@ -61,6 +61,11 @@ class HttpxSocket:
         """Close the sending half, of TCP also under TLS. False where that cannot be done."""
         return self._thread.is_here() and self._is_ours() and shut_down(self._shown, socket.SHUT_WR)
 
+    def end_half_closed(self) -> None:
+        """Once its answer has ended: httpx keeps the connection for the next request, which could not be sent on it."""
+        if self._shown is not None and self._thread.is_here() and os.getpid() == self._process:
+            shut_down(self._shown, socket.SHUT_RDWR)
+
     def _abort(self) -> None:
         if self._is_ours():
             shut_down(self._shown, socket.SHUT_RDWR)

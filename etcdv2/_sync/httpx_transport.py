@@ -314,7 +314,9 @@ class HttpxStream:
             return next(self._parts)
         except StopIteration:
             self._ended = True
-            if not self._half_closed:
+            if self._half_closed:
+                self._socket.end_half_closed()
+            else:
                 self._greetings.keep(self._endpoint, self._socket.connection, self.greeting)
             return b""
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, RuntimeError, OSError, ValueError) as error:

@@ -28,8 +28,9 @@ UNOBSERVED_MARGIN = 30.0
 """Where nobody observes stalls."""
 UNHURRIED = 2.0
 """Seconds. A call that has less can run out of time without a fault, when the machine is busy: that is not judged."""
-STARVED = 0.25
-"""Part of a call's time in which its process had no turn: it can run out of time without a fault, then."""
+STARVED = 0.1
+"""Part of a call's time in which its process had no turn: it can run out of time without a fault, then. Who observes it
+sleeps most of the time and is served first, so a thread with work to do, and a member, had still less."""
 EASE = 20.0
 """So many times as long does a worker wait between its calls where the process has no turn at all."""
 SHOWN = 30

@@ -235,3 +235,30 @@ def test_connection_that_is_reset_as_soon_as_it_is_made_is_a_failure_of_the_tran
         run(ask())
         assert server.requests == []
     assert all(failure.sent is Sent.NOTHING for failure in failures if failure.phase == "connect")
+
+
+def test_connection_that_was_half_closed_is_not_used_again(run: Run) -> None:
+    """Its answer came in the moment after: httpx sees nothing of the half that is closed."""
+
+    def held(peer: Peer) -> bool:
+        peer.send(MANY)
+        half_closed.wait(SOON)
+        peer.send(b"3\r\nall\r\n0\r\n\r\n")
+        return not goes_on.wait(SOON)  # its end of the connection stays open
+
+    async def ask() -> None:
+        transport = AsyncHttpxTransport()
+        first = await transport.open(server.endpoint, GET, LIMITS)
+        assert first.half_close()
+        half_closed.set()
+        while await first.read():
+            pass
+        second = await transport.open(server.endpoint, GET, LIMITS)
+        goes_on.set()
+        await second.close()
+        await transport.close()
+
+    half_closed, goes_on = threading.Event(), threading.Event()
+    with FaultServer(Behaviour(held), default=echo()) as server:
+        run(ask())
+        assert [received.connection for received in server.requests] == [1, 2]
