@@ -42,6 +42,8 @@ WINDOW_CALLS = 2000
 """So many at least in each, however slow the machine is: enough for an object a call to stand out of chance."""
 CONNECTIONS = 4
 """Few, so that it makes little difference how many are open at the moment of a sample."""
+LOOKS, BETWEEN_LOOKS = 40, 0.02
+"""At what is held for a sample, and seconds between two."""
 CUT_EVERY = 0.15
 CALLS_BETWEEN_CUTS = 20
 """One after another of a plain client."""
@@ -91,11 +93,23 @@ def rough(etcd: Server, caplog: pytest.LogCaptureFixture) -> Iterator[str]:
     ours.close()
 
 
-def sample(counts: list[int]) -> Sample:
+def sample(counts: list[int], looks: list[Held]) -> Sample:
+    """`looks`: at what is held, one after the other: whoever is about to end counts in the first of them only."""
     gc.collect()
     gc.collect()
+    fewest = Held(*map(min, zip(*looks, strict=True)))
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Sample(counts[0], counts[1], sys.getallocatedblocks(), pages * os.sysconf("SC_PAGE_SIZE"), held())
+    return Sample(counts[0], counts[1], sys.getallocatedblocks(), pages * os.sysconf("SC_PAGE_SIZE"), fewest)
+
+
+def look() -> Held:
+    time.sleep(BETWEEN_LOOKS)
+    return held()
+
+
+async def async_look() -> Held:
+    await asyncio.sleep(BETWEEN_LOOKS)
+    return held()
 
 
 def judge(samples: list[Sample]) -> None:
@@ -186,7 +200,7 @@ def soak(url: str, seconds: float) -> list[Sample]:
                     while lasting.next(timeout=0.001) is not None:
                         pass
                     assert mirror.error is None
-                samples.append(sample(counts))
+                samples.append(sample(counts, [look() for _ in range(LOOKS)]))
     return samples[1:]
 
 
@@ -247,8 +261,8 @@ async def async_soak(url: str, seconds: float) -> list[Sample]:
                         while await lasting.next(timeout=0.001) is not None:
                             pass
                         assert mirror.error is None
-                    await asyncio.sleep(0.05)  # whoever was cancelled has ended
-                    samples.append(sample(counts))
+                    looks = [await async_look() for _ in range(LOOKS)]
+                    samples.append(sample(counts, looks))
     return samples[1:]
 
 
