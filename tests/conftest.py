@@ -113,7 +113,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=seen)
         items[:] = [item for item in items if item not in seen]
 
-    # What needs a cluster comes together: else four processes would have one each, and it is busy while it is idle.
+    # What needs a cluster comes together: else each process would have one, and it is busy while it is idle.
     places = {item: _place(item) for item in items}
     items.sort(key=lambda item: (VERSIONS.index(version) if (version := places[item][1][2]) else -1, _in_cluster(item)))
 
