@@ -103,7 +103,7 @@ class Reader:
 
     def interrupted(self, watcher: Any, error: HistoryCleared | ClusterUnavailable) -> None:
         if isinstance(error, HistoryCleared):
-            self.items.append(Cleared(watcher.index, error.index))
+            self.items.append(Cleared(watcher.index, error.index, str(error)))
         elif not (self._begins and self.items):  # only one that begins again says that nobody is there
             raise error
 
