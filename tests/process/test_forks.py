@@ -57,7 +57,8 @@ def test_client_over_httpx_and_tls_is_refused_in_children(secure: Server, certif
 
 
 def test_client_that_is_not_called_after_a_fork_is_found_out(etcd: Server) -> None:
-    assert run("without_check", etcd, "fast").returncode != 0
+    """Sooner or later: on a busy machine the connections may have rested for so long that nobody uses them any more."""
+    assert any(run("without_check", etcd, "fast").returncode for _ in range(20))
 
 
 @pytest.mark.parametrize("case", ["locked", "any_moment"])
