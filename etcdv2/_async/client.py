@@ -142,8 +142,7 @@ class AsyncClient:
             after_attempt=after_attempt,
         )
         if isinstance(endpoints, Srv):
-            secure = tls is not None or username is not None
-            self._dispatcher.discovery = AsyncSrvDiscovery(endpoints, secure=secure)
+            self._dispatcher.discovery = AsyncSrvDiscovery(endpoints, secure=tls is not None or username is not None)
         self._dispatcher.has_certificate = isinstance(tls, TLS) and tls.cert_file is not None
         self.set_credentials(username, password)
         self._auto_sync: AsyncAutoSync | None = None

@@ -26,7 +26,6 @@ from etcdv2._core.call.steps import Answered, Try
 from etcdv2._core.deadline import NEVER, Deadline, shorter
 from etcdv2._core.endpoints import Endpoint
 from etcdv2._core.etcd_headers import Meta, member_of, meta_of
-from etcdv2._core.keys import Caller
 from etcdv2._core.wire import CLUSTER_ID, AsyncStream, AsyncTransport, Headers, Limits, Reply, Request, TransportFailure
 from etcdv2._runtime.forks import Forked, register_after_fork
 from etcdv2._runtime.handlers import raise_of_handler
@@ -140,13 +139,6 @@ class AsyncDispatcher:
     @property
     def username(self) -> str | None:
         return self._secrets.username
-
-    @property
-    def caller(self) -> Caller:
-        """Whom the server may take it for."""
-        if self.username is not None:
-            return "user"
-        return "certificate" if self.has_certificate else "guest"
 
     def times(self, timeout: TimeoutLike | Unset) -> Timeout:
         """Those of one call, for which this was given."""

@@ -194,7 +194,7 @@ class AsyncView:
         full = self._absolute(key)
         key_path(full)  # refuses now what the worker would send later
         spellings = self._spellings(key, recursive=True) if recursive else (full,)
-        if self._dispatcher.caller == "guest":
+        if self._caller == "guest":
             spellings = spellings[:1]
 
         return partial(self._feed, kind, spellings, recursive, wait_index, patience, buffer)
@@ -231,7 +231,7 @@ class AsyncView:
             return response_of(await self._dispatcher.perform(call, policy, timeout, by))
 
         spellings = self._spellings(key, recursive=recursive)
-        if self._dispatcher.caller == "guest" and not self._is_root(key):
+        if self._caller == "guest" and not self._is_root(key):
             spellings = spellings[:1]
         return await async_as_permitted(self._dispatcher, spellings, timeout, send)
 
@@ -239,12 +239,17 @@ class AsyncView:
         """Whether it is the directory of the view itself, which cannot be written with its slash."""
         return not key and self._prefix != ""
 
+    @property
+    def _caller(self) -> key_calls.Caller:
+        """Whom the server may take the client for."""
+        if self._dispatcher.username is not None:
+            return "user"
+        return "certificate" if self._dispatcher.has_certificate else "guest"
+
     def _spellings(self, key: str, *, recursive: bool = False) -> tuple[str, ...]:
         """How the key of a directory may be sent, the best first."""
         slash = self._slash and self._is_root(key)
-        return key_calls.spellings_of_directory(
-            self._absolute(key), self._dispatcher.caller, slash=slash, recursive=recursive
-        )
+        return key_calls.spellings_of_directory(self._absolute(key), self._caller, slash=slash, recursive=recursive)
 
     def _read_policy(self, quorum: bool, consistency: Consistency | None) -> CallPolicy:
         if consistency is None:

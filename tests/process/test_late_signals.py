@@ -21,7 +21,7 @@ pytestmark = FIRST_VERSION
 
 LATE = signal.SIGUSR1
 ASLEEP = 30
-"""So many looks in a row, a millisecond apart, must find the main thread asleep: it waits, and not for a lock."""
+"""So many looks in a row, a millisecond apart, must find the main thread asleep: it waits, and not for its turn."""
 
 
 class Late(Exception):
@@ -32,9 +32,9 @@ def raise_late(number: int, frame: FrameType | None) -> None:
     raise Late
 
 
-def begin_of(lines: str) -> str:
+def state_of(line: str) -> str:
     """The state of a thread, from its line in /proc."""
-    return lines.rpartition(")")[2].split()[0]
+    return line.rpartition(")")[2].split()[0]
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def signalled_while_it_waits(end: Callable[[], object]) -> Iterator[None]:
     def note() -> None:
         asleep = 0
         while asleep < ASLEEP and not handled.wait(0.001):
-            asleep = asleep + 1 if begin_of(stat.read_text()) == "S" else 0
+            asleep = asleep + 1 if state_of(stat.read_text()) == "S" else 0
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {LATE})
         signal.pthread_kill(threading.get_ident(), LATE)
         if not handled.wait(SOON / 2):

@@ -17,7 +17,7 @@ from etcdv2._async.watch.event_reader import BURST_SECONDS, AsyncEventReader
 from etcdv2._async.watch.index_monitor import AsyncIndexMonitor
 from etcdv2._async.watch.pending_stream import AsyncPendingStream
 from etcdv2._async.watch.poll_requests import AsyncHeldPoll
-from etcdv2._async.watch.polls import SHORT_POLL_SECONDS, SILENT_STREAM_SECONDS
+from etcdv2._async.watch.polls import CLEARANCE_SECONDS, SHORT_POLL_SECONDS, SILENT_STREAM_SECONDS
 from etcdv2._async.watch.proxied_polls import AsyncProxiedPolls
 from etcdv2._async.watch.reconnect import AsyncReconnect
 from etcdv2._async.watch.snapshot import AsyncStoreSeen, async_read_state
@@ -37,8 +37,6 @@ logger = logging.getLogger("etcdv2")
 
 ONE_SHOT_SECONDS = 0.05
 """What a watch waits after its first event, if that came at once, for its reader to ask for another one."""
-CLEARANCE_SECONDS = 0.05
-"""Between two questions whether a stream's member was caught up by a snapshot; what it brings waits for the answer."""
 
 
 class AsyncFeed:
@@ -55,9 +53,8 @@ class AsyncFeed:
         snapshots: bool,
     ) -> None:
         self._dispatcher = dispatcher
-        key, *others = spellings
-        self._key, self._other_spellings = key, others
-        """As it is asked for, and how it is asked for where that is refused before the watch has begun."""
+        key, *self._other_spellings = spellings
+        """How it is asked for where the first is refused before the watch has begun."""
         self._cursor = cursor
         self._reconnect = AsyncReconnect(key, patience, dispatcher.timeout.total, monitor.outage, steadfast=snapshots)
         self._snapshots = snapshots
@@ -78,7 +75,7 @@ class AsyncFeed:
         self.started_at = (cursor.wait_index or 1) - 1
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._key}: {self._polls!r}>"
+        return f"<{type(self).__name__} of {self._polls.key}: {self._polls!r}>"
 
     @property
     def closed(self) -> bool:
@@ -104,7 +101,7 @@ class AsyncFeed:
             try:
                 self._worker = AsyncWorker(self._run, "etcdv2-watch")
             except RuntimeError as error:
-                raise ClusterUnavailable(f"the watch of {self._key} cannot begin: {error}") from error
+                raise ClusterUnavailable(f"the watch of {self._polls.key} cannot begin: {error}") from error
         await self._ready.wait(timeout)
         if not self._reconnect.begun and self.items.error is not None:
             raise fresh(self.items.error)
@@ -161,12 +158,12 @@ class AsyncFeed:
                     held = None
                     if not self._snapshots or not await self._reconnect.may_begin_again():
                         raise
-                    logger.info("watch of %s reads the state again: %s", self._key, error)
+                    logger.info("watch of %s reads the state again: %s", self._polls.key, error)
                     self._snapshot_due, self._polls.cluster_id = True, ""
                 except Unauthorized:
                     if self._reconnect.begun or not self._other_spellings:
                         raise
-                    self._key = self._polls.key = self._other_spellings.pop()
+                    self._polls.key = self._other_spellings.pop()
         except Exception as error:  # whatever it is, the watcher's user must hear of it
             self.items.end(error)
         finally:
@@ -226,7 +223,7 @@ class AsyncFeed:
         # A process that answers before the state is read, and behind it, has been in one history all the time.
         before = await self._reconnect.endure(self._polls.observe)
         recursive, quorum = self._cursor.recursive, self._polls.was_put_back
-        read = partial(async_read_state, self._dispatcher, self._key, recursive=recursive, quorum=quorum)
+        read = partial(async_read_state, self._dispatcher, self._polls.key, recursive=recursive, quorum=quorum)
         snapshot = await self._reconnect.endure(read)
         if before is None or snapshot is None:
             return False

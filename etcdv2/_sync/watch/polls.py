@@ -31,6 +31,8 @@ logger = logging.getLogger("etcdv2")
 
 SHORT_POLL_SECONDS = 1.0
 """A poll that breaks sooner than this is blamed on its endpoint; those that end sooner are followed by pauses."""
+CLEARANCE_SECONDS = 0.05
+"""Between two questions whether a stream's member was caught up by a snapshot; what it brings waits for the answer."""
 SILENT_STREAM_SECONDS = 0.25
 """A stream that is silent for so long is given up for polls, which ask for what it may have missed: by its reader, or
 by the monitor where reading does not time out."""

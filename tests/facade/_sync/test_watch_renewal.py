@@ -63,9 +63,9 @@ def silent(peer: Peer, index: int) -> None:
     peer.stopping.wait(20)
 
 
-def from_history(peer: Peer, index: int) -> None:
+def from_history(value: str) -> Callable[[Peer, int], None]:
     """The event as a poll finds it that is asked from an earlier index."""
-    peer.send(HEAD % index + chunk(event(300, "slow")) + b"0\r\n\r\n")
+    return lambda peer, index: peer.send(HEAD % index + chunk(event(300, value)) + b"0\r\n\r\n")
 
 
 def slow_event(peer: Peer, index: int) -> None:
@@ -94,19 +94,19 @@ def test_renewal_opens_a_second_poll_and_then_leaves_the_first(connect: Connect,
 
 
 def test_renewal_finds_the_event_that_a_dead_connection_kept(connect: Connect) -> None:
-    store = Store(silent, from_history)
+    store = Store(silent, from_history("kept"))
     with FaultServer(default=Behaviour(store.act)) as server:
         client = connect(server.endpoint.url)
         with client.keys.watch("/k") as watcher:
             store.index = 900
             found: Any = watcher.next(timeout=SOON)
-            assert (found.value, found.index) == ("slow", 300)
+            assert (found.value, found.index) == ("kept", 300)
 
 
 def test_event_that_is_still_arriving_is_not_left_behind(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(peer: Peer, index: int) -> None:
         slow_event(peer, index)
-        store.polls += [from_history] * 10  # where it could not be proved in its place, it is asked for again
+        store.polls += [from_history("slow")] * 10  # where it could not be proved in its place, it is asked for again
 
     # However slow this machine is: neither poll is given up, and the way to the member is found out.
     monkeypatch.setattr("etcdv2._core.watch.renewal.END_SECONDS", 60.0)
