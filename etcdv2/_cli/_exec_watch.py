@@ -9,6 +9,7 @@ import time
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
+from etcdv2._cli._apart import apart
 from etcdv2._cli._arguments import count
 from etcdv2._cli._command import Command, always
 from etcdv2._cli._context import Context
@@ -63,6 +64,9 @@ class Runner:
         if self._context.options.debounce:
             changes = [event for event in events if hasattr(event, "action")]
             stdin = "".join(compact(event_document(event)) + "\n" for event in changes)
+        apart(lambda: self._start(events, stdin))
+
+    def _start(self, events: list[Any], stdin: str | None) -> None:
         self._process = Process(self._words, environment_of(events), stdin)
 
     def look(self) -> None:

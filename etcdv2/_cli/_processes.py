@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from etcdv2._cli._apart import Once, apart
 from etcdv2._cli._failures import USAGE, Failed, UsageError
 
 if TYPE_CHECKING:
@@ -40,8 +41,15 @@ class Process:
         except OSError as error:
             code = NOT_THERE if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
             raise Failed(code, f"{words[0]}: {error.strerror or error}") from None
+        self._ended = Once()
+        threading.Thread(target=self._reap, daemon=True).start()
         if stdin is not None:
             threading.Thread(target=self._feed, args=(stdin,), daemon=True).start()
+
+    def _reap(self) -> None:
+        # Not by the main thread: an exception of a signal's handler can leave its lock taken, which says "it runs".
+        self._process.wait()
+        self._ended.come()
 
     def _feed(self, text: str) -> None:
         pipe = self._process.stdin
@@ -54,15 +62,13 @@ class Process:
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return not self._ended.wait(0)
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit code, as a shell has it (128 and the signal's number); None when the time was over."""
-        # With a limit it looks again and again: without, the handler of a signal that came just before would wait, too.
-        try:
-            code = self._process.wait(threading.TIMEOUT_MAX if timeout is None else timeout)
-        except subprocess.TimeoutExpired:
+        if not self._ended.wait(timeout):
             return None
+        code = self._process.returncode
         return code if code >= 0 else 128 - code
 
     def end(self) -> int:
@@ -87,6 +93,6 @@ def needed_command(context: Context) -> list[str]:
 def run_editor(path: str, environ: Mapping[str, str]) -> None:
     """Raises Failed where there is none, or where it says that it failed."""
     words = shlex.split(environ.get("VISUAL") or environ.get("EDITOR") or "vi")
-    code = Process([*words, path], {}).wait()
+    code = apart(lambda: Process([*words, path], {})).wait()
     if code:
         raise Failed(USAGE, f"{words[0]} ended with exit code {code}; nothing was written")

@@ -6,12 +6,12 @@ Owns what happens at the end of either: a key that is lost ends the program, and
 from __future__ import annotations
 
 import sys
-import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from etcdv2._cli._apart import TICK_SECONDS, apart
 from etcdv2._cli._arguments import duration, ttl
 from etcdv2._cli._command import Command, always
 from etcdv2._cli._context import Context
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from etcdv2.recipes import Leader, Lease, Session
 
 DEFAULT_TTL = 10
-TICK_SECONDS = 0.2
-REQUEST_SECONDS = 1.0
 
 L = TypeVar("L", bound="Lease")
-R = TypeVar("R")
 
 
 def _lock_options(parser: ArgumentParser) -> None:
@@ -47,40 +44,9 @@ def _session(context: Context) -> Session:
     return context.stack.enter_context(Session(context.client, ttl=context.options.ttl))
 
 
-def _apart(call: Callable[[], R], interrupted: Callable[[], object] = lambda: None) -> R:
-    """What it returns, by a thread of its own: a signal that comes meanwhile interrupts nothing half-way.
-
-    What is under way then has some time to end, after `interrupted` was called.
-    """
-    got: list[R] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            got.append(call())
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            ended.set()
-
-    # Not `join`: interrupted by a signal, it takes a thread that runs for ended (Python 3.11).
-    ended = threading.Event()
-    try:
-        threading.Thread(target=work, name="etcdv2-apart", daemon=True).start()
-        while not ended.wait(TICK_SECONDS):
-            pass
-    except BaseException:
-        interrupted()
-        ended.wait(REQUEST_SECONDS)
-        raise
-    if failed:
-        raise failed[0]
-    return got[0]
-
-
 def _acquired(context: Context, acquire: Callable[[], L], cancel: Callable[[], object]) -> L:
     """Whatever interrupts it: once it is known what was written, that is deleted with the session."""
-    lease = _apart(acquire, cancel)
+    lease = apart(acquire, cancel)
     context.stack.enter_context(lease)
     return lease
 
@@ -161,7 +127,7 @@ def _run_under(context: Context, lease: Lease, environ: dict[str, str]) -> int:
     """CMD's exit code. Raises Failed when the lease is lost, after CMD was ended."""
     started: list[Process] = []
     try:
-        _apart(lambda: started.append(Process(context.behind, environ)))
+        apart(lambda: started.append(Process(context.behind, environ)))
         while (code := started[0].wait(TICK_SECONDS)) is None:
             if lease.lost.is_set():
                 started[0].end()

@@ -48,6 +48,7 @@ def etcdctl() -> Path | None:
     return program if program.exists() else None
 
 
+@pytest.mark.load
 @FIRST_VERSION
 @pytest.mark.parametrize("name", LIVE)
 def test_each_row_that_waits_for_events_holds(name: str, etcd: Server, etcd_client: Client) -> None:

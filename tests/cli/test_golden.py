@@ -61,6 +61,7 @@ def test_transcript(name: str, at_1000: CommandLine) -> None:
     check(GOLDEN / f"{name}.txt", at_1000)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", [page for page in PAGES if shell_blocks(page)], ids=name_of)
 def test_a_page_shows_what_is_printed(
     page: Path, at_1000: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from etcdv2.testing import Cluster
 from tests.cli.running import CommandLine, Ran, start
 from tests.conftest import FIRST_VERSION
 from tests.tools.waiting import SOON, until
 
 
+@pytest.mark.load
 @FIRST_VERSION
 def test_members_come_change_and_go(etcd_binary: Path) -> None:
     with Cluster(3, etcd_binary) as cluster:

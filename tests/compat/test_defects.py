@@ -92,6 +92,7 @@ def test_watch_without_index_loses_no_event_when_its_connection_breaks() -> None
         assert found[0].modifiedIndex == 101
 
 
+@pytest.mark.load
 def test_client_outlives_all_members_being_away(etcd_cluster: Cluster) -> None:
     cluster = etcd_cluster
     client = etcd.Client(host=ports(cluster)[:1], allow_reconnect=True, read_timeout=SOON)
@@ -107,6 +108,7 @@ def test_client_outlives_all_members_being_away(etcd_cluster: Cluster) -> None:
     assert client.read("/a").value == "1"
 
 
+@pytest.mark.load
 def test_killed_and_paused_members_are_left_for_others(etcd_cluster: Cluster) -> None:
     cluster = etcd_cluster
     client = etcd.Client(host=ports(cluster), allow_reconnect=True, read_timeout=SOON)

@@ -75,6 +75,7 @@ THROUGH_URLLIB3 = {
 """How many of them cannot pass, by file."""
 
 
+@pytest.mark.load
 @pytest.mark.programs("python-etcd")
 def test_its_own_unit_tests_pass_but_for_those_that_replace_urllib3() -> None:
     place = programs.place("python-etcd")

@@ -290,6 +290,7 @@ def said(process: subprocess.Popen[str], *lines: str) -> None:
     assert [process.stdout.readline() for _ in lines] == [f"{line}\n" for line in lines]
 
 
+@pytest.mark.load
 @pytest.mark.programs("python-etcd")
 def test_lock_of_a_killed_process_runs_out_for_the_other_kind(client: etcd.Client, etcd: Server) -> None:
     from etcdv2.compat.python_etcd import Lock
@@ -309,6 +310,7 @@ def test_lock_of_a_killed_process_runs_out_for_the_other_kind(client: etcd.Clien
             assert len(entries(client)) == 1
 
 
+@pytest.mark.load
 @pytest.mark.programs("python-etcd")
 def test_lock_of_both_kinds_through_the_death_of_the_leader(etcd_cluster: Cluster) -> None:
     cluster = etcd_cluster

@@ -19,6 +19,8 @@ from tests.tools.waiting import SOON
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent / "programs"
 
+pytestmark = pytest.mark.load
+
 
 def command(program: str, *arguments: object) -> list[str]:
     return [
@@ -57,7 +59,6 @@ def test_program_that_gevent_has_patched(etcd: Server) -> None:
     assert run("gevent", etcd.port) == "done"
 
 
-@pytest.mark.load
 @pytest.mark.programs("torch")
 @pytest.mark.parametrize("backend", ["etcd", "etcd-v2"])
 def test_workers_of_pytorch_meet_before_and_after_the_death_of_the_leader(etcd_cluster: Cluster, backend: str) -> None:

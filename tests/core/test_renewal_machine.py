@@ -49,6 +49,7 @@ def test_what_a_watch_cannot_know(name: str) -> None:
     assert first_failure(LIMITS[name], ENOUGH) is not None
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", MUTANTS)
 def test_rules_that_are_wrong_in_one_point_are_found_out(name: str) -> None:
     assert first_failure(MUTANTS[name].ground, ENOUGH, MUTANTS[name].driver) is not None
@@ -66,6 +67,7 @@ def test_one_proper_end_is_not_enough_however_many_looks_were_answered(
 DELAYS_ONLY = Ground(flows_die=False, snapshots=False, swaps="", tosses_in_a_row=0, strictly=False)
 
 
+@pytest.mark.load
 @pytest.mark.parametrize(
     "ground",
     [

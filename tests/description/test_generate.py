@@ -66,6 +66,7 @@ def test_generating_mends_what_check_complains_about(
     assert capsys.readouterr().out.splitlines() == ["missing: answer.py", "extra: extra.py", "changed: node.py"]
 
 
+@pytest.mark.load
 def test_generating_twice_gives_the_same(spec: Any, files: dict[str, str]) -> None:
     assert generate.package(spec) == files
 

@@ -284,6 +284,7 @@ def guarded(etcd_binary: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("transport", ["fast", "httpx"])
 def test_no_password_is_shown_by_a_run_with_failures(
     guarded: Server, transport: str, caplog: pytest.LogCaptureFixture

@@ -135,6 +135,7 @@ async def test_calls_of_what_was_closed_let_others_run(etcd: Server, transport: 
     await is_fair(call)
 
 
+@pytest.mark.load
 async def test_calls_of_what_an_error_has_ended_let_others_run(etcd: Server, transport: str) -> None:
     async with AsyncClient(etcd.url, timeout=0.5, **over(transport)) as client:
         mirror = await client.keys.mirror("/x", patience=3).__aenter__()

@@ -61,6 +61,7 @@ def test_client_that_is_not_called_after_a_fork_is_found_out(etcd: Server) -> No
     assert any(run("without_check", etcd, "fast").returncode for _ in range(20))
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("case", ["locked", "any_moment"])
 def test_child_is_not_locked_by_what_another_thread_did_at_the_fork(etcd: Server, case: str) -> None:
     goes_well(case, etcd)

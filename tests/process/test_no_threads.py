@@ -102,6 +102,7 @@ def test_mirror_without_a_thread_says_so_and_can_be_begun_again(etcd: Server, th
     nothing_left(before)
 
 
+@pytest.mark.load
 def test_watch_goes_on_when_the_thread_that_looks_after_it_could_not_be_started_for_a_while(
     etcd: Server, transport: str, threads: Threads
 ) -> None:

@@ -113,6 +113,7 @@ def test_interrupt_ends_whoever_waits_for_an_answer(transport: str, name: str) -
             interrupted(process)
 
 
+@pytest.mark.load
 @FIRST_VERSION
 def test_collector_that_runs_at_any_moment_locks_nobody(etcd: Server) -> None:
     """It calls the `__del__` of a forgotten watcher in any thread, between any two lines, whatever locks that holds."""

@@ -66,6 +66,7 @@ def test_of_many_more_runs_none_breaks_a_promise(kind: str) -> None:
     assert {seed: wrong for seed in seeds if (wrong := play(seed, kind=kind, contenders=5).wrong)} == {}
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", mutants.CAUGHT_BY_RUNS)
 def test_a_mutant_is_found(name: str) -> None:
     for seed in [*FOUND_AT[name], *range(200)]:

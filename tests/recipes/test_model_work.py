@@ -41,6 +41,7 @@ def test_nobody_passes_a_double_barrier_before_all_are_there(seed: int) -> None:
     assert work.barrier(seed).wrong == []
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", mutants.CAUGHT_IN_WORK)
 def test_a_mutant_is_found(name: str) -> None:
     course, mutant = mutants.CAUGHT_IN_WORK[name]

@@ -362,6 +362,7 @@ def test_this_client_is_measured_on_uvloop(etcd: Etcd, name: str) -> None:
     assert "uvloop" in versions["etcdv2 on uvloop, Python 3.11"]
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", ["get", "tls", "tree"])
 def test_the_limits_are_measured_beside_a_client(etcd: Etcd, name: str) -> None:
     case = case_of(name)

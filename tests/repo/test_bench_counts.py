@@ -51,6 +51,7 @@ def tracer() -> counts.Strace:
         pytest.skip(f"no strace here: {reason}")
 
 
+@pytest.mark.load
 @pytest.mark.parametrize(
     ("name", "most", "samples"),
     [

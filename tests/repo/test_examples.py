@@ -121,6 +121,7 @@ def test_a_cluster_of_ones_own_is_toured_and_left_as_it_was(
         assert client.keys.get("/").node.children == ()
 
 
+@pytest.mark.thorough
 @BOTH
 def test_a_directory_that_is_there_already_is_left_alone(example: str, etcd: Server) -> None:
     """Reported over the second of two endpoints: a cluster is given as a list with commas."""
@@ -133,6 +134,7 @@ def test_a_directory_that_is_there_already_is_left_alone(example: str, etcd: Ser
         assert client.keys.get("/turing_awards/mine").value == "precious"
 
 
+@pytest.mark.thorough
 @BOTH
 def test_an_interrupted_tour_cleans_up(example: str, etcd: Server) -> None:
     program = start(example, f"--endpoints={etcd.url}")
@@ -162,6 +164,7 @@ def test_a_missing_etcd_is_named(example: str, tmp_path: Path) -> None:
     assert re.fullmatch(r"There is no etcd to start: ETCD names .*/etcd'.*--endpoints\.\n", err)
 
 
+@pytest.mark.thorough
 @BOTH
 def test_a_wrong_password_is_reported_in_one_sentence(
     example: str, guarded: Server, certificates: Certificates
@@ -214,6 +217,7 @@ def test_a_fenced_lock_keeps_the_late_writer_out(etcd: Server) -> None:
     )
 
 
+@pytest.mark.load
 def test_services_find_each_other(etcd: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / "service_registry.py"), etcd.url],

@@ -37,6 +37,7 @@ def in_a_directory_with_pem_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("in_a_directory_with_pem_files")
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name_of)
 def test_the_blocks_of_a_page_run_and_print_what_their_comments_say(

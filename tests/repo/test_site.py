@@ -110,6 +110,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
     return {path: Page(path) for path in sorted(out.rglob("*.html"))}
 
 
+@pytest.mark.load
 def test_nothing_of_the_built_site_leads_nowhere_or_comes_from_elsewhere(site: dict[Path, Page]) -> None:
     assert len(site) > 40
     dead: list[str] = []

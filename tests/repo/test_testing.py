@@ -388,6 +388,7 @@ def test_clean_brings_back_a_cluster_whose_members_were_changed(etcd_binary: Pat
         assert len(ask(gone.door, "/v2/members")[1]["members"]) == 3
 
 
+@pytest.mark.load
 def test_cluster_with_tls_and_auth_can_be_restarted_and_leaves_nothing_behind(
     etcd_binary: Path | None, certificates: Certificates
 ) -> None:
@@ -427,6 +428,7 @@ def test_fixtures_give_each_test_the_same_process_and_an_empty_store(pytester: p
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
+@pytest.mark.load
 @FIRST_VERSION
 @pytest.mark.usefixtures("etcd_binary")
 def test_fixtures_give_ready_clients_and_servers_with_tls_and_authentication(pytester: pytest.Pytester) -> None:

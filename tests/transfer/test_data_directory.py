@@ -104,6 +104,7 @@ def test_the_files_of_a_member_hold_what_it_answers(etcd_binary: Path, snapshot_
         assert state.requests["QGET"].count >= 2
 
 
+@pytest.mark.load
 def test_a_running_member_can_be_read_beside_it(etcd_binary: Path) -> None:
     with start(etcd_binary, SNAPSHOTS) as server:
         fill(server)
@@ -204,6 +205,7 @@ def log_of(folder: Path) -> Path:
     return log
 
 
+@pytest.mark.load
 @pytest.mark.thorough(versions=True)
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
 def test_a_flipped_byte_is_never_a_wrong_answer(small: Path, tmp_path: Path, flip: int) -> None:
@@ -322,6 +324,7 @@ def test_a_log_may_be_elsewhere(small: Path, tmp_path: Path) -> None:
     assert list(elsewhere.walk()) == list(DataDirectory(small / "member").store().walk())
 
 
+@pytest.mark.load
 def test_a_damaged_snapshot_is_passed_over_where_the_log_has_all_of_it(etcd_binary: Path, tmp_path: Path) -> None:
     """One server, its newest snapshot with each of some bytes flipped: the same store, or an error."""
     with start(etcd_binary, SNAPSHOTS) as server:

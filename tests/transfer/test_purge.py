@@ -108,6 +108,7 @@ def test_a_write_between_the_dump_and_a_deletion_ends_the_purge(etcd_binary: Pat
         assert [node.key for node in read_dump(dump)] == ["/a", "/a/x", "/b", "/b/x"]
 
 
+@pytest.mark.load
 def test_after_purge_and_recipe_every_member_starts_without_v2(etcd_binary: Path, tmp_path: Path) -> None:
     with Cluster(3, etcd_binary) as cluster:
         if cluster.version_info < (3, 5):

@@ -88,6 +88,7 @@ async def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(
     assert isinstance(await again_and_again(watcher.__anext__), HistoryCleared)
 
 
+@pytest.mark.load
 async def test_error_of_an_ended_mirror_is_as_large_the_last_time_as_the_first(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url, timeout=10)
     async with client.keys.mirror("/m", patience=3) as mirror:

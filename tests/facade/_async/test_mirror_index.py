@@ -38,6 +38,7 @@ async def test_index_of_a_write_elsewhere_is_come_to(client: AsyncClient, connec
         assert values(mirror) == {"/m/a": "1"}
 
 
+@pytest.mark.load
 async def test_mirror_has_all_that_was_written_up_to_the_index(
     client: AsyncClient, connect: Connect, etcd: Server
 ) -> None:

@@ -105,6 +105,7 @@ def test_headers_that_are_held_back_are_found_out_and_said_once(
     assert "passes the headers of watches on" not in caplog.text
 
 
+@pytest.mark.load
 @follows
 def test_quiet_watch_is_renewed_while_others_write_more_than_the_server_remembers(
     connect: Connect, etcd: Server, box: Box
@@ -144,6 +145,7 @@ def test_watch_goes_on_after_the_box_stood_still(connect: Connect, etcd: Server,
         assert values_of(watcher, 2) == ["meanwhile", "after"]
 
 
+@pytest.mark.load
 @through_each
 def test_flow_behind_the_box_that_dies_silently_loses_nothing_silently(
     connect: Connect, etcd: Server, path: str
@@ -163,6 +165,7 @@ def test_flow_behind_the_box_that_dies_silently_loses_nothing_silently(
             assert (next_of(watcher)).value == "after"
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("path", [HOLDS_BACK])
 def test_place_that_has_left_the_history_is_a_named_loss_where_headers_are_held_back(
     connect: Connect, etcd: Server, box: Box
@@ -184,6 +187,7 @@ def test_place_that_has_left_the_history_is_a_named_loss_where_headers_are_held_
         assert (next_of(one)).value == "touched"
 
 
+@pytest.mark.load
 @through_each
 def test_mirror_comes_to_the_index_of_a_write_elsewhere(connect: Connect, etcd: Server, box: Box) -> None:
     client, direct = connect(box.url, timeout=QUICK), connect(etcd.url)
@@ -198,6 +202,7 @@ def test_mirror_comes_to_the_index_of_a_write_elsewhere(connect: Connect, etcd: 
 # --- three members behind a balancer ----------------------------------------------------------------------------------
 
 
+@pytest.mark.load
 @through_each
 def test_watch_and_mirror_through_a_balancer_while_a_member_is_away(
     connect: Connect, etcd_cluster: Cluster, path: str
@@ -224,6 +229,7 @@ def test_watch_and_mirror_through_a_balancer_while_a_member_is_away(
             assert mirror.wait_for(lambda state: state["/k/a"].value == "59", timeout=SOON)
 
 
+@pytest.mark.load
 @follows
 @pytest.mark.parametrize("has_seen_an_event", [False, True])
 def test_quiet_watch_through_a_balancer_is_renewed(

@@ -87,6 +87,7 @@ def test_error_of_an_ended_watch_is_as_large_the_last_time_as_the_first(client: 
     assert isinstance(again_and_again(watcher.__next__), HistoryCleared)
 
 
+@pytest.mark.load
 def test_error_of_an_ended_mirror_is_as_large_the_last_time_as_the_first(connect: Connect, etcd: Server) -> None:
     client = connect(etcd.url, timeout=10)
     with client.keys.mirror("/m", patience=3) as mirror:

@@ -39,6 +39,7 @@ def test_index_of_a_write_elsewhere_is_come_to(client: Client, connect: Connect,
         assert values(mirror) == {"/m/a": "1"}
 
 
+@pytest.mark.load
 def test_mirror_has_all_that_was_written_up_to_the_index(client: Client, connect: Connect, etcd: Server) -> None:
     direct, luck, expected = connect(etcd.url), random.Random(7), dict[str, str | None]()
     with client.keys.mirror("/m") as mirror:

@@ -185,6 +185,7 @@ def test_mirror_of_a_restored_store_is_the_tree_again(connect: Connect, store: R
         assert mirror.synced
 
 
+@pytest.mark.load
 def test_mirror_reads_the_tree_again_where_the_last_event_has_left_the_history(
     connect: Connect, store: Restorable
 ) -> None:
@@ -231,6 +232,7 @@ def test_event_behind_the_copy_is_found_where_only_silence_went_past_it(connect:
         assert (next_of(watcher)).index == later.index
 
 
+@pytest.mark.load
 def test_raft_index_that_went_back_while_the_store_grew_is_another_history(connect: Connect, store: Restorable) -> None:
     client, direct = connect(store.url, timeout=QUICK), connect(store.server.url, timeout=PATIENT)
     direct.keys.set("/d/a", "1")
@@ -252,6 +254,7 @@ def test_raft_index_that_went_back_while_the_store_grew_is_another_history(conne
             next_of(watcher)
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("snapshots", [True, False])
 def test_restart_of_a_store_is_no_loss(connect: Connect, store: Restorable, snapshots: bool) -> None:
     client, direct = connect(store.url, timeout=QUICK), connect(store.server.url)

@@ -15,6 +15,7 @@ from tests.recipes._async.waits import async_comes, async_is_gone, async_renew_n
 from tests.tools.waiting import SOON, async_until
 
 
+@pytest.mark.load
 async def test_a_key_is_there_for_longer_than_its_ttl_until_it_is_released(
     client: AsyncClient, other: AsyncClient
 ) -> None:

@@ -16,6 +16,7 @@ from tests.recipes._sync.waits import comes, is_gone, renew_now
 from tests.tools.waiting import SOON, until
 
 
+@pytest.mark.load
 def test_a_key_is_there_for_longer_than_its_ttl_until_it_is_released(client: Client, other: Client) -> None:
     with Session(client, ttl=30) as session:
         lease = session.create("/e/a", "v")

@@ -1,0 +1,77 @@
+"""An exception at any step of Python, as a handler of a signal raises it. Owns where such steps are."""
+
+from __future__ import annotations
+
+import dis
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, TypeVar
+
+from tests.tools.waiting import SOON
+
+LOOKS = {"CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME"}
+"""Behind these CPython 3.11 lets handlers have their turn, and behind no others."""
+
+T = TypeVar("T")
+
+
+class Raised(Exception):
+    """Of the handler."""
+
+
+class _At:
+    """Raises once, at the step of this number in those modules."""
+
+    def __init__(self, number: int, modules: set[str]) -> None:
+        self.where = ""
+        self._left = number
+        self._modules = modules
+        self._before: dict[FrameType, str] = {}
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_globals.get("__name__") not in self._modules or self.where:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self._step(frame)
+        return self
+
+    def _step(self, frame: FrameType) -> None:
+        before, now = self._before.get(frame, ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        self._before[frame] = now
+        if before not in LOOKS:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+            raise Raised
+
+
+def raised_anywhere(prepare: Callable[[], T], work: Callable[[T], object], *modules: str) -> Iterator[tuple[str, bool]]:
+    """Carry it out, in a thread, with an exception at one step in these modules after the other.
+
+    Gives where it was, and whether `work` has ended; it gets what `prepare` has made, which is not interrupted.
+    """
+    for number in itertools.count(1):
+        at = _At(number, {*modules})
+
+        def body(at: _At = at) -> None:
+            prepared = prepare()
+            sys.settrace(at)
+            try:
+                work(prepared)
+            except Raised:
+                pass
+            finally:
+                sys.settrace(None)
+
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        thread.join(SOON / 4)
+        if not at.where:
+            assert not thread.is_alive()
+            return
+        yield at.where, not thread.is_alive()
