@@ -14,7 +14,7 @@ SPECTRAL := @stoplight/spectral-cli@6.16.3
 # Some hundred programs and processes of the tests import the same modules: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 # Most of a test's time is waiting: for a lease to expire, a member to answer, a limit to be reached.
-PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 6 --dist worksteal
+PYTEST  := $(PY) -m pytest -m "not load" --numprocesses 8 --dist worksteal
 # Long runs, thousands of watches, bursts: what would fail or make others fail beside several processes of them.
 # On a busy machine they take five times as long; only what hangs reaches the limit of one.
 LOADED  := $(PY) -m pytest -m load --numprocesses 3 --dist worksteal --timeout 1800

@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -262,3 +263,27 @@ def test_connection_that_was_half_closed_is_not_used_again(run: Run) -> None:
     with FaultServer(Behaviour(held), default=echo()) as server:
         run(ask())
         assert [received.connection for received in server.requests] == [1, 2]
+
+
+class Looks:
+    """Notes the modules that are looked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        self.names.append(name)
+
+
+def test_a_call_looks_for_no_module(run: Run, etcd: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is missing would be looked for in each call, through all of the path."""
+    looks = Looks()
+
+    async def calls() -> None:
+        async with AsyncClient(etcd.url, transport="httpx") as client:
+            await client.keys.set("/a", "1")
+            monkeypatch.setattr("sys.meta_path", [looks, *sys.meta_path])
+            assert (await client.keys.get("/a")).value == "1"
+
+    run(calls())
+    assert looks.names == []
