@@ -7,7 +7,8 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
+from functools import cache
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from tests.tools.waiting import SOON
@@ -29,7 +30,7 @@ class _At:
         self.where = ""
         self._left = number
         self._modules = modules
-        self._before: dict[FrameType, str] = {}
+        self._before: dict[FrameType, int] = {}
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
         if frame.f_globals.get("__name__") not in self._modules or self.where:
@@ -40,14 +41,31 @@ class _At:
         return self
 
     def _step(self, frame: FrameType) -> None:
-        before, now = self._before.get(frame, ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        code, now = frame.f_code, frame.f_lasti
+        before = self._before.get(frame)
         self._before[frame] = now
-        if before not in LOOKS:
+        # The exception belongs to the step before, so it counts only where both have the same `except`.
+        if before is None or not _looks(code, before) or _caught_at(code, before) != _caught_at(code, now):
             return
+
         self._left -= 1
         if self._left == 0:
-            self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+            self.where = f"{code.co_qualname}, line {frame.f_lineno}"
             raise Raised
+
+
+def _looks(code: CodeType, at: int) -> bool:
+    return dis.opname[code.co_code[at]] in LOOKS
+
+
+@cache
+def _entries(code: CodeType) -> list[Any]:
+    return dis.Bytecode(code).exception_entries
+
+
+def _caught_at(code: CodeType, at: int) -> int | None:
+    """Where it goes on after an exception of the step there."""
+    return next((entry.target for entry in _entries(code) if entry.start <= at < entry.end), None)
 
 
 def raised_anywhere(prepare: Callable[[], T], work: Callable[[T], object], *modules: str) -> Iterator[tuple[str, bool]]:
