@@ -99,8 +99,10 @@ class AsyncMirrorCopy:
 
     async def close(self) -> None:
         """End the worker and the watch behind it."""
-        self._end(None)
-        await self._watcher.close()
+        try:
+            self._end(None)
+        finally:  # also where the handler of a signal raises
+            await self._watcher.close()
         if self._worker is not None:
             self._worker.cancel()
             await self._worker.join(0.2)

@@ -100,8 +100,10 @@ class MirrorCopy:
 
     def close(self) -> None:
         """End the worker and the watch behind it."""
-        self._end(None)
-        self._watcher.close()
+        try:
+            self._end(None)
+        finally:  # also where the handler of a signal raises
+            self._watcher.close()
         if self._worker is not None:
             self._worker.cancel()
             self._worker.join(0.2)

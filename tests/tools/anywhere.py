@@ -26,14 +26,16 @@ class Raised(Exception):
 class _At:
     """Raises once, at the step of this number in those modules."""
 
-    def __init__(self, number: int, modules: set[str]) -> None:
+    def __init__(self, number: int, modules: tuple[str, ...]) -> None:
         self.where = ""
         self._left = number
-        self._modules = modules
-        self._before: dict[FrameType, int] = {}
+        self._modules = tuple(f"{name}." for name in modules)
+        self.frames: dict[FrameType, int] = {}
+        """The step before, of each that runs."""
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_globals.get("__name__") not in self._modules or self.where:
+        name = f"{frame.f_globals.get('__name__')}."
+        if self.where or not name.startswith(self._modules):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -42,8 +44,8 @@ class _At:
 
     def _step(self, frame: FrameType) -> None:
         code, now = frame.f_code, frame.f_lasti
-        before = self._before.get(frame)
-        self._before[frame] = now
+        before = self.frames.get(frame)
+        self.frames[frame] = now
         # The exception belongs to the step before, so it counts only where both have the same `except`.
         if before is None or not _looks(code, before) or _caught_at(code, before) != _caught_at(code, now):
             return
@@ -69,12 +71,12 @@ def _caught_at(code: CodeType, at: int) -> int | None:
 
 
 def raised_anywhere(prepare: Callable[[], T], work: Callable[[T], object], *modules: str) -> Iterator[tuple[str, bool]]:
-    """Carry it out, in a thread, with an exception at one step in these modules after the other.
+    """Carry it out, in a thread, with an exception at one step in these modules or packages after the other.
 
     Gives where it was, and whether `work` has ended; it gets what `prepare` has made, which is not interrupted.
     """
     for number in itertools.count(1):
-        at = _At(number, {*modules})
+        at = _At(number, modules)
 
         def body(at: _At = at) -> None:
             prepared = prepare()
@@ -89,6 +91,7 @@ def raised_anywhere(prepare: Callable[[], T], work: Callable[[T], object], *modu
         thread = threading.Thread(target=body, daemon=True)
         thread.start()
         thread.join(SOON / 4)
+        at.frames.clear()  # and what they hold, which the exception would not have kept
         if not at.where:
             assert not thread.is_alive()
             return

@@ -113,8 +113,10 @@ class AsyncFeed:
             self._back.set()
 
     async def close(self) -> None:
-        self.items.discard()
-        self.abandon()
+        try:
+            self.items.discard()
+        finally:  # also where the handler of a signal raises
+            self.abandon()
         if self._worker is not None:
             await self._worker.join(0.2)
 

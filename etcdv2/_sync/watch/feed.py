@@ -114,8 +114,10 @@ class Feed:
             self._back.set()
 
     def close(self) -> None:
-        self.items.discard()
-        self.abandon()
+        try:
+            self.items.discard()
+        finally:  # also where the handler of a signal raises
+            self.abandon()
         if self._worker is not None:
             self._worker.join(0.2)
 

@@ -6,8 +6,10 @@ Owns the entry and its clean-up on every way out. Whose turn it is, `_contest` s
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TypeVar
 
 from etcdv2 import ClusterChanged
 from etcdv2._runtime import clock
@@ -19,6 +21,8 @@ from etcdv2.recipes._async.listing import Found, async_list
 from etcdv2.recipes._async.waiting import AsyncWait
 from etcdv2.recipes._contest import MARK, Await, Entry, Hold, Kind, decide, prefix_of
 from etcdv2.recipes._lease import GONE, LeaseTimes
+
+L = TypeVar("L")
 
 logger = logging.getLogger("etcdv2")
 
@@ -45,7 +49,6 @@ class AsyncContest(AsyncWait):
         self._keeping = keeping
         self.terms = terms
         self._creation: AsyncCreation | None = None
-        self._held: AsyncHeldKey | None = None
         self._index = 0
         self._is_new = False
         """Whether `seen` is what there was after the change that was waited for."""
@@ -54,8 +57,8 @@ class AsyncContest(AsyncWait):
         self.seen: tuple[Entry, ...] = ()
         """The entries, as last seen."""
 
-    async def run(self, *, wait: bool = True) -> AsyncHeldKey | None:
-        """The own entry, when it is its turn; with `wait=False` None when it is not at once.
+    async def run(self, make: Callable[[AsyncHeldKey], L], *, wait: bool = True) -> L | None:
+        """What `make` makes of the own entry, when it is its turn; with `wait=False` None when it is not at once.
 
         Raises AcquireCancelled, WaitOver, and what no other try can mend. Whatever it raises: the
         entry is deleted by then, or is being deleted in the background.
@@ -64,7 +67,7 @@ class AsyncContest(AsyncWait):
             while True:
                 held = await self._enter()
                 if await self._turn(held, wait=wait):
-                    return held
+                    return make(held)
                 if not wait:
                     await self.leave()
                     return None
@@ -76,8 +79,8 @@ class AsyncContest(AsyncWait):
                 )
                 self._keeping.look_at(held)
         except ClusterChanged:
-            if self._held is not None:
-                self._held.abandon()
+            if self._creation is not None and self._creation.made is not None:
+                self._creation.made.abandon()
             await self.leave()
             raise
         except BaseException:
@@ -109,10 +112,9 @@ class AsyncContest(AsyncWait):
         self._creation = AsyncCreation(self._client, f"{self._key}/{name}", terms.owner, terms.times, self._rng)
         await self._keeping.gate.enter(self)
         try:
-            held = self._held = await self._creation.create(self._until, self.check)
+            held = await self._creation.create(self._until, self.check)
         finally:
             self._keeping.gate.leave()
-        self._creation = None
         if terms.tidy:
             held.parent = self._key
         self._keeping.plan(held, held)
@@ -177,9 +179,5 @@ class AsyncContest(AsyncWait):
 
     async def leave(self) -> None:
         """Delete the entry: briefly here, then in the background, late creates included."""
-        creation, self._creation = self._creation, None
-        if creation is not None and creation.may_come:
-            self._keeping.look_at(creation)
-        held, self._held = self._held, None
-        if held is not None:
-            await self._keeping.leave(held)
+        if self._creation is not None:
+            await self._keeping.give_up(self._creation)

@@ -173,16 +173,20 @@ class AsyncDoubleBarrier:
         until = inf if timeout is None else clock.now() + timeout
         gathering = AsyncGathering(keeping, self._terms, self._count, until)
         keeping.waits.add(gathering)
+
+        def made(held: AsyncHeldKey) -> AsyncLease:
+            lease = AsyncLease(keeping, held)
+            keeping.acquired(lease, held, self._key)
+            return lease
+
         try:
-            held = await gathering.run()
+            lease = await gathering.run(made)
         except (WaitOver, *PASSING) as error:
             if clock.now() < until or timeout is None:
                 raise
             cause = gathering.failure if isinstance(error, WaitOver) else error
             raise AcquireTimeout(self._key, timeout, ()) from cause
-        assert held is not None
-        lease = AsyncLease(keeping, held)
-        keeping.acquired(lease, held, self._key)
+        assert lease is not None
         with self._entering:
             self._entered.append((ref(async_who()), lease, gathering.upto))
         return lease

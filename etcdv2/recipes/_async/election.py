@@ -6,6 +6,7 @@ Owns the campaign and its clean-up on every way out. What observers see, `_elect
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import inf
 from types import TracebackType
 from typing import Self
@@ -50,8 +51,8 @@ class AsyncCampaign(AsyncWait):
         self._keeping = keeping
         self._creation = keeping.creation(key, value, times)
 
-    async def run(self) -> AsyncHeldKey:
-        """The leader's key, made by this candidate. Raises as `AsyncContest.run` does."""
+    async def run(self, make: Callable[[AsyncHeldKey], AsyncLeadership]) -> AsyncLeadership:
+        """What `make` makes of the leader's key, made by this candidate. Raises as `AsyncContest.run` does."""
         try:
             while True:
                 try:
@@ -61,14 +62,13 @@ class AsyncCampaign(AsyncWait):
                 else:
                     self._keeping.plan(held, held)
                     if held.state.held(clock.now()):
-                        return held
+                        return make(held)
 
                     # It stood still for so long that the leadership was over before it was known.
                     self.check()
                     self._keeping.look_at(held)
         except BaseException:
-            if self._creation.may_come:
-                self._keeping.give_up(self._creation)
+            await self._keeping.give_up(self._creation)
             raise
 
 
@@ -114,14 +114,16 @@ class AsyncElection:
         campaign = AsyncCampaign(keeping, self._key, value, self._times, until)
         keeping.waits.add(campaign)
         try:
-            held = await campaign.run()
+            return await campaign.run(self._leadership)
         except (WaitOver, *PASSING) as error:
             if clock.now() < until or timeout is None:
                 raise
             cause = campaign.failure if isinstance(error, WaitOver) else error
             raise AcquireTimeout(self._key, timeout, ()) from cause
-        leadership = AsyncLeadership(keeping, held)
-        keeping.acquired(leadership, held, self._key)
+
+    def _leadership(self, held: AsyncHeldKey) -> AsyncLeadership:
+        leadership = AsyncLeadership(self._keeping, held)
+        self._keeping.acquired(leadership, held, self._key)
         return leadership
 
     async def leader(self, *, quorum: bool = True) -> Leader | None:

@@ -65,8 +65,8 @@ class AsyncCreation:
         self._ghosts_until = 0.0
         self._creates = False
         """Now: what is found meanwhile may be what this call makes."""
-        self._made = 0
-        """The created index of what it made."""
+        self.made: AsyncHeldKey | None = None
+        """What it made last, also where the handler of a signal kept that from the caller."""
         self.key = key
         self.value = value
         self.times = times
@@ -93,8 +93,9 @@ class AsyncCreation:
             try:
                 write = self._client.keys.set if takeover else self._client.keys.create
                 answer = await write(self.key, self.value, ttl=self.times.ttl, repeat_writes=False, timeout=limit)
-                self._unanswered.pop()
-                return self._held(answer.node, sent, answer.cluster_id)
+                made = self._held(answer.node, sent, answer.cluster_id, others=len(self._unanswered) > 1)
+                self._unanswered.pop()  # after it: at any line either it is known, or it may come
+                return made
 
             # 1. Somebody's key is there: one of our own unanswered creates may have made it.
             except KeyExists:
@@ -148,7 +149,7 @@ class AsyncCreation:
         """The key that one of our creates made. None where it may expire any moment: then it is deleted."""
         earliest = min(self._unanswered)
         if clock.now() < self.times.deadline(earliest):
-            return self._held(found.node, earliest, found.cluster_id)
+            return self._held(found.node, earliest, found.cluster_id, others=True)
         try:
             await self._delete(found.node)
         except (*PASSING, KeyNotFound, NotDir, NotFile, CompareFailed):
@@ -169,14 +170,14 @@ class AsyncCreation:
             return None
 
     def _is_ours(self, node: Node) -> bool:
-        created = node.created_index
-        is_new = created > self._known_index and created != self._made and created not in self._ours()
+        created, made = node.created_index, 0 if self.made is None else self.made.token
+        is_new = created > self._known_index and created != made and created not in self._ours()
         return node.value == self.value and is_new
 
-    def _held(self, node: Node, sent: float, cluster_id: str) -> AsyncHeldKey:
+    def _held(self, node: Node, sent: float, cluster_id: str, *, others: bool) -> AsyncHeldKey:
         state = LeaseState(self.times, node.modified_index, sent, self._rng)
         held = AsyncHeldKey(self._client, node.key, self.value, node.created_index, cluster_id, state)
-        self._made = node.created_index
-        if self.may_come:
+        if others:
             held.ghosts = self
+        self.made = held
         return held

@@ -128,10 +128,14 @@ class AsyncKeeping:
         self.keeper.drop(creation)
         return creation
 
-    def give_up(self, creation: AsyncCreation) -> None:
-        """Have the background delete what it makes even now."""
-        self._given_up[creation.key, creation.value, creation.times] = creation
-        self.look_at(creation)
+    async def give_up(self, creation: AsyncCreation) -> None:
+        """Delete what it has made: briefly here, then in the background, and there what it makes even now."""
+        made = creation.made
+        if creation.may_come and (made is None or made.ghosts is not creation):
+            self._given_up[creation.key, creation.value, creation.times] = creation
+            self.look_at(creation)
+        if made is not None:
+            await self.leave(made)
 
     def listing(self, key: str) -> AsyncListing:
         """That of all who contend below this key."""
@@ -189,23 +193,20 @@ class AsyncKeeping:
 
     async def release(self, held: AsyncHeldKey, timeout: float | None) -> bool:
         check_timeout(timeout)
-        if held.end():
-            self.keeper.drop(held)
-        if held.state.ended == "lost":
-            return False
-        return await self._delete(held, held.state.times.one_try if timeout is None else timeout)
+        return await self._end(held, held.state.times.one_try if timeout is None else timeout, even_lost=False)
 
     async def leave(self, held: AsyncHeldKey) -> None:
         """Its wait has ended: delete the entry, whatever became of it."""
-        if held.end():
-            self.keeper.drop(held)
-        await self._delete(held, LEAVE_SECONDS)
+        await self._end(held, LEAVE_SECONDS, even_lost=True)
 
-    async def _delete(self, held: AsyncHeldKey, seconds: float) -> bool:
-        """Whether it is certainly gone; else, and where this is interrupted, the background goes on."""
+    async def _end(self, held: AsyncHeldKey, seconds: float, *, even_lost: bool) -> bool:
+        """Whether it is certainly gone; else, and where this is interrupted at any line, the background goes on."""
         gone = False
         try:
-            gone = await held.delete(seconds)
+            if held.end():
+                self.keeper.drop(held)
+            if even_lost or held.state.ended != "lost":
+                gone = await held.delete(seconds)
         finally:
             if not gone or held.ghosts is not None:
                 self.look_at(held)

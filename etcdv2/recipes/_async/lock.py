@@ -75,14 +75,14 @@ class AsyncLock:
         until = inf if timeout is None else clock.now() + timeout
         contest = self._contest(until)
         try:
-            held = await contest.run()
+            lease = await contest.run(self._lease)
         except (WaitOver, *PASSING) as error:
             if clock.now() < until or timeout is None:
                 raise
             cause = contest.failure if isinstance(error, WaitOver) else error
             raise AcquireTimeout(self.key, timeout, self._contenders(contest.seen)) from cause
-        assert held is not None
-        return self._lease(held)
+        assert lease is not None
+        return lease
 
     async def try_acquire(self) -> AsyncLease | None:
         """The lease when it can be had at once, else None. When others are there, nothing was written.
@@ -96,12 +96,11 @@ class AsyncLock:
         if not isinstance(decide([*entries, me], me.name, self._terms.kind, self._terms.limit), Hold):
             return None
         try:
-            held = await contest.run(wait=False)
+            return await contest.run(self._lease, wait=False)
         except WaitOver as error:
             raise AcquireTimeout(self.key, CONTENDERS_SECONDS, self._contenders(contest.seen)) from (
                 contest.failure or error
             )
-        return None if held is None else self._lease(held)
 
     async def cancel(self) -> None:
         """End all waits on this object: they raise AcquireCancelled. From any thread; later ones are not affected."""
@@ -116,8 +115,14 @@ class AsyncLock:
 
     async def __aenter__(self) -> AsyncLease:
         lease = await self.acquire()
-        with self._entering:
-            self._entered.append((async_who(), lease))
+        try:
+            with self._entering:
+                self._entered.append((async_who(), lease))
+        except BaseException:  # of a signal's handler: the block is not run, so nothing ends it
+            with self._entering:
+                self._entered = [entered for entered in self._entered if entered[1] is not lease]
+            await lease.release()
+            raise
         return lease
 
     async def __aexit__(

@@ -81,14 +81,10 @@ async def _make(
     keeping.check_open()
     check_timeout(timeout)
     creation = keeping.creation(key, value, times)
-    held: AsyncHeldKey | None = None
     try:
         until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
         held = await creation.create(until, keeping.check_open, takeover=takeover)
         return make(held)
     except BaseException:
-        if held is not None:
-            await keeping.leave(held)
-        elif creation.may_come:
-            keeping.give_up(creation)
+        await keeping.give_up(creation)
         raise

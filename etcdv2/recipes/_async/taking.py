@@ -158,7 +158,6 @@ class AsyncTaking(AsyncWait):
         owner, times = self._keeping.owner, self._times
         value, key = f"{owner}-{self._rng.getrandbits(64):016x}", f"{claims_of(self._key)}/{name}"
         creation = AsyncCreation(self._client, key, value, times, self._rng)
-        held: AsyncHeldKey | None = None
         item: AsyncItem | None = None
         until = max(self._until, clock.now() + times.one_try)
         try:
@@ -173,10 +172,7 @@ class AsyncTaking(AsyncWait):
         finally:
             if item is None:
                 self._copy.refused(name)
-                if creation.may_come and held is None:
-                    self._keeping.look_at(creation)
-                if held is not None:
-                    await self._keeping.leave(held)
+                await self._keeping.give_up(creation)
         return item
 
     async def _look_at(self, name: str, held: AsyncHeldKey, until: float) -> AsyncItem | None:

@@ -7,8 +7,10 @@ Owns the entry and its clean-up on every way out. Whose turn it is, `_contest` s
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TypeVar
 
 from etcdv2 import ClusterChanged
 from etcdv2._runtime import clock
@@ -20,6 +22,8 @@ from etcdv2.recipes._sync.held_key import HeldKey, within
 from etcdv2.recipes._sync.keeping import Keeping
 from etcdv2.recipes._sync.listing import Found, list
 from etcdv2.recipes._sync.waiting import Wait
+
+L = TypeVar("L")
 
 logger = logging.getLogger("etcdv2")
 
@@ -46,7 +50,6 @@ class Contest(Wait):
         self._keeping = keeping
         self.terms = terms
         self._creation: Creation | None = None
-        self._held: HeldKey | None = None
         self._index = 0
         self._is_new = False
         """Whether `seen` is what there was after the change that was waited for."""
@@ -55,8 +58,8 @@ class Contest(Wait):
         self.seen: tuple[Entry, ...] = ()
         """The entries, as last seen."""
 
-    def run(self, *, wait: bool = True) -> HeldKey | None:
-        """The own entry, when it is its turn; with `wait=False` None when it is not at once.
+    def run(self, make: Callable[[HeldKey], L], *, wait: bool = True) -> L | None:
+        """What `make` makes of the own entry, when it is its turn; with `wait=False` None when it is not at once.
 
         Raises AcquireCancelled, WaitOver, and what no other try can mend. Whatever it raises: the
         entry is deleted by then, or is being deleted in the background.
@@ -65,7 +68,7 @@ class Contest(Wait):
             while True:
                 held = self._enter()
                 if self._turn(held, wait=wait):
-                    return held
+                    return make(held)
                 if not wait:
                     self.leave()
                     return None
@@ -77,8 +80,8 @@ class Contest(Wait):
                 )
                 self._keeping.look_at(held)
         except ClusterChanged:
-            if self._held is not None:
-                self._held.abandon()
+            if self._creation is not None and self._creation.made is not None:
+                self._creation.made.abandon()
             self.leave()
             raise
         except BaseException:
@@ -110,10 +113,9 @@ class Contest(Wait):
         self._creation = Creation(self._client, f"{self._key}/{name}", terms.owner, terms.times, self._rng)
         self._keeping.gate.enter(self)
         try:
-            held = self._held = self._creation.create(self._until, self.check)
+            held = self._creation.create(self._until, self.check)
         finally:
             self._keeping.gate.leave()
-        self._creation = None
         if terms.tidy:
             held.parent = self._key
         self._keeping.plan(held, held)
@@ -178,9 +180,5 @@ class Contest(Wait):
 
     def leave(self) -> None:
         """Delete the entry: briefly here, then in the background, late creates included."""
-        creation, self._creation = self._creation, None
-        if creation is not None and creation.may_come:
-            self._keeping.look_at(creation)
-        held, self._held = self._held, None
-        if held is not None:
-            self._keeping.leave(held)
+        if self._creation is not None:
+            self._keeping.give_up(self._creation)

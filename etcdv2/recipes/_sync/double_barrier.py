@@ -174,16 +174,20 @@ class DoubleBarrier:
         until = inf if timeout is None else clock.now() + timeout
         gathering = Gathering(keeping, self._terms, self._count, until)
         keeping.waits.add(gathering)
+
+        def made(held: HeldKey) -> Lease:
+            lease = Lease(keeping, held)
+            keeping.acquired(lease, held, self._key)
+            return lease
+
         try:
-            held = gathering.run()
+            lease = gathering.run(made)
         except (WaitOver, *PASSING) as error:
             if clock.now() < until or timeout is None:
                 raise
             cause = gathering.failure if isinstance(error, WaitOver) else error
             raise AcquireTimeout(self._key, timeout, ()) from cause
-        assert held is not None
-        lease = Lease(keeping, held)
-        keeping.acquired(lease, held, self._key)
+        assert lease is not None
         with self._entering:
             self._entered.append((ref(who()), lease, gathering.upto))
         return lease

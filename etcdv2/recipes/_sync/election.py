@@ -7,6 +7,7 @@ Owns the campaign and its clean-up on every way out. What observers see, `_elect
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import inf
 from types import TracebackType
 from typing import Self
@@ -51,8 +52,8 @@ class Campaign(Wait):
         self._keeping = keeping
         self._creation = keeping.creation(key, value, times)
 
-    def run(self) -> HeldKey:
-        """The leader's key, made by this candidate. Raises as `Contest.run` does."""
+    def run(self, make: Callable[[HeldKey], Leadership]) -> Leadership:
+        """What `make` makes of the leader's key, made by this candidate. Raises as `Contest.run` does."""
         try:
             while True:
                 try:
@@ -62,14 +63,13 @@ class Campaign(Wait):
                 else:
                     self._keeping.plan(held, held)
                     if held.state.held(clock.now()):
-                        return held
+                        return make(held)
 
                     # It stood still for so long that the leadership was over before it was known.
                     self.check()
                     self._keeping.look_at(held)
         except BaseException:
-            if self._creation.may_come:
-                self._keeping.give_up(self._creation)
+            self._keeping.give_up(self._creation)
             raise
 
 
@@ -115,14 +115,16 @@ class Election:
         campaign = Campaign(keeping, self._key, value, self._times, until)
         keeping.waits.add(campaign)
         try:
-            held = campaign.run()
+            return campaign.run(self._leadership)
         except (WaitOver, *PASSING) as error:
             if clock.now() < until or timeout is None:
                 raise
             cause = campaign.failure if isinstance(error, WaitOver) else error
             raise AcquireTimeout(self._key, timeout, ()) from cause
-        leadership = Leadership(keeping, held)
-        keeping.acquired(leadership, held, self._key)
+
+    def _leadership(self, held: HeldKey) -> Leadership:
+        leadership = Leadership(self._keeping, held)
+        self._keeping.acquired(leadership, held, self._key)
         return leadership
 
     def leader(self, *, quorum: bool = True) -> Leader | None:

@@ -130,9 +130,13 @@ class Keeping:
         return creation
 
     def give_up(self, creation: Creation) -> None:
-        """Have the background delete what it makes even now."""
-        self._given_up[creation.key, creation.value, creation.times] = creation
-        self.look_at(creation)
+        """Delete what it has made: briefly here, then in the background, and there what it makes even now."""
+        made = creation.made
+        if creation.may_come and (made is None or made.ghosts is not creation):
+            self._given_up[creation.key, creation.value, creation.times] = creation
+            self.look_at(creation)
+        if made is not None:
+            self.leave(made)
 
     def listing(self, key: str) -> Listing:
         """That of all who contend below this key."""
@@ -190,23 +194,20 @@ class Keeping:
 
     def release(self, held: HeldKey, timeout: float | None) -> bool:
         check_timeout(timeout)
-        if held.end():
-            self.keeper.drop(held)
-        if held.state.ended == "lost":
-            return False
-        return self._delete(held, held.state.times.one_try if timeout is None else timeout)
+        return self._end(held, held.state.times.one_try if timeout is None else timeout, even_lost=False)
 
     def leave(self, held: HeldKey) -> None:
         """Its wait has ended: delete the entry, whatever became of it."""
-        if held.end():
-            self.keeper.drop(held)
-        self._delete(held, LEAVE_SECONDS)
+        self._end(held, LEAVE_SECONDS, even_lost=True)
 
-    def _delete(self, held: HeldKey, seconds: float) -> bool:
-        """Whether it is certainly gone; else, and where this is interrupted, the background goes on."""
+    def _end(self, held: HeldKey, seconds: float, *, even_lost: bool) -> bool:
+        """Whether it is certainly gone; else, and where this is interrupted at any line, the background goes on."""
         gone = False
         try:
-            gone = held.delete(seconds)
+            if held.end():
+                self.keeper.drop(held)
+            if even_lost or held.state.ended != "lost":
+                gone = held.delete(seconds)
         finally:
             if not gone or held.ghosts is not None:
                 self.look_at(held)

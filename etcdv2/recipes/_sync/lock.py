@@ -76,14 +76,14 @@ class Lock:
         until = inf if timeout is None else clock.now() + timeout
         contest = self._contest(until)
         try:
-            held = contest.run()
+            lease = contest.run(self._lease)
         except (WaitOver, *PASSING) as error:
             if clock.now() < until or timeout is None:
                 raise
             cause = contest.failure if isinstance(error, WaitOver) else error
             raise AcquireTimeout(self.key, timeout, self._contenders(contest.seen)) from cause
-        assert held is not None
-        return self._lease(held)
+        assert lease is not None
+        return lease
 
     def try_acquire(self) -> Lease | None:
         """The lease when it can be had at once, else None. When others are there, nothing was written.
@@ -97,12 +97,11 @@ class Lock:
         if not isinstance(decide([*entries, me], me.name, self._terms.kind, self._terms.limit), Hold):
             return None
         try:
-            held = contest.run(wait=False)
+            return contest.run(self._lease, wait=False)
         except WaitOver as error:
             raise AcquireTimeout(self.key, CONTENDERS_SECONDS, self._contenders(contest.seen)) from (
                 contest.failure or error
             )
-        return None if held is None else self._lease(held)
 
     def cancel(self) -> None:
         """End all waits on this object: they raise AcquireCancelled. From any thread; later ones are not affected."""
@@ -117,8 +116,14 @@ class Lock:
 
     def __enter__(self) -> Lease:
         lease = self.acquire()
-        with self._entering:
-            self._entered.append((who(), lease))
+        try:
+            with self._entering:
+                self._entered.append((who(), lease))
+        except BaseException:  # of a signal's handler: the block is not run, so nothing ends it
+            with self._entering:
+                self._entered = [entered for entered in self._entered if entered[1] is not lease]
+            lease.release()
+            raise
         return lease
 
     def __exit__(

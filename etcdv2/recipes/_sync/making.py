@@ -80,14 +80,10 @@ def _make(
     keeping.check_open()
     check_timeout(timeout)
     creation = keeping.creation(key, value, times)
-    held: HeldKey | None = None
     try:
         until = clock.now() + (CREATE_SECONDS if timeout is None else timeout)
         held = creation.create(until, keeping.check_open, takeover=takeover)
         return make(held)
     except BaseException:
-        if held is not None:
-            keeping.leave(held)
-        elif creation.may_come:
-            keeping.give_up(creation)
+        keeping.give_up(creation)
         raise

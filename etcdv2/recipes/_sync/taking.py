@@ -159,7 +159,6 @@ class Taking(Wait):
         owner, times = self._keeping.owner, self._times
         value, key = f"{owner}-{self._rng.getrandbits(64):016x}", f"{claims_of(self._key)}/{name}"
         creation = Creation(self._client, key, value, times, self._rng)
-        held: HeldKey | None = None
         item: Item | None = None
         until = max(self._until, clock.now() + times.one_try)
         try:
@@ -174,10 +173,7 @@ class Taking(Wait):
         finally:
             if item is None:
                 self._copy.refused(name)
-                if creation.may_come and held is None:
-                    self._keeping.look_at(creation)
-                if held is not None:
-                    self._keeping.leave(held)
+                self._keeping.give_up(creation)
         return item
 
     def _look_at(self, name: str, held: HeldKey, until: float) -> Item | None:
