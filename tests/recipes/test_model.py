@@ -67,6 +67,7 @@ def test_of_many_more_runs_none_breaks_a_promise(kind: str) -> None:
 
 
 @pytest.mark.load
+@pytest.mark.filterwarnings("ignore:a lease was forgotten:ResourceWarning")  # a mutant may revive one
 @pytest.mark.parametrize("name", mutants.CAUGHT_BY_RUNS)
 def test_a_mutant_is_found(name: str) -> None:
     for seed in [*FOUND_AT[name], *range(200)]:

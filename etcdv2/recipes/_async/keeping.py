@@ -201,16 +201,18 @@ class AsyncKeeping:
 
     async def _end(self, held: AsyncHeldKey, seconds: float, *, even_lost: bool) -> bool:
         """Whether it is certainly gone; else, and where this is interrupted at any line, the background goes on."""
-        gone = False
+        done = False
         try:
             if held.end():
                 self.keeper.drop(held)
-            if even_lost or held.state.ended != "lost":
-                gone = await held.delete(seconds)
+            if held.state.ended == "lost" and not even_lost:
+                done = True
+                return False
+            done = await held.delete(seconds)
+            return done
         finally:
-            if not gone or held.ghosts is not None:
+            if not done or held.ghosts is not None:
                 self.look_at(held)
-        return gone
 
     def look_at(self, work: AsyncWork) -> None:
         """Have the background do now what there is to do for it: renew, give another value, delete, look for it."""
