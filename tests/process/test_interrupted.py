@@ -34,6 +34,7 @@ def goes_on(client: Client) -> None:
     until(done.is_set)
 
 
+@pytest.mark.load
 def test_a_client_goes_on_after_its_first_call(etcd: Server, transport: str) -> None:
     clients: list[Client] = []
 

@@ -55,8 +55,10 @@ def meet(session: Session) -> None:
     barrier.leave(0)
 
 
-# What ends a registration waits for the background, for a second at each of some twenty steps.
-WAYS = [lock, acquire, elect, create, pytest.param(register, marks=pytest.mark.load), meet]
+SOME = [lock, elect, create]
+OTHERS = [acquire, meet, register]
+"""They go much the same way. What ends a registration waits for the background, for a second at some twenty steps."""
+WAYS = [*SOME, *(pytest.param(way, marks=pytest.mark.load) for way in OTHERS)]
 
 
 @pytest.fixture
