@@ -15,6 +15,7 @@ from typing import TypeVar
 TICK_SECONDS = 0.2
 """So late may the handler of a signal be that came in the moment before a wait."""
 REQUEST_SECONDS = 1.0
+"""For what is under way when a signal comes: that of one request."""
 
 R = TypeVar("R")
 

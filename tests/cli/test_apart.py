@@ -28,6 +28,7 @@ def test_whoever_waits_for_what_is_done_apart_is_ended_by_a_signal_at_any_step()
 def test_a_program_is_ended_after_a_signal_at_any_step() -> None:
     programs: list[Process] = []
 
+    # It still runs when it has been waited for, so that it has to be ended.
     def begun() -> Process:
         programs.append(Process([sys.executable, "-S", "-c", "import time; time.sleep(0.2)"], {}))
         return programs[-1]
